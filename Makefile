@@ -1,0 +1,60 @@
+# `make` or `make help` lists what can be done here.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: .venv/ready  ## Make .venv from requirements.lock, with everything in it
+
+.venv/ready: requirements.lock pyproject.toml
+	@python=$$(command -v $(PYTHON) || command -v python3) && \
+	 $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	 { echo "Sayso needs Python 3.11 or later; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python"; exit 1; }; \
+	 echo "==> Making .venv with $$python"; $$python -m venv .venv
+	@echo "==> Installing the packages of requirements.lock (once; about half a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: run
+run: setup  ## Start the server with a demo agent, and print the link to sign in
+	@exec $(BIN)/sayso demo $(ARGS)
+
+.PHONY: test
+test: setup tools  ## Run all tests: unit, contracts, real processes, a real browser
+	@$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+
+.PHONY: tools
+tools: setup  # what tests need besides Python packages
+	@$(BIN)/python tools/install_test_tools.py
+
+.PHONY: check
+check: setup  ## Check format, lint, types, import contracts and docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_docs.py
+
+.PHONY: format
+format: setup  ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup  ## Measure beside a bare reference, in one run
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lock
+lock: setup  ## Make requirements.lock anew from pyproject.toml
+	$(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --quiet --all-extras --group dev pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean:  ## Remove .venv and caches; data is kept
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,131 @@
+"""Starts and ends what is measured: the product and the reference, each on a fresh folder."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from bench import machine
+from sayso.settings import SETTINGS
+
+Side: TypeAlias = Literal["product", "reference"]
+SIDES: tuple[Side, Side] = ("product", "reference")
+ROOT = Path(__file__).parents[1]
+
+_PRODUCT_LINE = re.compile(rb"http://[^\s/]+:(?P<port>\d+)/login\?token=(?P<token>\S+)\s")
+_REFERENCE_LINE = re.compile(rb"http://127\.0\.0\.1:(?P<port>\d+)\s")
+_START_SECONDS = 20
+_STOP_SECONDS = 10
+
+
+class BenchError(Exception):
+    """A measurement that could not be made."""
+
+
+class Running(Struct, frozen=True):
+    """A server that has begun to listen."""
+
+    pid: int
+    port: int
+    bearer: str
+    """A person's token; empty where none is needed."""
+    ready_seconds: float
+    """From the start of the process until it said that it listens."""
+
+
+@contextlib.contextmanager
+def running(side: Side, folder: Path) -> Generator[Running]:
+    """A fresh server, on its core, with its data in a folder that is deleted afterwards."""
+    cores = machine.cores()
+    with tempfile.TemporaryDirectory(
+        dir=folder, prefix="sayso-bench-", ignore_cleanup_errors=True
+    ) as data:
+        if side == "product":
+            words, line = ["-m", "sayso.cli", "serve", "--port", "0", "--data", data], _PRODUCT_LINE
+        else:
+            words, line = ["-m", "bench.reference", f"{data}/reference.db"], _REFERENCE_LINE
+        log = Path(data) / "stderr.txt"
+        with log.open("wb") as errors, machine.pinned(cores[0] if cores else None):
+            began = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                env=environment(),
+            )
+        try:
+            found = _await_line(process, line)
+            if found is None:
+                raise BenchError(f"The {side} did not start:\n{log.read_text()[-2000:]}")
+            ready_seconds = time.perf_counter() - began
+            port = int(found["port"])
+            bearer = _sign_in(port, found["token"].decode()) if side == "product" else ""
+            yield Running(process.pid, port, bearer, ready_seconds)
+        finally:
+            _stop(process)
+
+
+def environment() -> dict[str, str]:
+    """The environment without settings of the product, which is measured as it comes."""
+    ours = {name for setting in SETTINGS.values() for name in setting.environment}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith("SAYSO_")
+    }
+
+
+def _await_line(
+    process: subprocess.Popen[bytes], line: re.Pattern[bytes]
+) -> re.Match[bytes] | None:
+    assert process.stdout is not None
+    printed = b""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([process.stdout], [], [], left)
+        part = os.read(process.stdout.fileno(), 65_536) if ready else b""
+        if not part:
+            return None
+        printed += part
+        found = line.search(printed)
+        if found is not None:
+            return found
+
+
+def _sign_in(port: int, link_token: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        body = json.dumps({"token": link_token})
+        connection.request("POST", "/api/auth/link", body, {"Content-Type": "application/json"})
+        reply = connection.getresponse()
+        told = reply.read()
+        if reply.status != 200:
+            raise BenchError(f"Could not sign in: {reply.status} {told[:500]!r}")
+        return json.loads(told)["token"]
+    finally:
+        connection.close()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

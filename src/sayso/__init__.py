@@ -1,0 +1,93 @@
+"""Sayso: agents act on your say-so.
+
+    sayso.client    ask a server: Client, AsyncClient
+    sayso.domain    the nouns and the rules: actions, requests, decisions, the state machine
+    sayso.broker    the engine: submit, decide, cancel, wait, find
+    sayso.stores    where state lives          sayso.signals   who gets woken
+    sayso.server    HTTP, live streams, inbox  sayso.cli       the command `sayso`
+    sayso.errors    every error, as one tree   sayso.testing   contract suites, clocks, factories
+
+This file re-exports what an agent's program needs, each name when it is first used, so that
+`import sayso` costs nothing; no name here needs an extra.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sayso.version import __version__
+
+if TYPE_CHECKING:
+    from sayso.client import AsyncClient, Client, Event
+    from sayso.domain.actions import Action, RiskClass
+    from sayso.domain.decisions import Decision, DecisionType
+    from sayso.domain.requests import Kind, Option, Priority, Request, Status
+    from sayso.errors import (
+        BackendError,
+        ConfigurationError,
+        InvalidRequestError,
+        NotFoundError,
+        RefusedError,
+        SaysoError,
+        ServerError,
+        UsageError,
+    )
+
+_HOMES = {
+    "Action": "sayso.domain.actions",
+    "AsyncClient": "sayso.client",
+    "BackendError": "sayso.errors",
+    "Client": "sayso.client",
+    "ConfigurationError": "sayso.errors",
+    "Decision": "sayso.domain.decisions",
+    "DecisionType": "sayso.domain.decisions",
+    "Event": "sayso.client",
+    "InvalidRequestError": "sayso.errors",
+    "Kind": "sayso.domain.requests",
+    "NotFoundError": "sayso.errors",
+    "Option": "sayso.domain.requests",
+    "Priority": "sayso.domain.requests",
+    "RefusedError": "sayso.errors",
+    "Request": "sayso.domain.requests",
+    "RiskClass": "sayso.domain.actions",
+    "SaysoError": "sayso.errors",
+    "ServerError": "sayso.errors",
+    "Status": "sayso.domain.requests",
+    "UsageError": "sayso.errors",
+}
+
+__all__ = [
+    "Action",
+    "AsyncClient",
+    "BackendError",
+    "Client",
+    "ConfigurationError",
+    "Decision",
+    "DecisionType",
+    "Event",
+    "InvalidRequestError",
+    "Kind",
+    "NotFoundError",
+    "Option",
+    "Priority",
+    "RefusedError",
+    "Request",
+    "RiskClass",
+    "SaysoError",
+    "ServerError",
+    "Status",
+    "UsageError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from where it lives, when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sayso' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """All names, also those that were not asked for yet."""
+    return sorted(__all__)

@@ -1,0 +1,219 @@
+"""Submit, decide, cancel, wait, find: every surface comes in through here."""
+
+import asyncio
+import hashlib
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from sayso.broker import answers
+from sayso.broker.sessions import Sessions
+from sayso.clock import Clock, RequestIds
+from sayso.codec import encode
+from sayso.domain import lifecycle
+from sayso.domain.accounts import Principal
+from sayso.domain.decisions import Answer, Channel
+from sayso.domain.lifecycle import Cancel, Command, Decide, Expire
+from sayso.domain.requests import Draft, Request
+from sayso.errors import (
+    BusyError,
+    ConflictError,
+    InvalidTransitionError,
+    NotFoundError,
+    PersonRequiredError,
+)
+from sayso.signals.base import EVENTS, Signal
+from sayso.stores.base import Page, Query, Stores
+
+SWEEP_SIZE = 500
+"""Requests that one sweep expires at the most, before it looks again."""
+MAX_WAIT = timedelta(seconds=60)
+"""How long one wait may last; whoever wants longer asks again."""
+
+
+class Submitted(Struct, frozen=True, kw_only=True):
+    """A request as kept, and whether an earlier submit with the same key had made it."""
+
+    request: Request
+    replayed: bool
+
+
+class Broker:
+    """Takes questions in and decisions out, and keeps every promise between the two.
+
+    Args:
+        store: where state lives.
+        signal: who gets woken.
+        clock: what time it is.
+        default_timeout: the deadline of a request that names none.
+        max_waits: waits held at once, at the most.
+    """
+
+    def __init__(
+        self,
+        store: Stores,
+        signal: Signal,
+        clock: Clock,
+        *,
+        default_timeout: timedelta = timedelta(seconds=300),
+        max_waits: int = 20_000,
+    ) -> None:
+        self.store = store
+        self.signal = signal
+        self.clock = clock
+        self.sessions = Sessions(store, signal, clock)
+        self.waits = 0
+        self._default_timeout = default_timeout
+        self._max_waits = max_waits
+        self._ids = RequestIds(clock)
+
+    async def submit(self, draft: Draft, *, by: Principal, key: str | None = None) -> Submitted:
+        """Keep a new request; once this returns it survives anything.
+
+        Args:
+            draft: the question.
+            by: who asks.
+            key: an idempotency key: the same key and draft return the same request.
+
+        Raises:
+            InvalidRequestError: the draft contradicts itself, or a schema cannot be used.
+            ConflictError: the key was used for another draft (`idempotency_conflict`).
+            RefusedError: the session was closed (`session_inactive`).
+        """
+        scoped_key, fingerprint = None, ""
+        if key is not None:
+            scoped_key = f"{by.plane}:{by.id}:{key}"
+            fingerprint = hashlib.sha256(encode(draft)).hexdigest()
+            known = await self._replayed(by, scoped_key, fingerprint)
+            if known is not None:
+                return known
+        answers.check_draft(draft)
+        if draft.session_id is not None:
+            await self.sessions.check_open(draft.session_id, by=by)
+        change = lifecycle.submit(
+            draft,
+            request_id=self._ids.next(),
+            now=self.clock.now(),
+            default_timeout=self._default_timeout,
+            by=by,
+            key=scoped_key,
+            fingerprint=fingerprint,
+        )
+        try:
+            await self.store.commit(change)
+        except ConflictError:
+            if scoped_key is None:
+                raise
+            known = await self._replayed(by, scoped_key, fingerprint)
+            if known is None:
+                raise
+            return known
+        self.signal.publish(EVENTS)
+        return Submitted(request=change.request, replayed=False)
+
+    async def decide(
+        self, request_id: str, answer: Answer, *, by: Principal, channel: Channel
+    ) -> Request:
+        """A person's answer; the first one stands.
+
+        Raises:
+            NotFoundError: there is no such request.
+            PersonRequiredError: no person gave it.
+            InvalidTransitionError: it is already decided, expired or cancelled; the error's
+                `request` tells what was decided.
+            InvalidAnswerError: it does not fit the question.
+        """
+        if not by.is_person:
+            raise PersonRequiredError
+        return await self._apply(request_id, Decide(answer=answer, by=by, channel=channel), by)
+
+    async def cancel(self, request_id: str, *, by: Principal, reason: str = "") -> Request:
+        """Take a question back. Raises as `decide` does."""
+        return await self._apply(request_id, Cancel(by=by, reason=reason), by)
+
+    async def get(self, request_id: str, *, by: Principal) -> Request:
+        """The request as it stands.
+
+        Raises:
+            NotFoundError: there is no such request.
+        """
+        request = await self.store.get(by.tenant, request_id)
+        if request is None:
+            raise NotFoundError(
+                f"There is no request {request_id!r}.", hint="Check the id that submit returned."
+            )
+        return request
+
+    async def wait(self, request_id: str, *, seconds: float, by: Principal) -> Request:
+        """The request, at once when it is closed, else when it is decided or time is up.
+
+        Raises:
+            NotFoundError: there is no such request.
+            BusyError: too many waits are held already.
+        """
+        if self.waits >= self._max_waits:
+            raise BusyError(f"This server holds {self._max_waits} waits already.")
+        self.waits += 1
+        try:
+            with self.signal.subscribe(request_id) as waiter:  # before reading: nothing is missed
+                request = await self.get(request_id, by=by)
+                if request.is_terminal or seconds <= 0:
+                    return request
+                if not await waiter.wait(min(seconds, MAX_WAIT.total_seconds())):
+                    return request
+                return await self.get(request_id, by=by)
+        finally:
+            self.waits -= 1
+
+    async def find(self, query: Query) -> Page:
+        """One page of requests, newest first."""
+        return await self.store.find(query)
+
+    async def expire_due(self) -> int:
+        """Close what nobody answered in time; how many were closed."""
+        now = self.clock.now()
+        due = await self.store.due(now, SWEEP_SIZE)
+        return sum(await asyncio.gather(*(self._expire(request, now) for request in due)))
+
+    async def _apply(self, request_id: str, command: Command, by: Principal) -> Request:
+        """Compare-and-set: if somebody else wrote in between, look again what they made of it."""
+        while True:
+            request = await self.get(request_id, by=by)
+            try:
+                change = lifecycle.apply(request, command, self.clock.now())
+            except InvalidTransitionError as error:
+                error.request = msgspec.to_builtins(request)
+                raise
+            if isinstance(command, Decide):
+                answers.check_answer(request, command.answer)
+            try:
+                await self.store.commit(change)
+            except ConflictError:
+                continue
+            self._publish(request_id)
+            return change.request
+
+    async def _expire(self, request: Request, now: datetime) -> bool:
+        try:
+            await self.store.commit(lifecycle.apply(request, Expire(), now))
+        except ConflictError:
+            return False  # decided in the same moment: that decision stands
+        self._publish(request.id)
+        return True
+
+    async def _replayed(self, by: Principal, key: str, fingerprint: str) -> Submitted | None:
+        replay = await self.store.replay(by.tenant, key)
+        if replay is None:
+            return None
+        if replay.fingerprint != fingerprint:
+            raise ConflictError(
+                f"The idempotency key was used for another request, {replay.request.id!r}.",
+                hint="Use a new key for a new question.",
+                code="idempotency_conflict",
+            )
+        return Submitted(request=replay.request, replayed=True)
+
+    def _publish(self, request_id: str) -> None:
+        self.signal.publish(request_id)
+        self.signal.publish(EVENTS)

@@ -1,0 +1,107 @@
+"""Agents' sessions: registered, looked up with each request, closed."""
+
+import asyncio
+
+import msgspec
+
+from sayso.clock import Clock
+from sayso.domain.accounts import Principal
+from sayso.domain.events import Event, EventType
+from sayso.domain.sessions import Session
+from sayso.errors import NotFoundError, RefusedError
+from sayso.signals.base import EVENTS, Signal
+from sayso.stores.base import SessionStore
+
+FRESH_SECONDS = 1.0
+"""How long a look-up is believed: a session that another process closed counts as open so long."""
+MAX_REMEMBERED = 10_000
+
+
+class Sessions:
+    """Registers, finds and closes sessions."""
+
+    def __init__(self, store: SessionStore, signal: Signal, clock: Clock) -> None:
+        self._store = store
+        self._signal = signal
+        self._clock = clock
+        self._looked_up: dict[tuple[str, str], tuple[float, Session | None]] = {}
+
+    async def register(
+        self, session_id: str, client_id: str, *, telegram_id: int | None, by: Principal
+    ) -> Session:
+        """Keep a session; registering it again replaces it, and opens it if it was closed."""
+        session = Session(
+            id=session_id,
+            client_id=client_id,
+            telegram_id=telegram_id,
+            created_at=self._clock.now(),
+            tenant=by.tenant,
+        )
+        return await self._put(session, EventType.SESSION_REGISTERED, by)
+
+    async def deactivate(self, session_id: str, *, by: Principal) -> Session:
+        """Close a session: requests in it are refused from now on.
+
+        Raises:
+            NotFoundError: there is no such session.
+        """
+        session = msgspec.structs.replace(await self.get(session_id, by=by), active=False)
+        return await self._put(session, EventType.SESSION_DEACTIVATED, by)
+
+    async def get(self, session_id: str, *, by: Principal) -> Session:
+        """A session.
+
+        Raises:
+            NotFoundError: there is no such session.
+        """
+        session = await self._find(by.tenant, session_id)
+        if session is None:
+            raise NotFoundError(
+                f"There is no session {session_id!r}.",
+                hint="Register it first: POST /hitl/register.",
+                code="unknown_session",
+            )
+        return session
+
+    async def check_open(self, session_id: str, *, by: Principal) -> None:
+        """Refuse a session that was closed; one that nobody registered is a mere label.
+
+        Raises:
+            RefusedError: it was closed (`session_inactive`).
+        """
+        session = await self._find(by.tenant, session_id)
+        if session is not None and not session.active:
+            raise RefusedError(
+                f"The session {session_id!r} is closed.",
+                hint="Register it again, or use another.",
+                code="session_inactive",
+            )
+
+    async def _find(self, tenant: str, session_id: str) -> Session | None:
+        now = asyncio.get_running_loop().time()
+        looked_up = self._looked_up.get((tenant, session_id))
+        if looked_up is not None and now - looked_up[0] < FRESH_SECONDS:
+            return looked_up[1]
+        session = await self._store.get_session(tenant, session_id)
+        self._remember(tenant, session_id, session)
+        return session
+
+    async def _put(self, session: Session, kind: EventType, by: Principal) -> Session:
+        event = Event(
+            type=kind,
+            at=self._clock.now(),
+            session_id=session.id,
+            client_id=session.client_id,
+            actor=by.actor,
+            tenant=session.tenant,
+        )
+        await self._store.put_session(session, event)
+        self._remember(session.tenant, session.id, session)
+        self._signal.publish(EVENTS)
+        return session
+
+    def _remember(self, tenant: str, session_id: str, session: Session | None) -> None:
+        if len(self._looked_up) >= MAX_REMEMBERED:
+            self._looked_up.clear()
+        now = asyncio.get_running_loop().time()
+        self._looked_up[tenant, session_id] = (now, session)

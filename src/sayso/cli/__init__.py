@@ -1,0 +1,62 @@
+"""The command line: `sayso`, one file for each command.
+
+    serve, demo, login_link     run a server, see it work, sign in to it
+    ask, requests               ask from a script; list, show, decide, cancel, watch
+    app                         the command tree, and what errors look like
+    remote, terminal, views     the server to talk to, safe output, how a request is shown
+
+Nothing here is imported before it is needed, so that `sayso --help` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sayso.errors import MissingExtraError
+from sayso.version import __version__
+
+ERROR = 2
+"""The exit status for whatever went wrong; 1 is the answer no."""
+
+COMMANDS = {
+    "serve": "Run the server, with the inbox in which people decide.",
+    "demo": "Run a server and an agent that asks, to see how it works.",
+    "ask": "Ask a person, wait, print the answer.",
+    "requests": "List, show, decide, cancel and watch requests.",
+    "login-link": "Print a link that signs a person in, once.",
+}
+
+HELP = f"""\
+Usage: sayso COMMAND
+
+The approval layer for AI agents: an agent asks, a person decides, exactly that runs, once.
+
+Commands:
+{"".join(f"  {name:<12}{text}" + chr(10) for name, text in COMMANDS.items())}
+  --help, -h  Show this, or a command's options: sayso COMMAND --help
+  --version   Show the version.
+"""
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command in `words` (default: the process's arguments), then exit."""
+    sys.exit(_run(sys.argv[1:] if words is None else list(words)))
+
+
+def _run(words: list[str]) -> int:
+    if words in ([], ["--help"], ["-h"], ["help"]):
+        print(HELP, end="")
+        return 0
+    if words == ["--version"]:
+        print(__version__)
+        return 0
+    try:
+        from sayso.cli.app import run
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in {"cyclopts", "rich"}:
+            raise
+        missing = MissingExtraError(package, "cli")
+        print(f"sayso: {missing.detail}\n{missing.hint}", file=sys.stderr)
+        return ERROR
+    return run(words)

@@ -1,0 +1,79 @@
+"""The command tree, and what becomes of errors: one line, a way out, an exit status."""
+
+import os
+import signal
+import sys
+
+from cyclopts import App, CycloptsError
+
+from sayso.cli import COMMANDS, ERROR
+from sayso.cli.terminal import visible
+from sayso.errors import SaysoError
+from sayso.version import __version__
+
+INTERRUPTED = 128 + signal.SIGINT
+
+_REQUESTS = {
+    "list": "List requests, newest first.",
+    "show": "Show one request in full.",
+    "decide": "Decide a request, as a person.",
+    "cancel": "Withdraw a request.",
+    "watch": "Follow what happens, as it happens.",
+}
+
+
+def build() -> App:
+    """All commands, each imported when it is called."""
+    app = App(
+        name="sayso",
+        version=__version__,
+        help="The approval layer for AI agents.",
+        help_format="plaintext",
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    for name, text in COMMANDS.items():
+        if name != "requests":
+            module = name.replace("-", "_")
+            app.command(f"sayso.cli.{module}:{module}", name=name, help=text)
+    requests = App(name="requests", help=COMMANDS["requests"])
+    for name, text in _REQUESTS.items():
+        requests.command(f"sayso.cli.requests:{name}_command", name=name, help=text)
+    app.command(requests)
+    return app
+
+
+def run(words: list[str]) -> int:
+    """Run one command; the exit status."""
+    try:
+        status = build()(words)
+        sys.stdout.flush()
+    except SaysoError as error:
+        places = [each for each in error.errors if each.get("message", "") not in error.detail]
+        return fail(
+            error.detail, *(f"{each.get('at')}: {each['message']}" for each in places), error.hint
+        )
+    except CycloptsError as error:
+        return fail(str(error), f"See: {_help_for(words)}")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return status if isinstance(status, int) else 0
+
+
+def fail(detail: str, *hints: str) -> int:
+    """Say on stderr what went wrong, and the way out."""
+    print(f"sayso: {visible(detail, lines=True)}", file=sys.stderr)
+    for hint in filter(None, hints):
+        print(visible(hint, lines=True), file=sys.stderr)
+    return ERROR
+
+
+def _help_for(words: list[str]) -> str:
+    known = COMMANDS.keys() | _REQUESTS.keys()
+    command = [word for word in words[:2] if word in known]
+    return " ".join(["sayso", *command, "--help"])

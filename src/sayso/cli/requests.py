@@ -1,0 +1,182 @@
+"""`sayso requests`: list, show, decide, cancel and watch."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sayso import settings
+from sayso.cli import terminal, views
+from sayso.cli.remote import Remote, full_id
+from sayso.cli.terminal import AsJson, parse_json
+from sayso.client.messages import DecisionType
+from sayso.domain.requests import Request
+
+_HERE = Remote()
+
+
+def list_command(
+    *,
+    status: str | None = None,
+    q: str | None = None,
+    session: str | None = None,
+    client: str | None = None,
+    limit: int = 50,
+    as_json: AsJson = False,
+    remote: Remote = _HERE,
+) -> None:
+    """List requests, newest first.
+
+    Piped, it prints tab-separated lines: id, status, kind, priority, asked at, deadline, session,
+    client, message.
+
+    Args:
+        status: Only these, separated by commas: pending, approved, rejected, answered, expired,
+            cancelled.
+        q: Only those with this text.
+        session: Only those of this session.
+        client: Only those of this client.
+        limit: At most so many.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    statuses = status.split(",") if status else None
+    with remote.client() as server:
+        found = list(
+            server.find(status=statuses, q=q, session_id=session, client_id=client, limit=limit)
+        )
+    if as_json:
+        terminal.print_json({"items": found})
+    elif not sys.stdout.isatty():
+        _print_lines(views.row(request) for request in found)
+    elif found:
+        screen = terminal.console()
+        screen.print(views.table(found, screen))
+    else:
+        terminal.console().print("No requests.", style="dim")
+
+
+def show_command(request_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:
+    """Show one request in full.
+
+    Args:
+        request_id: Its id, or the first characters, at least six.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    with remote.client() as server:
+        request = server.get(full_id(server, request_id))
+    _show(request, as_json=as_json)
+
+
+def decide_command(
+    request_id: str,
+    answer: DecisionType,
+    /,
+    *,
+    reason: str = "",
+    option: str | None = None,
+    content: str | None = None,
+    args: str | None = None,
+    data: Annotated[Path | None, Parameter(show_default=False)] = None,
+    as_json: AsJson = False,
+    remote: Remote = _HERE,
+) -> None:
+    """Decide a request, as a person.
+
+    Who you are is the token in $SAYSO_TOKEN; without one, you are signed in through the secret
+    in the server's data folder.
+
+    Args:
+        request_id: Its id, or the first characters, at least six.
+        answer: What to say.
+        reason: Why, for the agent to read.
+        option: respond: the value of the option.
+        content: respond: a text; for a form, a JSON object.
+        args: edit: all arguments as they shall run, a JSON object.
+        data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    with remote.person(settings.load(data=data).data) as server:
+        found = full_id(server, request_id, status="pending")
+        is_form = content is not None and server.get(found).schema is not None
+        request = server.decide(
+            found,
+            answer,
+            reason=reason,
+            option=option,
+            content=parse_json(content, "--content") if content and is_form else content,
+            args=parse_json(args, "--args") if args is not None else None,
+        )
+    _report(request, as_json=as_json)
+
+
+def cancel_command(
+    request_id: str, /, *, reason: str = "", as_json: AsJson = False, remote: Remote = _HERE
+) -> None:
+    """Withdraw a request.
+
+    Args:
+        request_id: Its id, or the first characters, at least six.
+        reason: Why.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    with remote.client() as server:
+        request = server.cancel(full_id(server, request_id, status="pending"), reason)
+    _report(request, as_json=as_json)
+
+
+def watch_command(
+    *,
+    session: str | None = None,
+    client: str | None = None,
+    after: int | None = None,
+    as_json: AsJson = False,
+    remote: Remote = _HERE,
+) -> None:
+    """Follow what happens, as it happens, until Ctrl-C.
+
+    Piped, it prints tab-separated lines: number, time, event, request, session, client, status,
+    message; with --json, one JSON object a line.
+
+    Args:
+        session: Only this session.
+        client: Only this client.
+        after: Begin after the event with this number. Default: begin now.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    screen = terminal.console() if sys.stdout.isatty() and not as_json else None
+    with remote.client() as server:
+        for event in server.events(after, session_id=session, client_id=client):
+            if as_json:
+                print(terminal.json_text(event), flush=True)
+            elif screen is not None:
+                screen.print(views.event_line(event))
+            else:
+                print(views.event_row(event), flush=True)
+
+
+def _show(request: Request, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(request)
+    elif sys.stdout.isatty():
+        terminal.console().print(views.card(request))
+    else:
+        _print_lines(views.fact_lines(request))
+
+
+def _report(request: Request, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(request)
+    else:
+        print(f"{request.id}\t{views.answer(request)}")
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)

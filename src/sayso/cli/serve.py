@@ -1,0 +1,104 @@
+"""`sayso serve`: the server, and the banner that says how to get in."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from sayso import settings
+from sayso.cli import terminal
+from sayso.errors import MissingExtraError
+from sayso.version import __version__
+
+Port = Annotated[int | None, Parameter(show_default=False)]
+Data = Annotated[Path | None, Parameter(show_default=False)]
+
+
+class Listening(Protocol):
+    """What a server that has begun to listen tells about itself."""
+
+    @property
+    def url(self) -> str:
+        """Its address, as `http://localhost:8080`."""
+        ...
+
+    @property
+    def link(self) -> str:
+        """A one-time sign-in link."""
+        ...
+
+
+Ready = Callable[[Listening], None]
+
+
+def serve(
+    *,
+    host: Annotated[str | None, Parameter(show_default=False)] = None,
+    port: Port = None,
+    data: Data = None,
+    memory: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Run the server, until Ctrl-C.
+
+    Args:
+        host: The address to listen on. Default: $SAYSO_HOST, else 127.0.0.1: this machine only.
+        port: The port; 0 takes a free one. Default: $SAYSO_PORT or $SERVER_PORT, else 8080.
+        data: The folder of the database. Default: $SAYSO_DATA, else ./sayso-data.
+        memory: Keep everything in memory, gone when the server stops.
+    """
+    run_server(host=host, port=port, data=data, memory=memory)
+
+
+def run_server(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data: Path | None = None,
+    memory: bool = False,
+    ready: Ready | None = None,
+) -> None:
+    """Serve until a signal; print the banner, then call `ready`, once it listens.
+
+    Raises:
+        ConfigurationError: a setting cannot work, or the port is taken.
+        MissingExtraError: the server's packages are not installed.
+    """
+    try:
+        from sayso.server import run
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"", "sayso"}:
+            raise
+        raise MissingExtraError(package, "server") from error
+    chosen = settings.load(host=host, port=port, data=data, memory=memory or None)
+
+    def announce(info: Listening) -> None:
+        _banner(info, None if chosen.memory else chosen.data.resolve())
+        if ready is not None:
+            ready(info)
+
+    run.serve(chosen, ready=announce)
+
+
+def _banner(info: Listening, data: Path | None) -> None:
+    """The link stands on a line of its own, unwrapped, so that it can be clicked and cut."""
+    where = "in memory only: gone when this stops" if data is None else str(data)
+    port = info.url.rpartition(":")[2]
+    another = f"sayso login-link --data {shlex.quote(str(data))} --port {port}"
+    screen = terminal.console()
+    if sys.stdout.isatty():
+        screen.print()
+    screen.print(Text(f"Sayso {__version__} listens at {info.url}", style="bold"), soft_wrap=True)
+    screen.print(Text("Sign in with this link, once, within the hour:"), soft_wrap=True)
+    screen.print(Text(info.link, style="bold cyan"), soft_wrap=True)
+    screen.print(Text(f"Data: {where}", style="dim"), soft_wrap=True)
+    if data is not None:
+        screen.print(Text(f"Another link: {another}", style="dim"), soft_wrap=True)
+    screen.print(Text("Stop: Ctrl-C", style="dim"), soft_wrap=True)
+    if sys.stdout.isatty():
+        screen.print()
+    sys.stdout.flush()

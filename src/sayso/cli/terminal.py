@@ -1,0 +1,102 @@
+"""What may be printed: agents write much of it, so nothing of theirs can steer the terminal."""
+
+import json
+import re
+import sys
+import unicodedata
+from datetime import datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from sayso import codec
+from sayso.errors import UsageError
+from sayso.types import Json
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+"""The `--json` option."""
+
+# Control, format (bidi, zero-width, tags), surrogates, line and paragraph separators.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# What is invisible too, though Unicode counts it among letters and marks; U+FE0E and U+FE0F,
+# which choose between text and emoji, stay.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
+_PLAIN = re.compile(r"[ -~]*")
+
+
+def visible(text: str, *, lines: bool = False) -> str:
+    r"""`text` with every control, bidi and invisible character spelled out, as `\x1b`.
+
+    Args:
+        text: from anywhere.
+        lines: keep line breaks and tabs.
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(
+        character if lines and character in "\n\t" else _spelled(character) for character in text
+    )
+
+
+def json_text(value: Json, *, indent: int | None = None) -> str:
+    """`value` as JSON in which unsafe characters are escaped; it reads back as the same."""
+    text = json.dumps(codec.builtins(value), ensure_ascii=False, indent=indent)
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(
+        json.dumps(c)[1:-1].replace("\x7f", "\\u007f") if _unsafe(c) and c != "\n" else c
+        for c in text
+    )
+
+
+def parse_json(text: str, option: str) -> Json:
+    """What was given to `option`.
+
+    Raises:
+        UsageError: it is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{option} is not JSON: {error}.") from error
+
+
+def print_json(value: Json) -> None:
+    """One JSON document: indented for a person, one line for a program."""
+    print(json_text(value, indent=2 if sys.stdout.isatty() else None), flush=True)
+
+
+def console() -> Console:
+    """The terminal, for output that is not data; agent text goes in as `visible` text only."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def error_console() -> Console:
+    """The same on stderr."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def relative(at: datetime, now: datetime) -> str:
+    """`3 min ago`, `in 2 h`: good for a glance."""
+    seconds = (at - now).total_seconds()
+    amount = abs(seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        if amount >= size:
+            text = f"{int(amount // size)} {unit}"
+            return f"in {text}" if seconds > 0 else f"{text} ago"
+    return "now"
+
+
+def _unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE_CATEGORIES or bool(
+        _INVISIBLE.match(character)
+    )
+
+
+def _spelled(character: str) -> str:
+    if not _unsafe(character):
+        return character
+    return character.encode("unicode_escape", "backslashreplace").decode()

@@ -1,0 +1,24 @@
+"""The client: ask people from any program, wait for the decision, list and follow requests.
+
+Client, AsyncClient     the same methods, blocking and for asyncio
+protocol, feed          what to send, when to try again, what an answer means: no I/O
+messages, steps         the records that go over the wire, and between protocol and client
+problems, retrying      which error an answer means, and when to try again
+transport               the HTTP library's terms and ours
+"""
+
+from sayso.client.aio import AsyncClient
+from sayso.client.messages import Event, Filters, Health, Page, Person, Submission, Topics
+from sayso.client.sync import Client
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Event",
+    "Filters",
+    "Health",
+    "Page",
+    "Person",
+    "Submission",
+    "Topics",
+]

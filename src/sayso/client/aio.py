@@ -1,0 +1,186 @@
+"""The asyncio client: the same protocol, carried out without blocking."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx2
+
+from sayso.client import transport as http
+from sayso.client.feed import Feed
+from sayso.client.messages import (
+    LARGEST_PAGE,
+    DecisionType,
+    Event,
+    Filters,
+    Health,
+    Page,
+    Person,
+    Submission,
+    Topics,
+)
+from sayso.client.protocol import Protocol
+from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
+from sayso.domain.requests import Request
+from sayso.types import Json, JsonObject
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Asks people, and waits for what they decide, without blocking the event loop.
+
+    The arguments, the methods and the errors are those of `Client`, which describes them.
+    Cancelling a task that waits leaves the request as it is.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 10.0,
+        retry_seconds: float = 10.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._protocol = Protocol(base_url, token=token, retry_seconds=retry_seconds)
+        self._timeout = timeout
+        self._http = httpx2.AsyncClient(transport=transport, **http.settings(self._protocol))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, without a slash at the end."""
+        return self._protocol.base_url
+
+    async def close(self) -> None:
+        """Close the connections; waits in other tasks fail."""
+        await self._http.aclose()
+
+    async def submit(self, message: str, **fields: Unpack[Submission]) -> Request:
+        """Ask, and return the pending request at once; see `Client.submit`."""
+        return await self._run(self._protocol.submit(message, **fields))
+
+    async def ask(
+        self,
+        message: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  returns the pending request
+        **fields: Unpack[Submission],
+    ) -> Request:
+        """Submit, and wait: the decided request, or the pending one after `timeout` seconds."""
+        return await self._run(self._protocol.ask(message, timeout=timeout, **fields))
+
+    async def get(self, request_id: str) -> Request:
+        """The request as it is now."""
+        return await self._run(self._protocol.get(request_id))
+
+    async def wait(
+        self,
+        request_id: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  returns the pending request
+    ) -> Request:
+        """Wait until it is decided, cancelled or expired; see `Client.wait`."""
+        return await self._run(self._protocol.wait(request_id, timeout=timeout))
+
+    async def cancel(self, request_id: str, reason: str = "") -> Request:
+        """Withdraw the question; see `Client.cancel`."""
+        return await self._run(self._protocol.cancel(request_id, reason))
+
+    async def decide(
+        self,
+        request_id: str,
+        type: DecisionType,  # noqa: A002  the wire's word
+        *,
+        args: JsonObject | None = None,
+        content: Json = None,
+        option: str | None = None,
+        reason: str = "",
+    ) -> Request:
+        """Answer it, as the person who is signed in; see `Client.decide`."""
+        return await self._run(
+            self._protocol.decide(
+                request_id, type, args=args, content=content, option=option, reason=reason
+            )
+        )
+
+    async def find(
+        self, *, limit: int | None = None, **filters: Unpack[Filters]
+    ) -> AsyncIterator[Request]:
+        """Requests, newest first, fetched page by page; see `Client.find`."""
+        after, left = None, limit
+        while left is None or left > 0:
+            size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
+            page = await self.page(limit=size, after=after, **filters)
+            for request in page.items:
+                yield request
+            if (after := page.next) is None:
+                return
+            left = None if left is None else left - len(page.items)
+
+    async def page(
+        self, *, limit: int | None = None, after: str | None = None, **filters: Unpack[Filters]
+    ) -> Page:
+        """One page of the requests, newest first; see `Client.page`."""
+        return await self._run(self._protocol.page(limit=limit, after=after, **filters))
+
+    async def events(
+        self, after: int | None = None, **topics: Unpack[Topics]
+    ) -> AsyncIterator[Event]:
+        """What happens, as it happens; see `Client.events`."""
+        feed = Feed(self._protocol, after, dict(topics))
+        while True:
+            end: Reply | Lost | None = None
+            try:
+                async with self._http.stream(**self._arguments(feed.send())) as response:
+                    if http.is_stream(response):
+                        feed.opened()
+                        async for sse in httpx2.EventSource(response, None):
+                            if (event := feed.receive(sse.id, sse.data)) is not None:
+                                yield event
+                    else:
+                        await response.aread()
+                        end = http.reply(response)
+            except httpx2.RequestError as error:
+                end = http.lost(error)
+            await self._perform(feed.pause(end))
+
+    async def sign_in(self, link_token: str) -> Person:
+        """Exchange the token of a one-time link; see `Client.sign_in`."""
+        return await self._run(self._protocol.sign_in(link_token))
+
+    async def health(self) -> Health:
+        """What the server says about itself."""
+        return await self._run(self._protocol.health())
+
+    async def _run(self, operation: Operation[T]) -> T:
+        try:
+            step = next(operation)
+            while True:
+                step = operation.send(await self._perform(step))
+        except StopIteration as end:
+            return end.value
+
+    async def _perform(self, step: Send | Sleep) -> Reply | Lost | None:
+        if isinstance(step, Sleep):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            return http.reply(await self._http.request(**self._arguments(step)))
+        except httpx2.RequestError as error:
+            return http.lost(error)
+
+    def _arguments(self, send: Send) -> http.Arguments:
+        return http.arguments(self._http, self._protocol, send, self._timeout)

@@ -1,0 +1,82 @@
+"""Problem details (RFC 9457) and lost connections, read back into the one error tree."""
+
+from typing import Any
+
+import msgspec
+
+from sayso.client.steps import Lost, Reply
+from sayso.errors import (
+    HTTP_STATUS,
+    ConflictError,
+    InvalidTransitionError,
+    RefusedError,
+    SaysoError,
+    ServerError,
+    SignInRequiredError,
+)
+
+NO_SERVER_HINT = "Start one with: sayso serve, or name the address of yours in SAYSO_URL."
+
+# Words more precise than a class's own: how the server tells apart the cases of one class.
+_PRECISE_CODES: dict[str, type[SaysoError]] = {
+    "cancelled": InvalidTransitionError,
+    "expired": InvalidTransitionError,
+    "expired_link": SignInRequiredError,
+    "idempotency_conflict": ConflictError,
+    "invalid_link": SignInRequiredError,
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The members of a problem document that Sayso servers send; others are ignored."""
+
+    code: str = ""
+    title: str = ""
+    detail: str = ""
+    hint: str = ""
+    errors: tuple[dict[str, str], ...] = ()
+    request: dict[str, Any] | None = None
+
+
+def error_of(reply: Reply) -> SaysoError:
+    """The error that the server meant: by the problem's code first, then by the status."""
+    try:
+        problem = msgspec.json.decode(reply.content, type=Problem)
+    except msgspec.MsgspecError:  # not from a Sayso server: a proxy's page, for example
+        problem = Problem()
+    cls = _by_code().get(problem.code) or _by_status(reply.status)
+    error = cls.__new__(cls)  # some classes take other arguments than the members of a problem
+    SaysoError.__init__(
+        error,
+        problem.detail or problem.title or f"The server answered with HTTP {reply.status}.",
+        hint=problem.hint,
+        code=problem.code,
+        errors=problem.errors,
+        request=problem.request,
+    )
+    return error
+
+
+def error_of_lost(lost: Lost, base_url: str) -> ServerError:
+    """The error for an answer that never came."""
+    if lost.why == "refused":
+        return ServerError(f"No Sayso server answers at {base_url}.", hint=NO_SERVER_HINT)
+    reason = str(lost.error) or type(lost.error).__name__
+    what = "took too long to answer" if lost.why == "slow" else "closed the connection"
+    return ServerError(
+        f"The Sayso server at {base_url} {what} ({reason}).",
+        hint="It may have done what was asked: look before you ask again.",
+    )
+
+
+def _by_code() -> dict[str, type[SaysoError]]:
+    return _PRECISE_CODES | {cls.code: cls for cls in HTTP_STATUS}
+
+
+def _by_status(status: int) -> type[SaysoError]:
+    if status >= 500:
+        return ServerError
+    for cls, its_status in HTTP_STATUS.items():
+        if its_status == status:
+            return cls
+    return RefusedError

@@ -1,0 +1,245 @@
+"""The blocking client: a driver that carries out the protocol's steps with threads and sleep."""
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import httpx2
+
+from sayso.client import transport as http
+from sayso.client.feed import Feed
+from sayso.client.messages import (
+    LARGEST_PAGE,
+    DecisionType,
+    Event,
+    Filters,
+    Health,
+    Page,
+    Person,
+    Submission,
+    Topics,
+)
+from sayso.client.protocol import Protocol
+from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
+from sayso.domain.requests import Request
+from sayso.types import Json, JsonObject
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks people, and waits for what they decide. One may be shared by any number of threads.
+
+    Every method raises the errors of `sayso.errors`: `ServerError` when no server answers,
+    `InvalidRequestError` for what it cannot read, `RefusedError` and its kinds when the rules
+    say no.
+
+    Args:
+        base_url: the server's address. Default: `$SAYSO_URL`, else `http://localhost:8080`.
+        token: a key, or a person's bearer token. Default: `$SAYSO_API_KEY`, else none.
+        timeout: seconds for the server to take a connection and to answer, waits not counted.
+        retry_seconds: how long a submit is tried again while no server answers.
+        transport: how HTTP requests are sent, for tests; an `httpx2.BaseTransport`.
+
+    Raises:
+        ConfigurationError: the address or the token cannot be used.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 10.0,
+        retry_seconds: float = 10.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._protocol = Protocol(base_url, token=token, retry_seconds=retry_seconds)
+        self._timeout = timeout
+        self._http = httpx2.Client(transport=transport, **http.settings(self._protocol))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def base_url(self) -> str:
+        """The server's address, without a slash at the end."""
+        return self._protocol.base_url
+
+    def close(self) -> None:
+        """Close the connections; waits in other threads fail."""
+        self._http.close()
+
+    def submit(self, message: str, **fields: Unpack[Submission]) -> Request:
+        """Ask, and return the pending request at once.
+
+        Tried again under one idempotency key for `retry_seconds`, so that a lost connection
+        never asks twice.
+
+        Args:
+            message: the question, for a person to read.
+            fields: see `Submission`.
+        """
+        return self._run(self._protocol.submit(message, **fields))
+
+    def ask(
+        self, message: str, *, timeout: float | None = None, **fields: Unpack[Submission]
+    ) -> Request:
+        """Submit, and wait: the decided request, or the pending one after `timeout` seconds.
+
+        Args:
+            message: the question, for a person to read.
+            timeout: seconds to wait. Default: until it is decided, cancelled or expired.
+            fields: see `Submission`.
+        """
+        return self._run(self._protocol.ask(message, timeout=timeout, **fields))
+
+    def get(self, request_id: str) -> Request:
+        """The request as it is now."""
+        return self._run(self._protocol.get(request_id))
+
+    def wait(self, request_id: str, *, timeout: float | None = None) -> Request:
+        """Wait until it is decided, cancelled or expired.
+
+        A connection that breaks, a server that restarts or is busy only make it take longer.
+
+        Args:
+            request_id: which.
+            timeout: seconds, after which the pending request is returned. Default: no limit.
+
+        Raises:
+            ServerError: in all of `timeout` the server has not answered once.
+        """
+        return self._run(self._protocol.wait(request_id, timeout=timeout))
+
+    def cancel(self, request_id: str, reason: str = "") -> Request:
+        """Withdraw the question.
+
+        Raises:
+            InvalidTransitionError: it is closed already.
+        """
+        return self._run(self._protocol.cancel(request_id, reason))
+
+    def decide(
+        self,
+        request_id: str,
+        type: DecisionType,  # noqa: A002  the wire's word
+        *,
+        args: JsonObject | None = None,
+        content: Json = None,
+        option: str | None = None,
+        reason: str = "",
+    ) -> Request:
+        """Answer it, as the person who is signed in.
+
+        Args:
+            request_id: which.
+            type: approve, edit (with `args`), respond (with `option` or `content`), reject, ignore.
+            args: all arguments, as they shall run.
+            content: a text, or an object for a form.
+            option: the value of the chosen option.
+            reason: for the agent to read.
+
+        Raises:
+            SignInRequiredError, PersonRequiredError: this client's token is nobody's, an agent's.
+            InvalidTransitionError: it is closed already; the error carries the request.
+            InvalidAnswerError: the answer does not fit the question.
+        """
+        return self._run(
+            self._protocol.decide(
+                request_id, type, args=args, content=content, option=option, reason=reason
+            )
+        )
+
+    def find(self, *, limit: int | None = None, **filters: Unpack[Filters]) -> Iterator[Request]:
+        """Requests, newest first, fetched page by page.
+
+        Args:
+            limit: at most so many. Default: all.
+            filters: see `Filters`.
+        """
+        after, left = None, limit
+        while left is None or left > 0:
+            size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
+            page = self.page(limit=size, after=after, **filters)
+            yield from page.items
+            if (after := page.next) is None:
+                return
+            left = None if left is None else left - len(page.items)
+
+    def page(
+        self, *, limit: int | None = None, after: str | None = None, **filters: Unpack[Filters]
+    ) -> Page:
+        """One page of the requests, newest first.
+
+        Args:
+            limit: at most so many, 1 to 200. Default: 50.
+            after: the `next` of the page before.
+            filters: see `Filters`.
+        """
+        return self._run(self._protocol.page(limit=limit, after=after, **filters))
+
+    def events(self, after: int | None = None, **topics: Unpack[Topics]) -> Iterator[Event]:
+        """What happens, as it happens; resumed where it was when a connection breaks. Endless.
+
+        Args:
+            after: the id of the last event already known. Default: begin now.
+            topics: see `Topics`.
+        """
+        feed = Feed(self._protocol, after, dict(topics))
+        while True:
+            end: Reply | Lost | None = None
+            try:
+                with self._http.stream(**self._arguments(feed.send())) as response:
+                    if http.is_stream(response):
+                        feed.opened()
+                        for sse in httpx2.EventSource(response, None):
+                            if (event := feed.receive(sse.id, sse.data)) is not None:
+                                yield event
+                    else:
+                        response.read()
+                        end = http.reply(response)
+            except httpx2.RequestError as error:
+                end = http.lost(error)
+            self._perform(feed.pause(end))
+
+    def sign_in(self, link_token: str) -> Person:
+        """Exchange the token of a one-time link; from now on this client speaks for that person.
+
+        Raises:
+            SignInRequiredError: it is not valid, has expired, or was used before.
+        """
+        return self._run(self._protocol.sign_in(link_token))
+
+    def health(self) -> Health:
+        """What the server says about itself."""
+        return self._run(self._protocol.health())
+
+    def _run(self, operation: Operation[T]) -> T:
+        try:
+            step = next(operation)
+            while True:
+                step = operation.send(self._perform(step))
+        except StopIteration as end:
+            return end.value
+
+    def _perform(self, step: Send | Sleep) -> Reply | Lost | None:
+        if isinstance(step, Sleep):
+            time.sleep(step.seconds)
+            return None
+        try:
+            return http.reply(self._http.request(**self._arguments(step)))
+        except httpx2.RequestError as error:
+            return http.lost(error)
+
+    def _arguments(self, send: Send) -> http.Arguments:
+        return http.arguments(self._http, self._protocol, send, self._timeout)

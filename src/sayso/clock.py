@@ -1,0 +1,55 @@
+"""The one place that asks what time it is, and that makes ids out of it."""
+
+import os
+import threading
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time, as an aware UTC datetime."""
+
+    def now(self) -> datetime:
+        """The present moment."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock, which may be set back: nothing may depend on it always rising."""
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return datetime.now(UTC)
+
+
+class RequestIds:
+    """UUIDv7 ids (RFC 9562): ordered by time, and within one process by creation.
+
+    The 12 bits after the millisecond count up from a random start; if they overflow, or the
+    clock is set back, the last millisecond is kept or advanced, so ids never go backwards.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._millisecond = 0
+        self._counter = 0
+
+    def next(self) -> str:
+        """A new id, as text."""
+        millisecond = int(self._clock.now().timestamp() * 1000)
+        random = os.urandom(10)
+        with self._lock:
+            if millisecond > self._millisecond:
+                self._millisecond = millisecond
+                self._counter = int.from_bytes(random[8:], "big") & 0x7FF
+            else:
+                self._counter += 1
+                if self._counter > 0xFFF:
+                    self._millisecond += 1
+                    self._counter = 0
+            millisecond, counter = self._millisecond, self._counter
+        tail = int.from_bytes(random[:8], "big") & 0x3FFF_FFFF_FFFF_FFFF
+        number = (millisecond << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | tail
+        digits = f"{number:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

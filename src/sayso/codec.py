@@ -1,0 +1,99 @@
+"""Records to JSON and back, once: for stores, the wire and the client."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from sayso.domain.decisions import Answer
+from sayso.domain.events import Event
+from sayso.domain.requests import Draft, Request
+from sayso.domain.sessions import Session
+from sayso.errors import InvalidRequestError
+from sayso.types import Json
+
+T = TypeVar("T")
+
+MAX_DEPTH = 32
+"""How deep the JSON that is sent to us may be nested."""
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {
+    record: msgspec.json.Decoder(record) for record in (Request, Draft, Answer, Event, Session)
+}
+_PLACE = re.compile(r" - at `(?P<at>[^`]+)`$")
+
+encode = _encoder.encode
+"""A record, or plain data, as JSON bytes."""
+
+decode_request = _decoders[Request].decode
+"""A request from JSON; fields that this version does not know are ignored."""
+
+decode_event = _decoders[Event].decode
+"""An event from JSON."""
+
+decode_session = _decoders[Session].decode
+"""A session from JSON."""
+
+
+def decode(record: type[T], body: bytes | str) -> T:
+    """What somebody sent, as a `record`.
+
+    Raises:
+        InvalidRequestError: it is not JSON, is nested too deep, or does not fit; the error tells
+            where (`$.action.tool_name`) and what was expected.
+    """
+    check_depth(body)
+    decoder = _decoders.get(record)
+    if decoder is None:
+        decoder = _decoders[record] = msgspec.json.Decoder(record)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _does_not_fit(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(
+            f"This is not JSON: {error}." if body else "A JSON body is missing.",
+            hint="Send one JSON object, in UTF-8.",
+            code="not_json",
+        ) from None
+
+
+def builtins(record: Any) -> Json:
+    """A record as plain dictionaries, lists and strings, in its wire form."""
+    return msgspec.to_builtins(record)
+
+
+def check_depth(body: bytes | str) -> None:
+    """Refuse what is nested deeper than `MAX_DEPTH`, before anything recurses into it.
+
+    Raises:
+        InvalidRequestError: it is nested too deep.
+    """
+    raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
+    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', raw, re.DOTALL):
+        first = token.group()[:1]
+        if first in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InvalidRequestError(
+                    f"The JSON is nested more than {MAX_DEPTH} levels deep.",
+                    hint="Flatten it, or send the inner part as a string.",
+                    code="too_deep",
+                )
+        elif first in b"]}":
+            depth -= 1
+
+
+def _does_not_fit(message: str) -> InvalidRequestError:
+    place = _PLACE.search(message)
+    at = place.group("at") if place else "$"
+    what = _PLACE.sub("", message)
+    return InvalidRequestError(
+        f"{what} (at {at}).",
+        hint="The fields are described at /docs.",
+        errors=({"at": at, "message": what},),
+    )

@@ -1,0 +1,1 @@
+"""Nouns and rules: pure, without I/O, clock or randomness."""

@@ -1,0 +1,75 @@
+"""What a person said."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sayso.domain.accounts import Strength
+from sayso.types import Json, JsonObject
+
+
+class DecisionType(StrEnum):
+    """The five things that a person can say to a request."""
+
+    APPROVE = "approve"
+    EDIT = "edit"
+    RESPOND = "respond"
+    REJECT = "reject"
+    IGNORE = "ignore"
+
+
+class Channel(StrEnum):
+    """By which way the decision came."""
+
+    WEB = "web"
+    API = "api"
+
+
+class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person sends to decide a request; who they are comes from their sign-in alone."""
+
+    type: Annotated[
+        DecisionType,
+        Meta(
+            description="`approve`; `edit` (approve with other arguments); `respond` (an option, "
+            "a text or a filled-in form); `reject`; `ignore`."
+        ),
+    ]
+    args: Annotated[
+        JsonObject | None, Meta(description="`edit`: all arguments, as they shall run.")
+    ] = None
+    content: Annotated[Json, Meta(description="`respond`: a text, or an object for a form.")] = None
+    option: Annotated[
+        Annotated[str, Meta(max_length=256)] | None,
+        Meta(description="`respond`: the value of the chosen option."),
+    ] = None
+    reason: Annotated[str, Meta(max_length=8_192, description="For the agent to read.")] = ""
+
+
+class Reviewer(Struct, frozen=True, kw_only=True):
+    """The person who decided, as authentication knew them."""
+
+    id: str
+    name: str
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The one decision that stands."""
+
+    type: DecisionType
+    approved: bool
+    """May the action run, was the question answered, was the chosen option one that agrees?"""
+    args: JsonObject | None = None
+    """The effective arguments, when the person changed them."""
+    digest: str | None = None
+    """The digest of what was approved; with an edit, of the edited action."""
+    content: Json = None
+    option: str | None = None
+    reason: str = ""
+    by: Reviewer
+    channel: Channel
+    strength: Strength | None
+    decided_at: datetime
+    took_seconds: float

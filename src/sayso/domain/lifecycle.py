@@ -1,0 +1,415 @@
+"""The state machine of a request: one table of transitions, pure.
+
+A command on a request makes a `Change`: the request's next state and the events that tell of it.
+Nothing else in Sayso decides what is legal; stores only keep what a change says.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import TypeAlias
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from sayso.domain.accounts import Principal
+from sayso.domain.actions import Action, digest_of
+from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
+from sayso.domain.events import Event, EventType
+from sayso.domain.requests import (
+    Draft,
+    Kind,
+    Option,
+    OptionDraft,
+    Request,
+    Status,
+    approves_by_label,
+)
+from sayso.errors import (
+    InvalidAnswerError,
+    InvalidRequestError,
+    InvalidTransitionError,
+    PersonRequiredError,
+)
+from sayso.types import JsonObject
+
+
+class Decide(Struct, frozen=True, kw_only=True):
+    """A person answers."""
+
+    answer: Answer
+    by: Principal
+    channel: Channel
+
+
+class Cancel(Struct, frozen=True, kw_only=True):
+    """The asking side takes the question back."""
+
+    by: Principal
+    reason: str = ""
+
+
+class Expire(Struct, frozen=True, kw_only=True):
+    """Nobody answered in time."""
+
+
+Command: TypeAlias = Decide | Cancel | Expire
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What a store commits in one transaction, if the request is still at `expected_version`."""
+
+    request: Request
+    expected_version: int
+    """The version that this change was made from; 0 for a new request."""
+    events: tuple[Event, ...]
+    key: str | None = None
+    """A new request's idempotency key, unique in its tenant."""
+    fingerprint: str = ""
+    """What was sent with that key, as a hash."""
+
+
+TRANSITIONS: Mapping[tuple[Status, type[Command]], frozenset[Status]] = MappingProxyType(
+    {
+        (Status.PENDING, Decide): frozenset({Status.APPROVED, Status.REJECTED, Status.ANSWERED}),
+        (Status.PENDING, Cancel): frozenset({Status.CANCELLED}),
+        (Status.PENDING, Expire): frozenset({Status.EXPIRED}),
+    }
+)
+"""From a status, by a command, to one of these. What is not here does not happen."""
+
+OUTCOMES = MappingProxyType(
+    {
+        (Kind.APPROVAL, DecisionType.APPROVE): Status.APPROVED,
+        (Kind.APPROVAL, DecisionType.EDIT): Status.APPROVED,
+        (Kind.APPROVAL, DecisionType.RESPOND): Status.ANSWERED,
+        (Kind.APPROVAL, DecisionType.REJECT): Status.REJECTED,
+        (Kind.APPROVAL, DecisionType.IGNORE): Status.REJECTED,
+        (Kind.CHOICE, DecisionType.RESPOND): Status.ANSWERED,
+        (Kind.CHOICE, DecisionType.REJECT): Status.REJECTED,
+        (Kind.CHOICE, DecisionType.IGNORE): Status.REJECTED,
+        (Kind.INPUT, DecisionType.RESPOND): Status.ANSWERED,
+        (Kind.INPUT, DecisionType.REJECT): Status.REJECTED,
+        (Kind.INPUT, DecisionType.IGNORE): Status.REJECTED,
+    }
+)
+"""Which decisions a kind of request takes, and where each leads. An option of an `approval`
+leads to `approved` or `rejected`, as its `approves` says."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def submit(
+    draft: Draft,
+    *,
+    request_id: str,
+    now: datetime,
+    default_timeout: timedelta,
+    by: Principal,
+    key: str | None = None,
+    fingerprint: str = "",
+) -> Change:
+    """A new pending request.
+
+    Raises:
+        InvalidRequestError: the draft contradicts itself, or says something that cannot be shown.
+    """
+    kind = draft.kind or _kind_of(draft)
+    _check_draft(draft, kind)
+    timeout = draft.timeout_seconds
+    if timeout is UNSET:
+        deadline = now + default_timeout
+    else:
+        deadline = None if timeout is None else now + timedelta(seconds=timeout)
+    request = Request(
+        id=request_id,
+        kind=kind,
+        message=draft.message,
+        session_id=draft.session_id,
+        client_id=draft.client_id,
+        action=None if draft.action is None else draft.action.kept(),
+        options=_options(draft),
+        schema=draft.schema,
+        priority=draft.priority,
+        metadata=draft.metadata,
+        callback_url=draft.callback_url,
+        on_timeout=draft.on_timeout,
+        created_at=now,
+        deadline_at=deadline,
+        tenant=by.tenant,
+    )
+    data: JsonObject = {"kind": kind}
+    if request.action is not None:
+        data |= {"tool_name": request.action.tool_name, "digest": request.action.digest}
+    event = _event(request, EventType.REQUEST_SUBMITTED, now, by.actor, data)
+    return Change(
+        request=request, expected_version=0, events=(event,), key=key, fingerprint=fingerprint
+    )
+
+
+def apply(request: Request, command: Command, now: datetime) -> Change:
+    """What `command` makes of `request`.
+
+    Raises:
+        InvalidTransitionError: the request is closed, or its time has passed; its `reason_code`
+            is `already_decided`, `expired` or `cancelled`.
+        InvalidAnswerError: the decision does not fit the question.
+        PersonRequiredError: the command is a decision, and no person gave it.
+    """
+    allowed = TRANSITIONS.get((request.status, type(command)))
+    if allowed is None:
+        raise _closed(request)
+    match command:
+        case Decide():
+            change = _decide(request, command, now)
+        case Cancel():
+            change = _close(
+                request,
+                Status.CANCELLED,
+                EventType.REQUEST_CANCELLED,
+                now,
+                actor=command.by.actor,
+                reason=command.reason,
+            )
+        case Expire():
+            if request.deadline_at is None or now < request.deadline_at:
+                raise InvalidTransitionError("The request is not due yet.", code="not_due")
+            change = _close(
+                request,
+                Status.EXPIRED,
+                EventType.REQUEST_EXPIRED,
+                now,
+                actor="system",
+                reason="Nobody answered in time.",
+            )
+    if change.request.status not in allowed:  # a mistake in this file, never the caller's
+        raise InvalidTransitionError(
+            f"{request.status} to {change.request.status} is not in the table."
+        )
+    return change
+
+
+def _decide(request: Request, command: Decide, now: datetime) -> Change:
+    if not command.by.is_person:
+        raise PersonRequiredError
+    if request.deadline_at is not None and now >= request.deadline_at:
+        raise InvalidTransitionError(
+            "The request has expired: nobody answered in time.",
+            hint="The agent was told no. It has to ask again.",
+            code="expired",
+        )
+    answer = command.answer
+    status, option = _outcome(request, answer)
+    args = answer.args if answer.type is DecisionType.EDIT else None
+    decision = Decision(
+        type=answer.type,
+        approved=_is_approval(request, status, option),
+        args=args,
+        digest=_effective_digest(request.action, args) if status is Status.APPROVED else None,
+        content=answer.content,
+        option=answer.option,
+        reason=answer.reason,
+        by=Reviewer(id=command.by.id, name=command.by.name),
+        channel=command.channel,
+        strength=command.by.strength,
+        decided_at=now,
+        took_seconds=round((now - request.created_at).total_seconds(), 3),
+    )
+    decided = msgspec.structs.replace(
+        request, status=status, decision=decision, closed_at=now, version=request.version + 1
+    )
+    data: JsonObject = {
+        "status": status,
+        "type": answer.type,
+        "approved": decision.approved,
+        "digest": decision.digest,
+        "channel": command.channel,
+        "strength": command.by.strength,
+    }
+    event = _event(decided, EventType.REQUEST_DECIDED, now, command.by.actor, data)
+    return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+def _outcome(request: Request, answer: Answer) -> tuple[Status, Option | None]:
+    """Where the answer leads, and the option that it names."""
+    status = OUTCOMES.get((request.kind, answer.type))
+    if status is None:
+        takes = ", ".join(t for k, t in OUTCOMES if k is request.kind)
+        raise InvalidAnswerError(
+            f"A request of kind {request.kind.value!r} is not decided by {answer.type.value!r}.",
+            hint=f"It takes: {takes}.",
+        )
+    _refuse_stray_fields(answer)
+    option = _chosen(request, answer)
+    if option is not None and request.kind is Kind.APPROVAL:
+        status = Status.APPROVED if option.approves else Status.REJECTED
+    if answer.type is DecisionType.EDIT and (request.action is None or answer.args is None):
+        raise InvalidAnswerError(
+            "There are no arguments to edit."
+            if request.action is None
+            else "An edit needs `args`: all arguments, as they shall run.",
+            hint="Approve or reject it instead." if request.action is None else "",
+        )
+    return status, option
+
+
+def _refuse_stray_fields(answer: Answer) -> None:
+    """What is sent but would not count must not look as if it did."""
+    stray = [
+        name
+        for name, value, belongs_to in (
+            ("args", answer.args, DecisionType.EDIT),
+            ("content", answer.content, DecisionType.RESPOND),
+            ("option", answer.option, DecisionType.RESPOND),
+        )
+        if value is not None and answer.type is not belongs_to
+    ]
+    if stray:
+        raise InvalidAnswerError(
+            f"`{stray[0]}` does not go with {answer.type.value!r}.",
+            hint="`args` goes with 'edit'; `content` and `option` go with 'respond'.",
+        )
+
+
+def _chosen(request: Request, answer: Answer) -> Option | None:
+    """The option that a `respond` names; a choice must name one of its own."""
+    if answer.type is not DecisionType.RESPOND:
+        return None
+    if answer.option is None:
+        if request.kind is Kind.CHOICE:
+            raise InvalidAnswerError("A choice is decided by `option`.", hint=_offers(request))
+        if answer.content is None:
+            raise InvalidAnswerError("`respond` needs `content`: the answer.")
+        return None
+    option = request.option(answer.option)
+    if option is None:
+        raise InvalidAnswerError(
+            f"There is no option {answer.option!r}.",
+            hint=_offers(request) if request.options else "Send the answer as `content`.",
+        )
+    if answer.content is not None:
+        raise InvalidAnswerError("Send either `option` or `content`, not both.")
+    return option
+
+
+def _offers(request: Request) -> str:
+    return f"It offers: {', '.join(repr(option.value) for option in request.options)}."
+
+
+def _is_approval(request: Request, status: Status, option: Option | None) -> bool:
+    """An answer given instead of running an action does not let the action run."""
+    if status is not Status.ANSWERED:
+        return status is Status.APPROVED
+    return option.approves if option is not None else request.kind is Kind.INPUT
+
+
+def _effective_digest(action: Action | None, args: JsonObject | None) -> str | None:
+    if action is None:
+        return None
+    return action.digest if args is None else digest_of(action.tool_name, args)
+
+
+def _close(
+    request: Request, status: Status, event: EventType, now: datetime, *, actor: str, reason: str
+) -> Change:
+    closed = msgspec.structs.replace(
+        request, status=status, closed_at=now, closed_reason=reason, version=request.version + 1
+    )
+    told = _event(closed, event, now, actor, {"reason": reason} if reason else {})
+    return Change(request=closed, expected_version=request.version, events=(told,))
+
+
+def _closed(request: Request) -> InvalidTransitionError:
+    """Tell a late comer what was decided."""
+    match request.status:
+        case Status.EXPIRED:
+            return InvalidTransitionError(
+                "The request has expired: nobody answered in time.",
+                hint="The agent was told no. It has to ask again.",
+                code="expired",
+            )
+        case Status.CANCELLED:
+            return InvalidTransitionError(
+                "The request was cancelled by the agent's side.", code="cancelled"
+            )
+        case _:
+            by = request.decision.by.name if request.decision is not None else "somebody"
+            return InvalidTransitionError(
+                f"The request is already {request.status.value}, by {by}.",
+                hint="The first decision stands.",
+            )
+
+
+def _kind_of(draft: Draft) -> Kind:
+    if draft.options:
+        return Kind.CHOICE
+    return Kind.APPROVAL if draft.schema is None else Kind.INPUT
+
+
+def _options(draft: Draft) -> tuple[Option, ...]:
+    options = tuple(
+        Option(
+            label=o.label,
+            value=o.value if o.value is not None else o.label,
+            approves=approves_by_label(o.label) if o.approves is None else o.approves,
+        )
+        for o in (OptionDraft(label=d) if isinstance(d, str) else d for d in draft.options)
+    )
+    if len({option.value for option in options}) != len(options):
+        raise _invalid("$.options", "Two options have the same value.", "Give each its own value.")
+    return options
+
+
+def _check_draft(draft: Draft, kind: Kind) -> None:
+    if kind is Kind.PLAN:
+        raise _invalid("$.kind", "Plans are not taken yet.", "Use 'approval', 'choice' or 'input'.")
+    if kind is Kind.CHOICE and not draft.options:
+        raise _invalid("$.options", "A choice needs options.", "Name at least one.")
+    if kind is Kind.INPUT and draft.options:
+        raise _invalid("$.options", "An input has no options.", "Use the kind 'choice'.")
+    if draft.schema is not None and kind is not Kind.INPUT:
+        raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
+    for at, text in _shown_texts(draft):
+        found = _CONTROL.search(text)
+        if found is not None:
+            raise _invalid(
+                at,
+                f"It has the control character U+{ord(found.group()):04X} "
+                f"at position {found.start()}.",
+                "Take control characters out; tab and line breaks are fine.",
+            )
+
+
+def _shown_texts(draft: Draft) -> list[tuple[str, str]]:
+    texts = [
+        ("$.message", draft.message),
+        ("$.session_id", draft.session_id or ""),
+        ("$.client_id", draft.client_id or ""),
+    ]
+    if draft.action is not None:
+        texts.append(("$.action.tool_name", draft.action.tool_name))
+        texts.append(("$.action.rationale", draft.action.rationale))
+    for place, option in enumerate(draft.options):
+        label = option if isinstance(option, str) else f"{option.label}{option.value or ''}"
+        texts.append((f"$.options[{place}]", label))
+    return texts
+
+
+def _invalid(at: str, message: str, hint: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{message} (at {at})", hint=hint, errors=({"at": at, "message": message},)
+    )
+
+
+def _event(request: Request, kind: EventType, now: datetime, actor: str, data: JsonObject) -> Event:
+    return Event(
+        type=kind,
+        at=now,
+        request_id=request.id,
+        session_id=request.session_id,
+        client_id=request.client_id,
+        actor=actor,
+        data=data,
+        tenant=request.tenant,
+    )

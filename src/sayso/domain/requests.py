@@ -1,0 +1,225 @@
+"""The question put to people, as submitted (`Draft`) and as kept (`Request`)."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from sayso.domain.accounts import DEFAULT_TENANT
+from sayso.domain.actions import Action, digest_of
+from sayso.domain.decisions import Decision
+from sayso.errors import InvalidRequestError
+from sayso.types import Json, JsonObject
+
+Label = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class Kind(StrEnum):
+    """What is asked for: a yes to an action, one of several options, or words."""
+
+    APPROVAL = "approval"
+    CHOICE = "choice"
+    INPUT = "input"
+    PLAN = "plan"
+
+
+class Status(StrEnum):
+    """Where a request stands; everything but `pending` is final."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    ANSWERED = "answered"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Priority(StrEnum):
+    """How much it hurries, in the agent's view."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class OnTimeout(StrEnum):
+    """What silence means; it never means yes."""
+
+    EXPIRE = "expire"
+
+
+class Option(Struct, frozen=True, kw_only=True):
+    """One of the answers offered; `approves` says whether choosing it lets the agent go on."""
+
+    label: str
+    value: str
+    approves: bool
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A question put to people: a small durable state machine."""
+
+    id: str
+    kind: Kind
+    status: Status = Status.PENDING
+    message: str
+    session_id: str | None = None
+    client_id: str | None = None
+    action: Action | None = None
+    options: tuple[Option, ...] = ()
+    schema: JsonObject | None = None
+    priority: Priority = Priority.NORMAL
+    metadata: JsonObject = {}
+    callback_url: str | None = None
+    on_timeout: OnTimeout = OnTimeout.EXPIRE
+    created_at: datetime
+    deadline_at: datetime | None = None
+    decision: Decision | None = None
+    closed_at: datetime | None = None
+    """When it reached its final status."""
+    closed_reason: str = ""
+    """Why it was cancelled or expired."""
+    version: int = 1
+    """Rises by one with each change."""
+    tenant: str = DEFAULT_TENANT
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can change it any more."""
+        return self.status is not Status.PENDING
+
+    @property
+    def approved(self) -> bool:
+        """Whether a person said yes; silence, a cancellation and a refusal are all no."""
+        return self.decision is not None and self.decision.approved
+
+    @property
+    def answer(self) -> Json:
+        """The chosen option's value, or the text or form that a person sent; None without one."""
+        if self.decision is None:
+            return None
+        return self.decision.option if self.decision.option is not None else self.decision.content
+
+    @property
+    def arguments(self) -> JsonObject | None:
+        """The arguments to run with: the person's, if they changed them; None if not approved."""
+        if self.action is None or not self.approved or self.decision is None:
+            return None
+        return self.action.tool_args if self.decision.args is None else self.decision.args
+
+    @property
+    def reason(self) -> str:
+        """What the person gave as the reason, or why it was closed without one."""
+        return self.decision.reason if self.decision is not None else self.closed_reason
+
+    def option(self, value: str) -> Option | None:
+        """The option with this value."""
+        return next((option for option in self.options if option.value == value), None)
+
+
+class OptionDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An option as submitted; `value` is the label, and `approves` is read off it, if absent."""
+
+    label: Label
+    value: Label | None = None
+    approves: bool | None = None
+
+
+class ActionDraft(Action, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An action as submitted: a field that nobody knows is an error, not silently dropped.
+
+    Raises:
+        InvalidRequestError: a digest was sent along, and it is not this action's.
+    """
+
+    def __post_init__(self) -> None:
+        digest = digest_of(self.tool_name, self.tool_args)
+        if self.digest and self.digest != digest:
+            raise InvalidRequestError(
+                "The digest does not fit the tool name and arguments (at $.action.digest).",
+                hint="Leave it out; the server computes it.",
+                errors=({"at": "$.action.digest", "message": f"expected {digest}"},),
+            )
+        msgspec.structs.force_setattr(self, "digest", digest)
+
+    def kept(self) -> Action:
+        """The action as it is kept."""
+        return Action(
+            tool_name=self.tool_name,
+            tool_args=self.tool_args,
+            args_schema=self.args_schema,
+            risk_class=self.risk_class,
+            side_effects=self.side_effects,
+            rationale=self.rationale,
+            digest=self.digest,
+        )
+
+
+class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request as submitted."""
+
+    message: Annotated[
+        str, Meta(min_length=1, max_length=16_384, description="The question, for a person.")
+    ]
+    kind: Annotated[
+        Kind | None,
+        Meta(description="Absent: `choice` with options, `input` with a schema, else `approval`."),
+    ] = None
+    session_id: Label | None = None
+    client_id: Label | None = None
+    action: ActionDraft | None = None
+    options: Annotated[
+        list[Label | OptionDraft],
+        Meta(max_length=100, description="Strings, or objects of label, value and approves."),
+    ] = msgspec.field(default_factory=list[Any])
+    schema: Annotated[
+        JsonObject | None,
+        Meta(description="A flat JSON Schema: the form that answers an `input`."),
+    ] = None
+    timeout_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=31_622_400)] | UnsetType | None,
+        Meta(description="When nobody has answered by then it expires. Null: never."),
+    ] = UNSET
+    on_timeout: OnTimeout = OnTimeout.EXPIRE
+    priority: Priority = Priority.NORMAL
+    metadata: Annotated[
+        JsonObject, Meta(max_length=256, description="Facts to show beside it.")
+    ] = {}
+    callback_url: Annotated[
+        Annotated[str, Meta(max_length=2_048, pattern=r"^https?://[^\s]+$")] | None,
+        Meta(description="Kept and shown; nothing is sent there yet."),
+    ] = None
+
+
+# A plain option that begins with one of these words does not let the agent go on.
+REFUSING_WORDS = frozenset(
+    [
+        "no",
+        "cancel",
+        "reject",
+        "deny",
+        "decline",
+        "hold",
+        "stop",
+        "abort",
+        "wait",
+        "ignore",
+        "block",
+        "skip",
+    ]
+)
+_FIRST_WORD = re.compile(r"[^\W_]+")
+
+
+def approves_by_label(label: str) -> bool:
+    """Whether a plain option lets the agent go on: its first word is not a refusing one.
+
+    Case, emoji and punctuation do not count; a label without any word (only emoji) does not
+    approve, since nobody can tell what it says.
+    """
+    word = _FIRST_WORD.search(label)
+    return word is not None and word.group().casefold() not in REFUSING_WORDS

@@ -1,0 +1,212 @@
+"""Every error that Sayso raises.
+
+    SaysoError
+    ├── UsageError                the caller wired it wrong
+    │   ├── ConfigurationError        a setting or a combination of settings cannot work
+    │   ├── MissingExtraError         an optional dependency is not installed (also an ImportError)
+    │   └── InvalidRequestError       what was sent cannot be read, or breaks a limit
+    │       └── TooLargeError             it is larger than the server takes
+    ├── RefusedError              the rules say no; nothing was changed
+    │   ├── NotFoundError             no such request, session or page
+    │   ├── MethodNotAllowedError     the address is there, but does not take this method
+    │   ├── SignInRequiredError       nobody is signed in, or the credential is not valid
+    │   ├── NotPermittedError         the caller is known, but may not do this
+    │   │   └── PersonRequiredError       only a person decides; this is an agent's credential
+    │   ├── InvalidTransitionError    the request is already decided, expired or cancelled
+    │   ├── InvalidAnswerError        the decision does not fit the question
+    │   ├── ConflictError             two writers met, or an idempotency key was used twice
+    │   └── BusyError                 a limit on work in progress is reached; try again
+    └── BackendError              something that Sayso depends on failed; the cause is attached
+        ├── StoreError                the database
+        ├── SignalError               the wake-up bus
+        └── ServerError               the Sayso server, as seen by a client
+
+Each class has a `code`, the word by which programs tell errors apart on every surface,
+and each message says what happened, where, and the way out.
+"""
+
+from typing import Any, ClassVar
+
+
+class SaysoError(Exception):
+    """Something went wrong.
+
+    Args:
+        detail: one sentence: what happened, and where. Default: the first line of the docstring.
+        hint: the way out, as a sentence.
+        code: a more precise word than the class's own.
+        errors: where in the input it is wrong: `{"at": "$.action.tool_name", "message": "..."}`.
+        request: the request as it stands now, in its wire form, when the error is about one.
+    """
+
+    code: ClassVar[str] = "error"
+    hint: str = ""
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        hint: str = "",
+        code: str = "",
+        errors: tuple[dict[str, str], ...] = (),
+        request: dict[str, Any] | None = None,
+    ) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.hint = hint or type(self).hint
+        self.reason_code = code or type(self).code
+        self.errors = errors
+        self.request = request
+        super().__init__(self.detail)
+
+    def __str__(self) -> str:
+        return f"{self.detail} {self.hint}".strip()
+
+
+class UsageError(SaysoError):
+    """Sayso was called in a way that cannot work."""
+
+    code = "usage"
+
+
+class ConfigurationError(UsageError):
+    """A setting cannot work as it is."""
+
+    code = "configuration"
+
+
+class MissingExtraError(UsageError, ImportError):
+    """An optional part of Sayso is not installed."""
+
+    code = "missing_extra"
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"This needs the package {package!r}, which is not installed.",
+            hint=f"Install it with: pip install 'sayso[{extra}]'",
+        )
+
+
+class InvalidRequestError(UsageError):
+    """What was sent cannot be read."""
+
+    code = "invalid_request"
+
+
+class TooLargeError(InvalidRequestError):
+    """What was sent is larger than the server takes."""
+
+    code = "too_large"
+
+
+class RefusedError(SaysoError):
+    """The rules say no; nothing was changed."""
+
+    code = "refused"
+
+
+class NotFoundError(RefusedError):
+    """There is nothing here."""
+
+    code = "not_found"
+
+
+class MethodNotAllowedError(RefusedError):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+    hint = "All addresses are listed at /docs."
+
+
+class SignInRequiredError(RefusedError):
+    """Nobody is signed in."""
+
+    code = "sign_in_required"
+    hint = "Open the sign-in link that the server printed, or print another with: sayso login-link"
+
+
+class NotPermittedError(RefusedError):
+    """The caller may not do this."""
+
+    code = "not_permitted"
+
+
+class PersonRequiredError(NotPermittedError):
+    """Only a person can decide."""
+
+    code = "person_required"
+    hint = "Sign in as a person; an agent's credential never decides."
+
+
+class InvalidTransitionError(RefusedError):
+    """The request is closed: the first decision stands."""
+
+    code = "already_decided"
+
+
+class InvalidAnswerError(RefusedError):
+    """The decision does not fit the question."""
+
+    code = "invalid_answer"
+
+
+class ConflictError(RefusedError):
+    """Somebody else wrote first."""
+
+    code = "conflict"
+
+
+class BusyError(RefusedError):
+    """The server holds as much work as it is allowed to."""
+
+    code = "busy"
+    hint = "Try again in a moment."
+
+
+class BackendError(SaysoError):
+    """Something that Sayso depends on failed."""
+
+    code = "backend"
+
+
+class StoreError(BackendError):
+    """The database failed; nothing was written."""
+
+    code = "store"
+    hint = "Nothing was written. Try again; if it goes on, read the server's log."
+
+
+class SignalError(BackendError):
+    """The wake-up bus failed; nothing was lost, waits take longer."""
+
+    code = "signal"
+
+
+class ServerError(BackendError):
+    """The Sayso server could not be reached, or failed."""
+
+    code = "server"
+
+
+HTTP_STATUS: dict[type[SaysoError], int] = {
+    SaysoError: 500,
+    UsageError: 400,
+    ConfigurationError: 500,
+    MissingExtraError: 501,
+    InvalidRequestError: 422,
+    TooLargeError: 413,
+    RefusedError: 409,
+    NotFoundError: 404,
+    MethodNotAllowedError: 405,
+    SignInRequiredError: 401,
+    NotPermittedError: 403,
+    PersonRequiredError: 403,
+    InvalidTransitionError: 409,
+    InvalidAnswerError: 422,
+    ConflictError: 409,
+    BusyError: 429,
+    BackendError: 503,
+    StoreError: 503,
+    SignalError: 503,
+    ServerError: 502,
+}
+"""Each error as an HTTP status; the client reads problem details back by `code`, then by status."""

@@ -1,0 +1,335 @@
+"""The server: its route table, and the one road from a request to an endpoint."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from sayso.broker.broker import Broker
+from sayso.domain.accounts import LOCAL_AGENT, Principal
+from sayso.domain.decisions import Answer
+from sayso.domain.requests import Draft, Request
+from sayso.errors import (
+    MethodNotAllowedError,
+    NotFoundError,
+    PersonRequiredError,
+    SaysoError,
+    SignInRequiredError,
+)
+from sayso.server.auth import Authenticator
+from sayso.server.http import Call, Endpoint, Reply, read_body
+from sayso.server.inbox import pages as inbox_pages
+from sayso.server.openapi import FEED, FILTERS, KEY, WAIT, Operation, publish
+from sayso.server.problems import loopgate_reply, problem, problem_reply
+from sayso.server.routes import events, loopgate, meta, pages, people, requests, stream
+from sayso.settings import Settings
+from sayso.version import __version__
+
+if TYPE_CHECKING:
+    from sayso.server.routes.stream import Stream
+
+log = logging.getLogger("sayso.server")
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    ANYBODY = "anybody"
+    """No credential is looked at."""
+    AGENT = "agent"
+    """Agents, and people as well."""
+    PERSON = "person"
+    """Only people."""
+
+
+class Surface(Enum):
+    """How a route tells of errors."""
+
+    API = "api"
+    LOOPGATE = "loopgate"
+    PAGE = "page"
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line of the route table."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    access: Access
+    surface: Surface
+    operation: Operation | None = None
+
+
+def api(
+    method: str,
+    path: str,
+    endpoint: Endpoint,
+    access: Access,
+    takes: type[Struct] | None = None,
+    returns: type[Struct] | None = None,
+    **described: Any,
+) -> Entry:
+    """A route of the native API, as it is described in the OpenAPI document."""
+    operation = Operation(
+        method=method,
+        path=path,
+        group=endpoint.__module__.rpartition(".")[2].capitalize(),
+        summary=(endpoint.__doc__ or "").strip().splitlines()[0],
+        person_only=access is Access.PERSON,
+        takes=takes,
+        returns=returns,
+        **described,
+    )
+    return Entry(
+        method=method,
+        path=path,
+        endpoint=endpoint,
+        access=access,
+        surface=Surface.API,
+        operation=operation,
+    )
+
+
+def hitl(
+    method: str,
+    path: str,
+    endpoint: Endpoint,
+    takes: type[Struct] | None = None,
+    returns: type[Struct] | None = None,
+    **described: Any,
+) -> Entry:
+    """A route of the Loopgate wire."""
+    entry = api(method, path, endpoint, Access.AGENT, takes, returns, **described)
+    return msgspec.structs.replace(entry, surface=Surface.LOOPGATE)
+
+
+def page(method: str, path: str, endpoint: Endpoint, access: Access = Access.PERSON) -> Entry:
+    """A page of the inbox."""
+    return Entry(method=method, path=path, endpoint=endpoint, access=access, surface=Surface.PAGE)
+
+
+ANYBODY, AGENT, PERSON = Access.ANYBODY, Access.AGENT, Access.PERSON
+_ID = "/api/v1/requests/{id}"
+
+# fmt: off
+ROUTES: tuple[Entry, ...] = (
+    api("POST", "/api/v1/requests", requests.submit, AGENT, Draft, Request, parameters=KEY, statuses=(201, 200)),
+    api("GET", "/api/v1/requests", requests.find, AGENT, None, requests.RequestPage, parameters=FILTERS),
+    api("GET", _ID, requests.get, AGENT, None, Request, parameters=WAIT),
+    api("POST", f"{_ID}/decision", requests.decide, PERSON, Answer, Request),
+    api("POST", f"{_ID}/cancel", requests.cancel, AGENT, requests.Cancellation, Request),
+    api("GET", "/api/v1/events", events.stream, AGENT, media="text/event-stream", parameters=FEED),
+    api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
+    api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
+    api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
+    api("GET", "/openapi.json", meta.openapi, ANYBODY),
+
+    hitl("POST", "/hitl/register", loopgate.register, loopgate.Registration, loopgate.Registered),
+    hitl("POST", "/sessions/register", loopgate.register, loopgate.Registration, loopgate.Registered),
+    hitl("POST", "/hitl/request", loopgate.submit, loopgate.Submission, loopgate.Submitted),
+    hitl("GET", "/hitl/poll", loopgate.poll, None, loopgate.Poll, parameters=loopgate.REQUEST),
+    hitl("GET", "/hitl/status", loopgate.status, None, loopgate.SessionStatus, parameters=loopgate.SESSION),
+    hitl("POST", "/hitl/deactivate", loopgate.deactivate, loopgate.SessionName, loopgate.Success),
+    hitl("GET", "/hitl/pending", loopgate.pending, None, loopgate.PendingList),
+    hitl("POST", "/hitl/cancel", loopgate.cancel, loopgate.RequestName, loopgate.Success),
+
+    page("GET", "/", pages.inbox),
+    page("GET", "/requests/{id}", pages.show),
+    page("POST", "/requests/{id}/decision", pages.decide),
+    page("POST", "/requests/{id}/cancel", pages.cancel),
+    page("GET", "/history", pages.history),
+    page("GET", "/login", pages.login, ANYBODY),
+    page("POST", "/logout", pages.logout, ANYBODY),
+    page("GET", "/docs", pages.docs, ANYBODY),
+)
+# fmt: on
+_GALLERY = page("GET", "/dev/gallery", pages.gallery, Access.ANYBODY)
+_HOT = {"/api/v1/requests", "/api/v1/events", "/hitl/request", "/hitl/poll"}
+_HOT_PREFIX = "/api/v1/requests/"
+
+publish([entry.operation for entry in ROUTES if entry.operation is not None])
+
+
+class Server:
+    """An ASGI application: hot routes by one look-up, everything else through Starlette.
+
+    Args:
+        broker: the engine, on an open store.
+        auth: who is calling.
+        settings: limits, and whether to show the gallery.
+    """
+
+    def __init__(self, broker: Broker, auth: Authenticator, settings: Settings) -> None:
+        self.broker = broker
+        self.auth = auth
+        self.settings = settings
+        self.stopping = False
+        self.streams = 0
+        self.sockets: set[Stream] = set()
+        entries = (*ROUTES, _GALLERY) if settings.dev else ROUTES
+        roads = [(entry, _Road(self, entry)) for entry in entries]
+        self._hot: dict[tuple[str, str], _Road] = {
+            (entry.method, entry.path): road for entry, road in roads
+        }
+        self._starlette = _starlette(self, roads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one connection."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            method: str = scope["method"]
+            if path in _HOT:
+                road = self._hot.get((method, path))
+                if road is not None:
+                    return await road.take({}, scope, receive, send)
+            elif path.startswith(_HOT_PREFIX):
+                request_id, slash, verb = path[len(_HOT_PREFIX) :].partition("/")
+                road = self._hot.get((method, f"{_ID}/{verb}" if slash else _ID))
+                if road is not None and request_id:
+                    return await road.take({"id": request_id}, scope, receive, send)
+        return await self._starlette(scope, receive, send)
+
+    async def stop(self) -> None:
+        """Answer all held waits with what is known, and end the streams."""
+        self.stopping = True
+        self.broker.signal.release_all()
+        await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))
+
+
+class _Road:
+    """From a request of one route to its endpoint and back."""
+
+    def __init__(self, server: Server, entry: Entry) -> None:
+        self._server = server
+        self._entry = entry
+        self._problem: Callable[[SaysoError], Reply] = {
+            Surface.API: problem_reply,
+            Surface.LOOPGATE: loopgate_reply,
+            Surface.PAGE: self._problem_page,
+        }[entry.surface]
+        self._reads_body = entry.method == "POST"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same, as Starlette calls it."""
+        await self.take(scope["path_params"], scope, receive, send)
+
+    async def take(
+        self, params: Mapping[str, str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer one request, whatever happens."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        call = Call(
+            self._server,
+            LOCAL_AGENT,
+            params=params,
+            headers=headers,
+            query_string=scope["query_string"],
+            receive=receive,
+        )
+        try:
+            self._server.auth.check_origin(self._entry.method, headers)
+            if self._entry.access is not Access.ANYBODY:
+                call.principal = await self._admit(headers)
+            if self._reads_body:
+                limit = self._server.settings.max_body_bytes
+                call.body = await read_body(receive, headers, limit)
+            reply = await self._entry.endpoint(call)
+        except SaysoError as error:
+            reply = self._problem(error)
+        except asyncio.CancelledError:
+            if not call.gone:
+                raise
+            return  # the caller hung up: there is nobody to answer
+        except Exception:
+            log.exception("%s %s failed", self._entry.method, self._entry.path)
+            reply = self._problem(
+                SaysoError(
+                    "The server made a mistake.",
+                    hint="It is in its log. Nothing that was not confirmed has happened.",
+                    code="internal",
+                )
+            )
+        try:
+            await reply.send(send)
+        except SaysoError as error:  # a stream that was refused before it began
+            await self._problem(error).send(send)
+        except asyncio.CancelledError:
+            if not call.gone:
+                raise
+
+    async def _admit(self, headers: Mapping[bytes, bytes]) -> Principal:
+        principal = await self._server.auth.principal(headers)
+        if self._entry.access is Access.PERSON and not principal.is_person:
+            if self._server.auth.token_of(headers) is None:
+                raise SignInRequiredError("Only a person can do this, and nobody is signed in.")
+            raise PersonRequiredError
+        return principal
+
+    def _problem_page(self, error: SaysoError) -> Reply:
+        if isinstance(error, SignInRequiredError):
+            return pages.sign_in_first(self._server.auth.cookie)
+        told = problem(error)
+        html = inbox_pages.error(told, person=None, version=__version__)
+        return pages.page(html, told["status"])
+
+
+def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
+    by_path: dict[str, list[tuple[Entry, _Road]]] = {}
+    for entry, road in roads:
+        by_path.setdefault(entry.path, []).append((entry, road))
+    routes: list[Any] = [
+        Route(entry.path, road, methods=[entry.method])
+        for entries in by_path.values()
+        for entry, road in entries
+    ]
+    routes.append(WebSocketRoute("/api/v1/stream", stream.stream))
+    routes.append(Mount("/static", _Static(directory=inbox_pages.STATIC)))
+    app = Starlette(
+        routes=routes,
+        # Event streams are left alone; nothing secret stands in a page beside what others chose.
+        middleware=[Middleware(GZipMiddleware, minimum_size=1_024, compresslevel=6)],
+        exception_handlers={404: _not_found, 405: _not_allowed},
+    )
+    app.state.server = server
+    return app
+
+
+class _Static(StaticFiles):
+    """The inbox's files: kept by the browser, but asked about each time."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """The file, with our headers."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "no-cache"
+        response.headers["x-content-type-options"] = "nosniff"
+        return response
+
+
+async def _not_found(request: StarletteRequest, error: Exception) -> Response:
+    missing = NotFoundError(
+        f"There is nothing at {request.url.path[:200]!r}.",
+        hint="All addresses are listed at /docs.",
+    )
+    return _response(problem_reply(missing))
+
+
+async def _not_allowed(request: StarletteRequest, error: Exception) -> Response:
+    refused = MethodNotAllowedError(f"{request.method} does not go with {request.url.path!r}.")
+    return _response(problem_reply(refused))
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, {k.decode(): v.decode() for k, v in reply.headers})

@@ -1,0 +1,209 @@
+"""One call and its reply, whichever layer took it in.
+
+An endpoint is a function `(Call) -> Reply`. The dispatcher in front, the Starlette routes behind
+it and the WebSocket stream all make calls, so each operation is written once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Send
+
+from sayso import codec
+from sayso.domain.accounts import Principal
+from sayso.errors import InvalidRequestError, TooLargeError
+
+if TYPE_CHECKING:
+    from sayso.server.app import Server
+
+T = TypeVar("T")
+Header: TypeAlias = tuple[bytes, bytes]
+
+_JSON: tuple[Header, ...] = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class Call:
+    """One operation that somebody asks for.
+
+    Attributes:
+        server: what it runs on.
+        principal: who asks, as authentication knows them.
+        params: the parts of the path.
+        headers: by lower-case name.
+        body: as received.
+    """
+
+    __slots__ = (
+        "_query",
+        "body",
+        "gone",
+        "headers",
+        "params",
+        "principal",
+        "query_string",
+        "receive",
+        "server",
+    )
+
+    def __init__(
+        self,
+        server: "Server",
+        principal: Principal,
+        *,
+        params: Mapping[str, str],
+        headers: Mapping[bytes, bytes],
+        query_string: bytes = b"",
+        body: bytes = b"",
+        receive: Receive | None = None,
+    ) -> None:
+        self.server = server
+        self.principal = principal
+        self.params = params
+        self.headers = headers
+        self.query_string = query_string
+        self.body = body
+        self.receive = receive
+        self.gone = False
+        self._query: dict[str, list[str]] | None = None
+
+    def decode(self, record: type[T]) -> T:
+        """The body as a `record`.
+
+        Raises:
+            InvalidRequestError: it is not JSON, or does not fit.
+        """
+        return codec.decode(record, self.body)
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The query parameters, each with all its values."""
+        if self._query is None:
+            try:
+                self._query = parse_qs(
+                    self.query_string.decode("utf-8"), errors="strict", max_num_fields=50
+                )
+            except ValueError as error:
+                raise InvalidRequestError(f"The query cannot be read: {error}.") from None
+        return self._query
+
+    def one(self, name: str) -> str | None:
+        """The query parameter `name`, or None; given twice it is refused."""
+        values = self.query.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            raise bad_parameter(name, "It is given more than once.")
+        if "\0" in values[0]:
+            raise bad_parameter(name, "It has a NUL character.")
+        return values[0]
+
+    def number(self, name: str, default: float, *, low: float, high: float) -> float:
+        """The query parameter `name` as a number within bounds."""
+        text = self.one(name)
+        if text is None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise bad_parameter(name, f"{text[:40]!r} is not a number from {low:g} to {high:g}.")
+        return value
+
+    @contextlib.contextmanager
+    def given_up_when_gone(self) -> Generator[None]:
+        """Cancel the current task when the caller hangs up, so that nothing is held for nobody."""
+        if self.receive is None:
+            yield
+            return
+        task = asyncio.current_task()
+        watcher = asyncio.ensure_future(self._watch(self.receive, task))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+
+    async def _watch(self, receive: Receive, task: "asyncio.Task[Any] | None") -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if task is not None:
+            task.cancel()
+
+
+class Reply:
+    """A status, a body and headers."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes, headers: Sequence[Header] = _JSON) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+
+    async def send(self, send: Send) -> None:
+        """Send it whole."""
+        headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+Endpoint: TypeAlias = Callable[[Call], Awaitable[Any]]
+"""Takes a `Call`, returns a `Reply` or anything else with `send`."""
+
+
+def json_reply(status: int, record: Any, *headers: Header) -> Reply:
+    """A record, or plain data, as JSON."""
+    return Reply(status, codec.encode(record), (*_JSON, *headers) if headers else _JSON)
+
+
+def redirect(location: str, *headers: Header) -> Reply:
+    """Go there with a GET."""
+    return Reply(303, b"", ((b"location", location.encode()), *headers))
+
+
+def bad_parameter(name: str, message: str) -> InvalidRequestError:
+    """A query parameter that cannot be used."""
+    return InvalidRequestError(
+        f"The parameter {name!r} cannot be used: {message}",
+        errors=({"at": f"?{name}", "message": message},),
+    )
+
+
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
+    """The whole body, refused as soon as it is known to be too large.
+
+    Raises:
+        TooLargeError: it is larger than `limit` bytes.
+    """
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(
+        f"The body is larger than {limit} bytes.", hint="Send a link to what is large."
+    )

@@ -1,0 +1,230 @@
+"""The HTML pages, rendered from wire-shaped dicts by pure functions."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sayso.server.inbox import headline, samples, visible
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
+"""The folder to be served at `/static/`."""
+
+_STATUSES = ("approved", "rejected", "answered", "expired", "cancelled")
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+Wire = Mapping[str, Any]
+
+
+def queue(
+    requests: Sequence[Wire],
+    *,
+    person: Wire,
+    next: str | None,  # noqa: A002  # the name it has on the wire
+    version: str,
+    selected: Wire | None = None,
+    problem: Wire | None = None,
+) -> str:
+    """The inbox: what waits and, when one is `selected`, its card. Works without script."""
+    data = {"requests": requests, "selected": selected, "next": next, "problem": problem}
+    return _render(
+        "queue.html",
+        requests=requests,
+        person=person,
+        next=next,
+        version=version,
+        selected=selected,
+        problem=problem,
+        data=data,
+    )
+
+
+def history(page: Wire, *, person: Wire, query: Wire, version: str) -> str:
+    """What was decided, newest first; `query` is what was searched for: `q`, `status`, `after`."""
+    asked = {"q": query.get("q") or "", "status": query.get("status") or ""}
+    return _render(
+        "history.html",
+        items=page["items"],
+        more=_link("/history", {**asked, "after": page["next"]}) if page["next"] else None,
+        newest=_link("/history", asked),
+        tabs=[("", "All", _link("/history", {"q": asked["q"]}))]
+        + [
+            (s, s.capitalize(), _link("/history", {"q": asked["q"], "status": s}))
+            for s in _STATUSES
+        ],
+        asked=asked,
+        paged=bool(query.get("after")),
+        person=person,
+        version=version,
+    )
+
+
+def login(*, problem: str | None, version: str) -> str:
+    """How to sign in, and what went wrong with a link."""
+    return _render("login.html", problem=problem, person=None, version=version)
+
+
+def error(problem: Wire, *, person: Wire | None, version: str) -> str:
+    """A problem in words, with the way out."""
+    return _render("error.html", problem=problem, person=person, version=version)
+
+
+def docs(openapi: Wire, *, version: str) -> str:
+    """The API reference, from the OpenAPI 3.1 document."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, item in openapi.get("paths", {}).items():
+        for method in (m for m in _METHODS if m in item):
+            operation = _operation(openapi, path, method, item)
+            groups.setdefault(operation["group"], []).append(operation)
+    schemas = openapi.get("components", {}).get("schemas", {})
+    return _render(
+        "docs.html", api=openapi, groups=groups, schemas=schemas, person=None, version=version
+    )
+
+
+def gallery(*, version: str) -> str:
+    """Every component in every state, with built-in sample data. For development."""
+    states = samples.states()
+    return _render(
+        "gallery.html",
+        states=states,
+        data={"states": states},
+        person=samples.PERSON,
+        version=version,
+    )
+
+
+def _operation(api: Wire, path: str, method: str, item: Wire) -> dict[str, Any]:
+    operation = item[method]
+    tags = operation.get("tags") or [path.strip("/").split("/")[0] or "root"]
+    parameters = [
+        _resolve(api, p) for p in [*item.get("parameters", []), *operation.get("parameters", [])]
+    ]
+    body = _resolve(api, operation.get("requestBody") or {})
+    answers = {
+        code: _resolve(api, answer) for code, answer in operation.get("responses", {}).items()
+    }
+    return {
+        "id": operation.get("operationId") or f"{method}-{path.strip('/').replace('/', '-')}",
+        "group": tags[0],
+        "method": method,
+        "path": path,
+        "summary": operation.get("summary") or "",
+        "description": operation.get("description") or "",
+        "parameters": parameters,
+        "body": body,
+        "answers": answers,
+    }
+
+
+def _resolve(api: Wire, node: Wire) -> Wire:
+    """Follow a local `$ref`."""
+    for _ in range(8):
+        reference = str(node.get("$ref", ""))
+        if not reference.startswith("#/"):
+            return node
+        target: Any = api
+        for part in reference[2:].split("/"):
+            target = target.get(part.replace("~1", "/").replace("~0", "~"), {})
+        node = target
+    return node
+
+
+def _schema_name(schema: Wire | bool) -> dict[str, str]:
+    """A schema as words, and the anchor of the schema it names."""
+    if isinstance(schema, bool) or not schema:
+        return {"text": "any", "anchor": ""}
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rsplit("/", 1)[-1]
+        return {"text": name, "anchor": f"schema-{name}"}
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            named = [_schema_name(inner) for inner in schema[key]]
+            anchor = next((n["anchor"] for n in named if n["anchor"]), "")
+            return {"text": " | ".join(dict.fromkeys(n["text"] for n in named)), "anchor": anchor}
+    if "enum" in schema or "const" in schema:
+        values: list[Any] = schema.get("enum", [schema.get("const")])
+        return {"text": " | ".join(json.dumps(value) for value in values), "anchor": ""}
+    kind: Any = schema.get("type", "any")
+    if kind == "array":
+        inner = _schema_name(schema.get("items", {}))
+        return {"text": f"list of {inner['text']}", "anchor": inner["anchor"]}
+    text = str(kind) if isinstance(kind, str) else " | ".join(kind)
+    return {"text": f"{text} ({schema['format']})" if "format" in schema else text, "anchor": ""}
+
+
+def _link(path: str, query: Mapping[str, str | None]) -> str:
+    text = urlencode({key: value for key, value in query.items() if value})
+    return f"{path}?{text}" if text else path
+
+
+def _moment(text: str) -> str:
+    """An instant as people write it; script makes it relative."""
+    return dt.datetime.fromisoformat(text).strftime("%-d %b %Y, %H:%M:%S UTC")
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _pieces(text: object) -> list[visible.Piece]:
+    return visible.pieces(str(text))
+
+
+def _short_digest(digest: str) -> str:
+    code = digest.rpartition(":")[2]
+    return " ".join(code[at : at + 4] for at in range(0, 16, 4))
+
+
+def _choices(schema: Wire) -> list[tuple[Any, str]]:
+    """The values a property may take, with their names; empty when it is free."""
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return [
+                (c["const"], str(c.get("title", c["const"]))) for c in schema[key] if "const" in c
+            ]
+    values = schema.get("enum", [])
+    names = schema.get("enumNames", values)
+    return [(value, str(name)) for value, name in zip(values, names, strict=False)]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    filters: dict[str, Callable[..., Any]] = {
+        "pieces": _pieces,
+        "moment": _moment,
+        "pretty": _pretty,
+        "words": headline.label,
+        "short_digest": _short_digest,
+        "choices": _choices,
+        "schema_name": _schema_name,
+    }
+    environment.filters.update(filters)  # pyright: ignore[reportUnknownMemberType]  # Jinja's are untyped
+    words: dict[str, Callable[..., Any]] = {
+        "headline": headline.headline,
+        "facts": headline.facts,
+        "summary": headline.summary,
+        "phrase": headline.phrase,
+        "gist": headline.gist,
+    }
+    environment.globals.update(words)  # pyright: ignore[reportUnknownMemberType]  # the same
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+def _render(template: str, **values: object) -> str:
+    return _ENVIRONMENT.get_template(template).render(**values)

@@ -1,0 +1,270 @@
+// One request: what will happen, with what, in whose words, why a person is asked; then the ways to answer.
+
+import { h, $, icon, uid, phone } from './dom.js'
+import { argsView, rawView, valueView, shortView } from './args.js'
+import { diffView } from './diff.js'
+import { headline, facts, gist } from './headline.js'
+import { visible, warningNote } from './visible.js'
+import { time, span, exact } from './time.js'
+import { isObject } from './json.js'
+import { state } from './store.js'
+import { result, riskMark, priorityMark } from './marks.js'
+
+const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
+const NOBODY = 'the request expires and the agent is told no'
+const shortDigest = digest => (/^sha256:(.{4})(.{4})(.{4})(.{4})/.exec(digest) || [, digest]).slice(1).join(' ')
+const kbd = key => h('kbd', { 'aria-hidden': 'true' }, key)
+const section = (title, ...body) => h('section.part', null, h('h3', null, title), body)
+
+/** In words, what a decision would have said; for what was kept or lost. */
+export function spoken(body, request) {
+  const option = body.option != null && (request.options.find(o => o.value === body.option)?.label ?? body.option)
+  const what = option ? `“${option}”` : { approve: 'Approve', edit: 'Approve with changes', respond: 'Answer', reject: 'Reject', ignore: 'Ignore', cancel: 'Cancel' }[body.type]
+  const text = body.reason || (typeof body.content === 'string' ? body.content : '')
+  return text ? `${what}: ${text}` : what
+}
+
+function words(request) {
+  const a = request.action
+  return h('figure.words', null,
+    h('figcaption', null, icon('quote'), 'The agent’s own words, not verified'),
+    h('blockquote', null,
+      h('p.message', { dir: 'auto' }, visible(request.message)), warningNote(request.message),
+      a?.rationale && [h('h4', null, 'Its reason'), h('p', { dir: 'auto' }, visible(a.rationale)), warningNote(a.rationale)],
+      a?.side_effects?.length > 0 && [h('h4', null, 'Side effects it names'), h('ul', null, a.side_effects.map(s => h('li', { dir: 'auto' }, visible(s))))]))
+}
+
+function why(request) {
+  const a = request.action
+  const ask = { approval: 'The agent may not go on without a yes.', choice: 'The agent cannot choose for itself.', input: 'The agent needs something only a person knows.', plan: 'The agent may not start without a yes to its plan.' }[request.kind]
+  return section('Why you are asked', h('p', null, ask, a?.risk_class ? ` The tool is marked ${a.risk_class} risk.` : ''),
+    h('p', null, request.deadline_at ? ['If nobody answers within ', time(request.deadline_at, 'left'), `, ${NOBODY}.`] : 'It has no deadline: it waits until somebody answers.'))
+}
+
+export function outcome(request) {
+  const d = request.decision, r = result(request)
+  const lost = request.lost
+  return h(`section.outcome.${r.tone}`, { 'aria-label': 'Result' },
+    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', null, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), h('span.quiet', null, ` · after ${span(d.took_seconds)}`)]
+      : [request.closed_at && [' ', time(request.closed_at)], h('span', null, ` · ${request.status === 'expired' ? 'nobody answered in time, and the agent was told no' : request.closed_reason || 'no answer is needed any more'}`)]),
+    d?.option != null && h('p', null, 'Chosen: ', h('b', null, visible(request.options.find(o => o.value === d.option)?.label ?? d.option))),
+    d?.reason && h('blockquote.said', { dir: 'auto' }, visible(d.reason)),
+    d?.content != null && (isObject(d.content) ? argsView(d.content) : h('div.said', null, valueView(d.content))),
+    d?.args && request.action && [h('h3', null, 'What was changed'), diffView(request.action.tool_args, d.args)],
+    lost && h('div.note.warn', null, icon('warn'), h('p', null, h('b', null, 'Somebody was faster. '), 'Yours was not used: ', visible(spoken(lost, request)), '.')))
+}
+
+/** The side column: who asks, what else is known, what happened before. */
+export function contextView(request, related) {
+  const meta = Object.entries(request.metadata || {})
+  const before = h('div')
+  related(request).then(({ session, similar }) => before.replaceChildren(...[
+    similar.length && section('Same tool before', h('ul.past', null, similar.map(past))),
+    session.length && section('Earlier in this session', h('ul.past', null, session.map(past)))].filter(Boolean)), () => {})
+  return h('aside.context', { 'aria-label': 'Context' },
+    section('Who asks', h('dl.meta', null,
+      h('dt', null, 'Agent'), h('dd', null, request.client_id ? visible(request.client_id) : h('span.quiet', null, 'did not say')),
+      request.session_id && [h('dt', null, 'Session'), h('dd.mono', null, visible(request.session_id))],
+      h('dt', null, 'Asked'), h('dd', null, time(request.created_at)),
+      request.deadline_at && [h('dt', null, 'Deadline'), h('dd', null, exact(request.deadline_at))])),
+    meta.length > 0 && section('Sent along', argsView(request.metadata)),
+    before)
+}
+
+function past(request) {
+  const r = result(request)
+  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, visible(request.action ? gist(request.action) || headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
+}
+
+function holdButton(text, done) {
+  let timer = 0
+  const stop = () => { clearTimeout(timer); timer = 0; button.classList.remove('holding') }
+  const begin = () => { if (timer || button.disabled) return; button.classList.add('holding'); timer = setTimeout(() => { stop(); done() }, 1000) }
+  const button = h('button.primary.hold', { type: 'button', onpointerdown: e => { if (e.button === 0) begin() }, onpointerup: stop, onpointerleave: stop, onpointercancel: stop, onblur: stop, oncontextmenu: e => e.preventDefault(),
+    onkeydown(e) { if (e.key === ' ' || e.key === 'Enter') { e.preventDefault(); if (!e.repeat && !e.ctrlKey && !e.metaKey && !e.altKey) begin() } },
+    onkeyup: stop }, h('span.hold-fill', { 'aria-hidden': 'true' }), h('span', null, text))
+  return button
+}
+
+function twoPresses(done) {
+  let ready = false
+  const button = h('button', { type: 'button', onclick() {
+    if (ready) return done()
+    if (button.getAttribute('aria-disabled')) return
+    button.setAttribute('aria-disabled', 'true')
+    button.textContent = 'Read it again…'
+    setTimeout(() => { ready = true; button.removeAttribute('aria-disabled'); button.textContent = 'Press again to confirm'; button.classList.add('ready') }, 1000)
+  } }, 'Confirm in two presses')
+  return button
+}
+
+/** A card as {el, press(key), request}. `ctx`: act(request, body) -> promise, back(), next(), related(request), load(name). */
+export function createCard(request, ctx) {
+  const pending = request.status === 'pending', a = request.action, risky = a?.risk_class === 'high'
+  const approval = request.kind === 'approval' || request.kind === 'plan'
+  const title = uid('title')
+  const slot = h('div.slot'), notice = h('div.notice', { 'aria-live': 'polite' }), tray = h('div.tray'), bar = h('div.actions')
+  const args = a && section('Arguments', argsView(a.tool_args))
+  const details = a && h('details.raw-details', null, h('summary', null, 'Raw request and digest', h('span.digest.mono', null, shortDigest(a.digest)), kbd('d')))
+  details?.addEventListener('toggle', () => {
+    if (details.open && !$('.raw', details)) details.append(h('p.hint.mono.wrap', null, a.digest), rawView({ tool_name: a.tool_name, tool_args: a.tool_args }))
+  })
+  const keys = {}
+  let busy = false, panel = '', answer = null
+
+  async function send(body) {
+    if (busy) return
+    busy = true
+    el.setAttribute('aria-busy', 'true')
+    for (const b of el.querySelectorAll('.foot button, .panel button, .options button')) b.disabled = true
+    const problem = await ctx.act(request, body)
+    busy = false
+    el.removeAttribute('aria-busy')
+    for (const b of el.querySelectorAll('.foot button, .panel button, .options button')) b.disabled = false
+    notice.replaceChildren()
+    if (problem) notice.append(h('div.note.bad', { role: 'alert' }, icon('warn'), h('p', null, h('b', null, 'Not decided. '), problem.detail || problem.title || '', problem.hint ? ` ${problem.hint}` : '', (problem.errors || []).map(e => ` ${e.at}: ${e.message}`))))
+    refresh()
+  }
+
+  function show(name, view, inFlow = false) {
+    panel = name
+    slot.replaceChildren(inFlow ? view : '')
+    tray.replaceChildren(inFlow ? '' : view)
+    bar.hidden = true
+    if (args) args.hidden = inFlow
+    if (inFlow) slot.scrollIntoView({ block: 'nearest' })
+    $('textarea, input, select, button', view)?.focus({ preventScroll: !inFlow })
+  }
+
+  function close() {
+    if (!panel) return false
+    panel = ''
+    slot.replaceChildren()
+    tray.replaceChildren()
+    bar.hidden = false
+    if (args) args.hidden = false
+    $('h2', el).focus({ preventScroll: true })
+    return true
+  }
+
+  const actions = (...kids) => h('div.panel-actions', null, kids, h('button', { type: 'button', onclick: close }, 'Back'))
+
+  function confirm(body, text) {
+    const hold = holdButton(`Hold to ${text.charAt(0).toLowerCase() + text.slice(1)}`, () => send(body))
+    show('confirm', h('section.panel.confirm', { 'aria-label': 'Confirm a high-risk action' },
+      h('h3', null, riskMark('high'), visible(headline(request))),
+      h('p', null, facts(a).map(f => f.text).join(' · ') ? [visible(facts(a).map(f => f.text).join(' · ')), h('br')] : '', h('span.quiet', null, 'You sign for ', h('span.mono', null, shortDigest(a.digest)), '. Hold for one second.')),
+      actions(hold, twoPresses(() => send(body)))))
+    hold.focus()
+  }
+
+  const give = (body, text, approves) => risky && approves ? confirm(body, text) : send(body)
+
+  const panels = {
+    reject() {
+      const id = uid('reason')
+      const input = h('textarea', { id, rows: 2, dir: 'auto', maxlength: 2000, placeholder: 'Optional, but it helps the agent to do better' })
+      show('reject', h('section.panel', { 'aria-label': 'Reject' },
+        h('label', { for: id }, h('b', null, 'Why not?'), h('span.quiet', null, ' The agent will read this.')), input,
+        h('div.chips', null, REASONS.map(text => h('button.chip', { type: 'button', onclick() { input.value = input.value.trim() ? `${input.value.trim()}. ${text}` : text; $('.reject', tray).focus() } }, text))),
+        actions(h('button.reject', { type: 'button', onclick: () => send({ type: 'reject', reason: input.value.trim() }) }, icon('x'), 'Reject'))))
+    },
+    answer() {
+      const id = uid('answer')
+      const input = h('textarea', { id, rows: 3, dir: 'auto' })
+      const button = h('button.primary', { type: 'button', disabled: true, onclick: () => send({ type: 'respond', content: input.value.trim() }) }, 'Send answer')
+      input.addEventListener('input', () => { button.disabled = !input.value.trim() })
+      show('answer', h('section.panel', { 'aria-label': 'Answer' },
+        h('label', { for: id }, h('b', null, 'Answer instead of running it.'), h('span.quiet', null, ' The tool does not run; the agent gets your text.')), input, actions(button)))
+    },
+    async edit() {
+      const { editor } = await ctx.load('editor')
+      if (panel !== 'edit') show('edit', editor(a, { close, done: edited => give({ type: 'edit', args: edited }, 'Approve the edited ones', true) }), true)
+    },
+    cancel() {
+      show('cancel', h('section.panel', { 'aria-label': 'Cancel the request' }, h('p', null, h('b', null, 'Cancel this request?'), ' It leaves the inbox for everybody, and the agent is told that it was cancelled.'),
+        actions(h('button.reject', { type: 'button', onclick: () => send({ type: 'cancel' }) }, 'Cancel the request'))))
+    },
+  }
+
+  const button = (text, key, run, look = '', short = '') => {
+    if (key) keys[key] = run
+    return h(look ? `button.${look}` : 'button', { type: 'button', onclick: run, 'aria-label': short ? text : null, title: key ? `${text} (${key})` : text, 'aria-keyshortcuts': key || null }, short ? [h('span.wide', null, text), h('span.narrow', { 'aria-hidden': 'true' }, short)] : text, key && kbd(key))
+  }
+  const optionButtons = () => request.options.map((o, i) => {
+    const run = () => give({ type: 'respond', option: o.value }, `choose “${o.label}”`, o.approves)
+    if (i < 9) keys[i + 1] = run
+    return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, visible(o.label)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
+  })
+
+  function more() {
+    const items = [['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]]
+    const menu = h('details.menu', null, h('summary', { title: 'More' }, 'More'), h('div.menu-list', null, items.map(([text, say, run]) => h('button', { type: 'button', onclick() { menu.open = false; run() } }, h('b', null, text), h('small', null, say)))))
+    return menu
+  }
+
+  function fill() {
+    if (!pending) { bar.append(h('button', { type: 'button', onclick: ctx.next }, phone() || !state.order.length ? 'Back to the inbox' : 'Next request')); return }
+    const rejecting = button('Reject', 'r', panels.reject, 'reject')
+    if (approval) {
+      if (request.options.length) bar.append(h('div.options.inline', null, optionButtons()), a ? button('Approve with changes', 'e', panels.edit, 'changes', 'Changes') : '', rejecting)
+      else {
+        bar.append(button('Approve', 'a', () => give({ type: 'approve' }, 'Approve', true), 'primary'))
+        if (a) bar.append(button('Approve with changes', 'e', panels.edit, 'changes', 'Changes'))
+        bar.append(button('Answer', 'c', panels.answer), rejecting)
+      }
+    } else if (request.kind === 'input') {
+      const run = () => { const content = answer.read(); if (content != null && content !== '') send({ type: 'respond', content }) }
+      bar.append(h('button.primary', { type: 'button', onclick: run }, request.schema ? 'Send answers' : 'Send answer'), rejecting)
+      keys.c = () => $('input, textarea, select', slot)?.focus()
+    } else bar.append(rejecting)
+    bar.append(more())
+    if (details) keys.d = () => { details.open = !details.open; if (details.open) details.scrollIntoView({ block: 'nearest' }) }
+  }
+
+  function ask() {
+    if (!pending) return null
+    if (request.kind === 'choice') return h('section.part', null, h('h3', null, 'Your choice'), h('div.options', null, optionButtons()))
+    if (request.kind !== 'input') return null
+    const box = h('section.part.answer', { 'aria-label': 'Your answer' }, h('h3', null, 'Your answer'))
+    if (request.schema) {
+      ctx.load('forms').then(({ schemaForm }) => {
+        answer = schemaForm(request.schema)
+        box.append(h('form', { novalidate: true, onsubmit: e => e.preventDefault() }, answer.el))
+      })
+    } else {
+      const input = h('textarea', { rows: 4, dir: 'auto', 'aria-label': 'Your answer' })
+      answer = { read: () => { const text = input.value.trim(); if (!text) input.focus(); return text } }
+      box.append(input)
+    }
+    return box
+  }
+
+  function refresh() {
+    const body = state.unsent.get(request.id)
+    const old = $('.unsent', notice)
+    if (!body || !pending) { old?.remove(); return }
+    if (old?.dataset.body === JSON.stringify(body)) return
+    old?.remove()
+    notice.append(h('div.note.warn.unsent', { role: 'alert', data: { body: JSON.stringify(body) } }, icon('warn'),
+      h('p', null, h('b', null, 'Not sent. '), state.link === 'signed-out' ? 'You are signed out. ' : 'The server could not be reached. ', 'Kept here: ', visible(spoken(body, request)), '.'),
+      h('button', { type: 'button', onclick: () => send(body) }, 'Send again'), h('button.ghost', { type: 'button', onclick: () => ctx.discard(request.id) }, 'Discard')))
+  }
+
+  const list = facts(a)
+  const el = h('article.card', { 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
+    h('header.card-head', null,
+      h('button.back.ghost', { type: 'button', onclick: ctx.back }, icon('back'), 'Inbox'),
+      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), h('span.quiet.from', null, visible(request.client_id || 'An agent')),
+        pending && request.deadline_at && h('span.left', null, icon('clock'), time(request.deadline_at, 'left'), ' left')),
+      pending && request.deadline_at && h('div.fuse', { 'aria-hidden': 'true', data: { from: request.created_at, to: request.deadline_at } }, h('i')),
+      h('h2', { id: title, tabindex: '-1' }, visible(headline(request))),
+      a && h('p.tool', null, h('code', null, visible(a.tool_name)), warningNote(a.tool_name))),
+    pending ? null : outcome({ ...request, lost: ctx.lost?.get(request.id) }),
+    list.length > 0 && h('dl.facts', null, list.map(f => h(`div.fact.${f.role}`, null, h('dt', null, f.key.replaceAll('_', ' ')), h('dd', { dir: 'auto' }, shortView(f.text))))),
+    a ? null : words(request), ask(), args, slot, a ? words(request) : null, pending && why(request), details,
+    h('footer.foot', null, notice, tray, bar))
+  fill()
+  refresh()
+  return { el, request, refresh, close, typing: () => !!panel || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
+}

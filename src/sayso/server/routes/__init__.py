@@ -1,0 +1,1 @@
+"""The endpoints, by subject; `sayso.server.app` has the table of them."""

@@ -1,0 +1,222 @@
+"""The inbox's pages: useful without script, and the shell of the live ones."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from sayso import codec
+from sayso.domain.decisions import Answer, Channel
+from sayso.domain.requests import Request, Status
+from sayso.errors import InvalidAnswerError, InvalidRequestError, NotFoundError, SaysoError
+from sayso.server import problems
+from sayso.server.http import Call, Header, Reply, redirect
+from sayso.server.inbox import pages
+from sayso.server.openapi import describe
+from sayso.server.routes.requests import query_of
+from sayso.stores.base import Query
+from sayso.types import Json, JsonObject
+from sayso.version import __version__
+
+FIRST_PAGE = 50
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+def page(html: str, status: int = 200, *headers: Header) -> Reply:
+    """A page, with the headers that keep other people's scripts out of it."""
+    return Reply(status, html.encode(), (*_HEADERS, *headers))
+
+
+async def inbox(call: Call) -> Reply:
+    """What waits for a person."""
+    return await _queue(call)
+
+
+async def show(call: Call) -> Reply:
+    """One request, with its card open."""
+    try:
+        request = await call.server.broker.get(call.params["id"], by=call.principal)
+    except NotFoundError as error:
+        return page(
+            pages.error(problems.problem(error), person=_person(call), version=__version__), 404
+        )
+    return await _queue(call, selected=request)
+
+
+async def decide(call: Call) -> Reply:
+    """Decide by a plain form; the fields are those of the card."""
+    request = await call.server.broker.get(call.params["id"], by=call.principal)
+    try:
+        answer = _answer(request, _fields(call))
+        await call.server.broker.decide(request.id, answer, by=call.principal, channel=Channel.WEB)
+    except SaysoError as error:
+        request = await call.server.broker.get(request.id, by=call.principal)
+        return await _queue(call, selected=request, problem=problems.problem(error))
+    return redirect(f"/requests/{request.id}")
+
+
+async def cancel(call: Call) -> Reply:
+    """Take a request back, by a plain form."""
+    request_id = call.params["id"]
+    try:
+        await call.server.broker.cancel(
+            request_id, by=call.principal, reason=_fields(call)("reason")
+        )
+    except SaysoError as error:
+        request = await call.server.broker.get(request_id, by=call.principal)
+        return await _queue(call, selected=request, problem=problems.problem(error))
+    return redirect("/")
+
+
+async def history(call: Call) -> Reply:
+    """What was asked before, with search."""
+    query = query_of(call)
+    if not query.status:
+        closed = frozenset(Status) - {Status.PENDING}
+        query = msgspec.structs.replace(query, status=closed)
+    found = await call.server.broker.find(query)
+    shown = {name: call.one(name) or "" for name in ("q", "status", "after")}
+    listed = {"items": codec.builtins(found.items), "next": found.next}
+    return page(pages.history(listed, person=_person(call), query=shown, version=__version__))
+
+
+async def login(call: Call) -> Reply:
+    """Sign in by a one-time link, or say how to get one."""
+    token = call.one("token")
+    if token is None:
+        return page(pages.login(problem=None, version=__version__))
+    try:
+        signed_in = await call.server.auth.sign_in(token)
+    except SaysoError as error:
+        return page(pages.login(problem=str(error), version=__version__), 401)
+    lifetime = signed_in.expires_at - call.server.broker.clock.now()
+    return redirect("/", _cookie(call, signed_in.token, int(lifetime.total_seconds())))
+
+
+async def logout(call: Call) -> Reply:
+    """End the session."""
+    await call.server.auth.sign_out(call.headers)
+    return redirect("/login", _cookie(call, "", 0))
+
+
+async def docs(call: Call) -> Reply:
+    """The reference of the HTTP interface."""
+    return page(pages.docs(describe(), version=__version__))
+
+
+async def gallery(call: Call) -> Reply:
+    """Every part of the inbox in every state; for whoever changes it."""
+    return page(pages.gallery(version=__version__))
+
+
+def sign_in_first(server_cookie: str) -> Reply:
+    """What a page answers to somebody who is not signed in."""
+    return redirect("/login", _cookie_header(server_cookie, "", 0))
+
+
+async def _queue(
+    call: Call, *, selected: Request | None = None, problem: dict[str, Any] | None = None
+) -> Reply:
+    found = await call.server.broker.find(
+        Query(
+            tenant=call.principal.tenant,
+            status=frozenset({Status.PENDING}),
+            limit=FIRST_PAGE,
+            after=call.one("after"),
+        )
+    )
+    html = pages.queue(
+        codec.builtins(found.items),
+        person=_person(call),
+        next=found.next,
+        version=__version__,
+        selected=None if selected is None else codec.builtins(selected),
+        problem=problem,
+    )
+    return page(html, 200 if problem is None else problem["status"])
+
+
+def _person(call: Call) -> dict[str, str]:
+    return {"id": call.principal.id, "name": call.principal.name}
+
+
+def _cookie(call: Call, value: str, seconds: int) -> Header:
+    return _cookie_header(call.server.auth.cookie, value, seconds)
+
+
+def _cookie_header(name: str, value: str, seconds: int) -> Header:
+    cookie = f"{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}"
+    return b"set-cookie", cookie.encode()
+
+
+class _Fields:
+    """The fields of a posted form."""
+
+    def __init__(self, body: bytes) -> None:
+        try:
+            self.all = parse_qs(
+                body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=500
+            )
+        except ValueError as error:
+            raise InvalidRequestError(f"The form cannot be read: {error}.") from None
+
+    def __call__(self, name: str) -> str:
+        return self.all.get(name, [""])[0]
+
+
+def _fields(call: Call) -> _Fields:
+    return _Fields(call.body)
+
+
+def _answer(request: Request, fields: _Fields) -> Answer:
+    given: JsonObject = {"type": fields("type"), "reason": fields("reason")}
+    if given["type"] == "edit":
+        given["args"] = codec.decode(dict[str, Any], fields("args"))
+    if given["type"] == "respond":
+        if fields("option"):
+            given["option"] = fields("option")
+        elif request.schema is not None:
+            given["content"] = _filled_in(request.schema, fields)
+        else:
+            given["content"] = fields("content").replace("\r\n", "\n")
+    try:
+        return msgspec.convert(given, Answer)
+    except msgspec.ValidationError as error:
+        raise InvalidAnswerError(f"The form cannot be used: {error}.") from None
+
+
+def _filled_in(schema: JsonObject, fields: _Fields) -> JsonObject:
+    """The form's texts as the types that its schema asks for; empty ones are left out."""
+    content: JsonObject = {}
+    for name, field in schema["properties"].items():
+        texts = fields.all.get(f"content.{name}", [])
+        kind = field.get("type", "string")
+        if kind == "boolean":
+            content[name] = bool(texts) and texts[-1] not in ("", "false", "off")
+        elif kind == "array":
+            content[name] = [text for text in texts if text]
+        elif texts and texts[0]:
+            content[name] = _typed(kind, texts[0])
+    return content
+
+
+def _typed(kind: str, text: str) -> Json:
+    """A number if it is one; else the text, which the schema's check will refuse by name."""
+    if kind in ("number", "integer"):
+        try:
+            return int(text) if kind == "integer" else float(text)
+        except ValueError:
+            return text
+    return text.replace("\r\n", "\n")

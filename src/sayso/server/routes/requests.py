@@ -1,0 +1,97 @@
+"""The native API: submit, find, wait, decide, cancel."""
+
+from msgspec import Struct
+
+from sayso.domain.decisions import Answer, Channel
+from sayso.domain.requests import Draft, Request, Status
+from sayso.errors import InvalidRequestError
+from sayso.server.http import Call, Reply, bad_parameter, json_reply
+from sayso.stores.base import Query
+
+MAX_PAGE = 200
+
+
+class RequestPage(Struct, frozen=True, kw_only=True):
+    """Requests, newest first; pass `next` as `after` to go on, until it is null."""
+
+    items: tuple[Request, ...]
+    next: str | None
+
+
+class Cancellation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a question is taken back."""
+
+    reason: str = ""
+
+
+async def submit(call: Call) -> Reply:
+    """Ask people. Returns at once, with the request as kept."""
+    key = call.headers.get(b"idempotency-key")
+    if key is not None and not 0 < len(key) <= 256:
+        raise InvalidRequestError("An Idempotency-Key has 1 to 256 characters.")
+    done = await call.server.broker.submit(
+        call.decode(Draft),
+        by=call.principal,
+        key=None if key is None else key.decode("latin-1"),
+    )
+    return json_reply(200 if done.replayed else 201, done.request)
+
+
+async def find(call: Call) -> Reply:
+    """Find requests, newest first."""
+    page = await call.server.broker.find(query_of(call))
+    return json_reply(200, RequestPage(items=page.items, next=page.next))
+
+
+async def get(call: Call) -> Reply:
+    """Read one request; with `wait`, when it is decided or the seconds have passed."""
+    request_id, seconds = call.params["id"], 0.0
+    if call.query_string:
+        seconds = call.number("wait", 0, low=0, high=60)
+    if seconds <= 0:
+        return json_reply(200, await call.server.broker.get(request_id, by=call.principal))
+    with call.given_up_when_gone():
+        request = await call.server.broker.wait(request_id, seconds=seconds, by=call.principal)
+    return json_reply(200, request)
+
+
+async def decide(call: Call) -> Reply:
+    """Decide a request, as a person; the first decision stands."""
+    request = await call.server.broker.decide(
+        call.params["id"],
+        call.decode(Answer),
+        by=call.principal,
+        channel=Channel.WEB if b"cookie" in call.headers else Channel.API,
+    )
+    return json_reply(200, request)
+
+
+async def cancel(call: Call) -> Reply:
+    """Take a question back."""
+    body = call.decode(Cancellation) if call.body.strip() else Cancellation()
+    request = await call.server.broker.cancel(
+        call.params["id"], by=call.principal, reason=body.reason[:8192]
+    )
+    return json_reply(200, request)
+
+
+def query_of(call: Call) -> Query:
+    """The filters of a listing.
+
+    Raises:
+        InvalidRequestError: one of them cannot be used.
+    """
+    words = [w for value in call.query.get("status", []) for w in value.split(",") if w]
+    unknown = [word for word in words if word not in list(Status)]
+    if unknown:
+        raise bad_parameter("status", f"{unknown[0][:40]!r} is not one of {', '.join(Status)}.")
+    limit = call.number("limit", 50, low=1, high=MAX_PAGE)
+    return Query(
+        tenant=call.principal.tenant,
+        status=frozenset(Status(word) for word in words),
+        session_id=call.one("session_id"),
+        client_id=call.one("client_id"),
+        text=(call.one("q") or "").strip(),
+        limit=int(limit),
+        after=call.one("after"),
+    )

@@ -1,0 +1,143 @@
+"""One WebSocket that carries many operations of one caller; answers come as they are ready."""
+
+import asyncio
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sayso import codec
+from sayso.domain.accounts import Principal
+from sayso.errors import BusyError, InvalidRequestError, SaysoError
+from sayso.server import problems
+from sayso.server.http import Call, Endpoint, Reply
+from sayso.server.routes import requests
+
+MAX_OPERATIONS = 1_000
+"""Operations that one socket may have under way; one more is told to try again."""
+SERVICE_RESTART = 1012
+
+_OPERATIONS: dict[str, Endpoint] = {
+    "submit": requests.submit,
+    "get": requests.get,
+    "wait": requests.get,
+    "decide": requests.decide,
+    "cancel": requests.cancel,
+}
+
+
+class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One operation; `ref` comes back with its answer."""
+
+    op: Literal["submit", "get", "wait", "decide", "cancel"]
+    ref: str | int | None = None
+    request_id: str | None = None
+    seconds: float = 60
+    idempotency_key: str | None = None
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+class Stream:
+    """The operations of one socket."""
+
+    def __init__(self, socket: WebSocket, principal: Principal) -> None:
+        self._socket = socket
+        self._principal = principal
+        self._server = socket.app.state.server
+        self._sending = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Take frames until either side hangs up."""
+        await self._socket.accept()
+        self._server.sockets.add(self)
+        try:
+            while True:
+                await self._take(await self._socket.receive_text())
+        except (WebSocketDisconnect, KeyError):  # KeyError: a binary frame, which is not ours
+            pass
+        finally:
+            self._server.sockets.discard(self)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Answer what is held (the waits are released already), then hang up."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._socket.close(SERVICE_RESTART, "The server stops; connect again.")
+
+    async def _take(self, text: str) -> None:
+        try:
+            frame = codec.decode(Frame, text)
+        except SaysoError as error:
+            await self._answer(_ref_of(text), problems.problem_reply(error))
+            return
+        if len(self._tasks) >= MAX_OPERATIONS:
+            busy = BusyError(f"This socket has {MAX_OPERATIONS} operations under way.")
+            await self._answer(frame.ref, problems.problem_reply(busy))
+            return
+        task = asyncio.ensure_future(self._operate(frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _operate(self, frame: Frame) -> None:
+        try:
+            reply = await _OPERATIONS[frame.op](self._call(frame))
+        except SaysoError as error:
+            reply = problems.problem_reply(error)
+        await self._answer(frame.ref, reply)
+
+    def _call(self, frame: Frame) -> Call:
+        if frame.op != "submit" and not frame.request_id:
+            raise InvalidRequestError(f"The operation {frame.op!r} needs a `request_id`.")
+        headers: dict[bytes, bytes] = {}
+        if frame.idempotency_key is not None:
+            headers[b"idempotency-key"] = frame.idempotency_key.encode("latin-1", "replace")
+        return Call(
+            self._server,
+            self._principal,
+            params={"id": frame.request_id or ""},
+            headers=headers,
+            query_string=b"wait=%.3f" % frame.seconds if frame.op == "wait" else b"",
+            body=bytes(frame.body),
+        )
+
+    async def _answer(self, ref: str | int | None, reply: Reply) -> None:
+        message = {"ref": ref, "status": reply.status, "body": msgspec.Raw(reply.body)}
+        async with self._sending:
+            await self._socket.send_text(codec.encode(message).decode())
+
+
+async def stream(socket: WebSocket) -> None:
+    """Open a stream for whoever the headers say it is."""
+    headers = dict(socket.scope["headers"])
+    server = socket.app.state.server
+    try:
+        server.auth.check_origin("WEBSOCKET", headers)
+        principal = await server.auth.principal(headers)
+        if server.stopping or len(server.sockets) >= server.settings.max_waits:
+            raise BusyError("Too many sockets are open.")
+    except SaysoError as error:
+        reply = problems.problem_reply(error)
+        await socket.send_denial_response(_denial(reply))
+        return
+    await Stream(socket, principal).run()
+
+
+def _denial(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, {k.decode(): v.decode() for k, v in reply.headers})
+
+
+class _Ref(Struct):
+    ref: str | int | None = None
+
+
+def _ref_of(text: str) -> str | int | None:
+    """The `ref` of a frame that is otherwise wrong, so that its sender can tell which it was."""
+    try:
+        return msgspec.json.decode(text, type=_Ref).ref
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None

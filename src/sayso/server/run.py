@@ -1,0 +1,157 @@
+"""Run a server in this process until it is told to stop."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+
+import uvicorn
+import uvloop
+from msgspec import Struct
+
+from sayso.broker.deadlines import keep_deadlines
+from sayso.errors import ConfigurationError
+from sayso.links import load_secret, make_link_token
+from sayso.server.app import Server
+from sayso.server.auth import Authenticator
+from sayso.settings import Settings
+from sayso.wiring import make_broker
+
+STOP_SECONDS = 2
+KEEP_ALIVE_SECONDS = 75
+"""Agents think between two calls; a connection that was closed meanwhile fails the next one."""
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """The server listens."""
+
+    url: str
+    link: str
+    """Signs one person in, once."""
+
+
+def serve(settings: Settings, ready: Callable[[Ready], None] = lambda _: None) -> None:
+    """Serve until SIGINT or SIGTERM; held waits are answered before the process ends.
+
+    Args:
+        settings: where to listen, where the data is, the limits.
+        ready: called once, as soon as the server takes connections.
+
+    Raises:
+        ConfigurationError: the port is taken, or the data folder cannot be used.
+        StoreError: the database cannot be opened.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    sockets = _listen(settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, sockets, ready))
+    finally:
+        for listening in sockets:
+            listening.close()
+
+
+async def _serve(
+    settings: Settings, sockets: list[socket.socket], ready: Callable[[Ready], None]
+) -> None:
+    secret = secrets.token_bytes(32) if settings.memory else load_secret(settings.data, create=True)
+    port: int = sockets[0].getsockname()[1]
+    broker = make_broker(settings)
+    await broker.store.open()
+    try:
+        auth = Authenticator(
+            broker.store,
+            broker.clock,
+            secret,
+            cookie=f"sayso_session_{port}",
+            hosts=frozenset({*settings.allowed_hosts, settings.host}),
+        )
+        url = f"http://localhost:{port}"
+        link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
+        server = Server(broker, auth, settings)
+        uvicorn_server = _Uvicorn(
+            server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
+        )
+        sweeper = asyncio.ensure_future(keep_deadlines(broker))
+        await uvicorn_server.serve(sockets)
+        sweeper.cancel()
+    finally:
+        await broker.store.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, which by itself never ends a held request."""
+
+    def __init__(self, server: Server, settings: Settings, on_ready: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            server,
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="off",
+            access_log=False,
+            proxy_headers=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            date_header=False,
+            backlog=4096,
+            ws_max_size=settings.max_body_bytes,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        super().__init__(config)
+        self._served = server
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: there is no use in looking through it again
+        gc.set_threshold(50_000, 20, 50)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is held, then stop."""
+        await self._served.stop()
+        await super().shutdown(sockets)
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    """Sockets on the loopback addresses, both IPv4 and IPv6, since `localhost` may mean either."""
+    first = _bind(settings.host, settings.port)
+    sockets = [first]
+    if settings.host in ("127.0.0.1", "localhost"):
+        # Without IPv6 there is nobody else there either.
+        with contextlib.suppress(OSError):
+            sockets.append(_bind_to(socket.AF_INET6, "::1", first.getsockname()[1]))
+    return sockets
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return _bind_to(family, host, port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on port {port} of {host!r}: {error.strerror}.",
+            hint="Stop what uses it, or choose another with --port (0 takes a free one).",
+        ) from error
+
+
+def _bind_to(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        bound.bind((host, port))
+        bound.listen(4096)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,128 @@
+"""Every setting: name, default, help; the one reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from sayso.errors import ConfigurationError
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Setting(Struct, frozen=True):
+    """A setting's names in the environment, best first, and what it means."""
+
+    environment: tuple[str, ...]
+    help: str
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How a server runs. Made by `load`, from arguments, then the environment, then defaults."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data: Path = Path("sayso-data")
+    memory: bool = False
+    request_timeout: float = 300
+    max_waits: int = 20_000
+    max_body_bytes: int = 1_048_576
+    allowed_hosts: tuple[str, ...] = ()
+    log_level: str = "info"
+    dev: bool = False
+
+    @property
+    def default_timeout(self) -> timedelta:
+        """The deadline of a request that names none."""
+        return timedelta(seconds=self.request_timeout)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in LOOPBACK
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "host": Setting(("SAYSO_HOST",), "The address to listen on."),
+    "port": Setting(("SAYSO_PORT", "SERVER_PORT"), "The port to listen on; 0 takes a free one."),
+    "data": Setting(("SAYSO_DATA",), "The folder of the database and the secret key."),
+    "memory": Setting(("SAYSO_MEMORY",), "Keep everything in memory, and forget it at exit."),
+    "request_timeout": Setting(
+        ("SAYSO_REQUEST_TIMEOUT", "REQUEST_TIMEOUT"),
+        "Seconds until a request expires, if it names no deadline of its own.",
+    ),
+    "max_waits": Setting(
+        ("SAYSO_MAX_WAITS", "MAX_CONCURRENT_REQUESTS"),
+        "Waits held open at once; one more is told to try again.",
+    ),
+    "max_body_bytes": Setting(("SAYSO_MAX_BODY_BYTES",), "The largest body that is taken."),
+    "allowed_hosts": Setting(
+        ("SAYSO_ALLOWED_HOSTS",), "Further names by which the server is reached, by commas."
+    ),
+    "log_level": Setting(
+        ("SAYSO_LOG_LEVEL", "LOG_LEVEL"), "debug, info, warning or error; logs go to stderr."
+    ),
+    "dev": Setting(("SAYSO_DEV",), "Serve /dev/gallery, which shows each part of the inbox."),
+}
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """The settings: `overrides` that are not None, then the environment, then the defaults.
+
+    Raises:
+        ConfigurationError: a value cannot be read, or the values do not go together.
+    """
+    given: dict[str, Any] = {}
+    source = os.environ if environment is None else environment
+    for name, setting in SETTINGS.items():
+        for variable in setting.environment:
+            if source.get(variable):
+                given[name] = _read(name, variable, source[variable])
+                break
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = _converted(given)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"A setting cannot be used: {error}.") from None
+    return _checked(settings)
+
+
+def _converted(given: dict[str, Any]) -> Settings:
+    return msgspec.convert(given, Settings, strict=False, dec_hook=lambda kind, text: kind(text))
+
+
+def _read(name: str, variable: str, text: str) -> Any:
+    """Check one variable by itself, so that the error names it."""
+    value: Any = tuple(text.replace(",", " ").split()) if name == "allowed_hosts" else text
+    try:
+        return getattr(_converted({name: value}), name)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            f"The environment variable {variable}={text!r} cannot be used: {error}.",
+            hint=SETTINGS[name].help,
+        ) from None
+
+
+def _checked(settings: Settings) -> Settings:
+    if not 0 <= settings.port <= 65_535:
+        raise ConfigurationError(f"The port {settings.port} does not exist.")
+    for name in ("request_timeout", "max_waits", "max_body_bytes"):
+        if getattr(settings, name) <= 0:
+            raise ConfigurationError(f"The setting {name!r} must be greater than 0.")
+    if settings.log_level.lower() not in _LOG_LEVELS:
+        raise ConfigurationError(
+            f"There is no log level {settings.log_level!r}.",
+            hint=f"Use one of: {', '.join(_LOG_LEVELS)}.",
+        )
+    if not settings.is_local:
+        raise ConfigurationError(
+            f"Refusing to listen on {settings.host!r}: nobody has an account yet, so everybody"
+            " who reaches this address could submit and read requests.",
+            hint="Listen on 127.0.0.1, and reach it from elsewhere through an SSH tunnel.",
+        )
+    return settings

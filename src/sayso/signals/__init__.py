@@ -1,0 +1,1 @@
+"""Who gets woken: a hint, never the truth."""

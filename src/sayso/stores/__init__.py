@@ -1,0 +1,1 @@
+"""Where state lives: one small port, one file for each backend."""

@@ -1,0 +1,208 @@
+"""The store ports: what a backend keeps, and what it promises.
+
+A store never decides what is legal (`sayso.domain.lifecycle` does); it keeps what a change says,
+all of it or nothing, and once an awaited write has returned it survives `kill -9`.
+`sayso.testing.contracts` is the suite that each backend passes.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from sayso.domain.accounts import DEFAULT_TENANT
+from sayso.domain.events import Event, EventType
+from sayso.domain.lifecycle import Change
+from sayso.domain.requests import Request, Status
+from sayso.domain.sessions import Session
+
+SCAN_LIMIT = 20_000
+"""How many requests one `find` may look at; past that it returns what it has and a cursor, so that
+a rare word in a long history costs several short reads and not one long."""
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """Which requests to find: newest first, all filters at once."""
+
+    tenant: str = DEFAULT_TENANT
+    status: frozenset[Status] = frozenset()
+    session_id: str | None = None
+    client_id: str | None = None
+    text: str = ""
+    """Words of the message, tool, arguments, answer or ids, in any case."""
+    limit: int = 50
+    after: str | None = None
+    """The id of the last request already seen."""
+
+    def matches(self, request: Request) -> bool:
+        """Whether `request` is asked for; the one definition for every backend."""
+        return (
+            request.tenant == self.tenant
+            and (not self.status or request.status in self.status)
+            and (self.session_id is None or request.session_id == self.session_id)
+            and (self.client_id is None or request.client_id == self.client_id)
+            and (not self.text or self.text.casefold() in searchable(request))
+        )
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """One page of requests; `next` is the cursor of the following one, None at the end."""
+
+    items: tuple[Request, ...]
+    next: str | None
+
+
+class EventQuery(Struct, frozen=True, kw_only=True):
+    """Which events to read: in order, after `after`."""
+
+    tenant: str = DEFAULT_TENANT
+    after: int = 0
+    types: frozenset[EventType] = frozenset()
+    request_id: str | None = None
+    session_id: str | None = None
+    client_id: str | None = None
+    limit: int = 200
+
+    def matches(self, event: Event) -> bool:
+        """Whether `event` is asked for."""
+        return (
+            event.tenant == self.tenant
+            and (not self.types or event.type in self.types)
+            and (self.request_id is None or event.request_id == self.request_id)
+            and (self.session_id is None or event.session_id == self.session_id)
+            and (self.client_id is None or event.client_id == self.client_id)
+        )
+
+
+class Replay(Struct, frozen=True, kw_only=True):
+    """What an idempotency key stands for."""
+
+    request: Request
+    fingerprint: str
+
+
+class Login(Struct, frozen=True, kw_only=True):
+    """A signed-in person's session, kept under the hash of its token."""
+
+    token_hash: str
+    person_id: str
+    name: str
+    strength: str
+    created_at: datetime
+    expires_at: datetime
+    tenant: str = DEFAULT_TENANT
+
+
+class Store(Protocol):
+    """Requests and events.
+
+    Every method raises `StoreError` when the backend fails; then nothing was written.
+    """
+
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date; refuse one that is newer than this code."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was begun, then let go. Closing twice is harmless."""
+        ...
+
+    async def commit(self, change: Change) -> None:
+        """Keep the request and its events in one transaction.
+
+        Raises:
+            ConflictError: the request is not at `expected_version` any more, or the idempotency
+                key is taken; nothing was written.
+        """
+        ...
+
+    async def get(self, tenant: str, request_id: str) -> Request | None:
+        """The request as last committed; None if there is none in this tenant."""
+        ...
+
+    async def replay(self, tenant: str, key: str) -> Replay | None:
+        """The request that was submitted with this idempotency key."""
+        ...
+
+    async def find(self, query: Query) -> Page:
+        """Requests, newest first. A page may hold fewer than `limit` and still have a `next`."""
+        ...
+
+    async def due(self, now: datetime, limit: int) -> Sequence[Request]:
+        """Pending requests of all tenants whose deadline has come, earliest deadline first."""
+        ...
+
+    async def events(self, query: EventQuery) -> tuple[Sequence[Event], int]:
+        """Events after `query.after`, in order, and how far the log was read.
+
+        The second value is what to pass as `after` next: it moves past events that the filters
+        left out. With `limit=0` it is the end of the log.
+        """
+        ...
+
+
+class SessionStore(Protocol):
+    """Agents' sessions."""
+
+    async def put_session(self, session: Session, event: Event) -> None:
+        """Keep the session, replacing one of the same id, and the event that tells of it."""
+        ...
+
+    async def get_session(self, tenant: str, session_id: str) -> Session | None:
+        """The session, or None."""
+        ...
+
+
+class LoginStore(Protocol):
+    """People's sign-ins."""
+
+    async def use_link(self, name: str, expires_at: datetime) -> bool:
+        """Remember that a one-time link was used; False if it had been used before."""
+        ...
+
+    async def put_login(self, login: Login) -> None:
+        """Keep a signed-in session."""
+        ...
+
+    async def get_login(self, token_hash: str) -> Login | None:
+        """The session of this token, or None; the caller checks its expiry."""
+        ...
+
+    async def end_login(self, token_hash: str) -> None:
+        """Forget it; one that is not there is no error."""
+        ...
+
+
+class Stores(Store, SessionStore, LoginStore, Protocol):
+    """All that one backend keeps."""
+
+
+def searchable(request: Request) -> str:
+    """What a text search looks at, casefolded."""
+    parts: list[str] = [request.id, request.message]
+    parts += [request.session_id or "", request.client_id or ""]
+    if request.action is not None:
+        parts += [request.action.tool_name, request.action.rationale]
+        parts += _strings(request.action.tool_args)
+    parts += _strings(request.metadata)
+    if request.decision is not None:
+        parts += [request.decision.reason, request.decision.by.name]
+        parts += _strings(request.decision.args)
+        parts += _strings(request.answer)
+    return "\n".join(parts).casefold()
+
+
+def _strings(value: object) -> list[str]:
+    """All keys and scalar values in a JSON value, as text; it is not nested deep (codec)."""
+    match value:
+        case dict():
+            items: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]
+            return [s for k, v in items.items() for s in (k, *_strings(v))]
+        case list() | tuple():
+            values: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]
+            return [s for v in values for s in _strings(v)]
+        case None:
+            return []
+        case _:
+            return [str(value)]

@@ -1,0 +1,129 @@
+"""A store in memory: for tests, for libraries, and for a first look. It forgets at exit."""
+
+import bisect
+import heapq
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from sayso.domain.events import Event
+from sayso.domain.lifecycle import Change
+from sayso.domain.requests import Request, Status
+from sayso.domain.sessions import Session
+from sayso.errors import ConflictError
+from sayso.stores.base import SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+
+
+class MemoryStore:
+    """Dictionaries; every operation is atomic because nothing in it awaits."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, Request] = {}
+        self._order: list[str] = []
+        self._deadlines: list[tuple[datetime, str]] = []
+        self._keys: dict[tuple[str, str], tuple[str, str]] = {}
+        self._events: list[Event] = []
+        self._sessions: dict[tuple[str, str], Session] = {}
+        self._logins: dict[str, Login] = {}
+        self._used_links: dict[str, datetime] = {}
+
+    async def open(self) -> None:
+        """Nothing to connect."""
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    async def commit(self, change: Change) -> None:
+        """Keep the request and its events."""
+        request = change.request
+        current = self._requests.get(request.id)
+        if (current.version if current is not None else 0) != change.expected_version:
+            raise ConflictError
+        if change.key is not None:
+            key = (request.tenant, change.key)
+            if key in self._keys:
+                raise ConflictError
+            self._keys[key] = (request.id, change.fingerprint)
+        self._requests[request.id] = request
+        if current is None:
+            bisect.insort(self._order, request.id)
+            if request.deadline_at is not None:
+                heapq.heappush(self._deadlines, (request.deadline_at, request.id))
+        for event in change.events:
+            self._append(event)
+
+    async def get(self, tenant: str, request_id: str) -> Request | None:
+        """The request as last committed."""
+        request = self._requests.get(request_id)
+        return request if request is not None and request.tenant == tenant else None
+
+    async def replay(self, tenant: str, key: str) -> Replay | None:
+        """The request that was submitted with this idempotency key."""
+        found = self._keys.get((tenant, key))
+        if found is None:
+            return None
+        return Replay(request=self._requests[found[0]], fingerprint=found[1])
+
+    async def find(self, query: Query) -> Page:
+        """Requests, newest first."""
+        start = bisect.bisect_left(self._order, query.after) if query.after else len(self._order)
+        found: list[Request] = []
+        for looked_at, place in enumerate(range(start - 1, -1, -1), start=1):
+            request = self._requests[self._order[place]]
+            if query.matches(request):
+                found.append(request)
+                if len(found) > query.limit:
+                    return Page(items=tuple(found[:-1]), next=found[-2].id)
+            if looked_at >= SCAN_LIMIT:
+                return Page(items=tuple(found), next=request.id if place else None)
+        return Page(items=tuple(found), next=None)
+
+    async def due(self, now: datetime, limit: int) -> Sequence[Request]:
+        """Pending requests whose deadline has come."""
+        due: list[tuple[datetime, str]] = []
+        while self._deadlines and self._deadlines[0][0] <= now and len(due) < limit:
+            entry = heapq.heappop(self._deadlines)
+            if self._requests[entry[1]].status is Status.PENDING:
+                due.append(entry)
+        for entry in due:  # due until it is closed
+            heapq.heappush(self._deadlines, entry)
+        return [self._requests[request_id] for _, request_id in due]
+
+    async def events(self, query: EventQuery) -> tuple[Sequence[Event], int]:
+        """Events after `query.after`, in order."""
+        if query.limit == 0:
+            return (), len(self._events)
+        rows = self._events[query.after : query.after + query.limit]
+        return [event for event in rows if query.matches(event)], query.after + len(rows)
+
+    async def put_session(self, session: Session, event: Event) -> None:
+        """Keep the session and its event."""
+        self._sessions[session.tenant, session.id] = session
+        self._append(event)
+
+    async def get_session(self, tenant: str, session_id: str) -> Session | None:
+        """The session, or None."""
+        return self._sessions.get((tenant, session_id))
+
+    async def use_link(self, name: str, expires_at: datetime) -> bool:
+        """Remember that a one-time link was used."""
+        if name in self._used_links:
+            return False
+        self._used_links[name] = expires_at
+        return True
+
+    async def put_login(self, login: Login) -> None:
+        """Keep a signed-in session."""
+        self._logins[login.token_hash] = login
+
+    async def get_login(self, token_hash: str) -> Login | None:
+        """The session of this token, or None."""
+        return self._logins.get(token_hash)
+
+    async def end_login(self, token_hash: str) -> None:
+        """Forget it."""
+        self._logins.pop(token_hash, None)
+
+    def _append(self, event: Event) -> None:
+        self._events.append(msgspec.structs.replace(event, id=len(self._events) + 1))

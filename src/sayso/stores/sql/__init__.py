@@ -1,0 +1,1 @@
+"""Migrations: numbered `.sql` files, one folder for each database."""

@@ -1,0 +1,354 @@
+"""The SQLite store: one file, one process, durable at each reply.
+
+WAL with `synchronous=FULL`, one writer thread with group commit, and reads on a connection of
+their own, straight on the event loop: a point read takes about 10 us, less than handing it over.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import importlib.resources
+import re
+import sqlite3
+from collections.abc import Callable, Generator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from sayso import codec
+from sayso.domain.events import Event
+from sayso.domain.lifecycle import Change
+from sayso.domain.requests import Request, Status
+from sayso.domain.sessions import Session
+from sayso.errors import ConfigurationError, ConflictError, StoreError
+from sayso.stores.base import SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+from sayso.stores.group_commit import GroupCommit, Job
+
+_PENDING = frozenset({Status.PENDING})
+_CHUNK = 256
+_RECENT = 2_048
+
+_INSERT = (
+    "INSERT INTO requests (id, tenant, status, version, session_id, deadline_at, key,"
+    " fingerprint, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE = "UPDATE requests SET status = ?, version = ?, record = ? WHERE id = ? AND version = ?"
+_INSERT_EVENT = "INSERT INTO events (id, tenant, record) VALUES (?, ?, ?)"
+_GET = "SELECT record FROM requests WHERE id = ? AND tenant = ?"
+_REPLAY = "SELECT record, fingerprint FROM requests WHERE tenant = ? AND key = ?"
+_DUE = (
+    "SELECT record FROM requests INDEXED BY requests_due WHERE status = 'pending'"
+    " AND deadline_at IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?"
+)
+_EVENTS = "SELECT id, record FROM events WHERE id > ? AND tenant = ? ORDER BY id LIMIT ?"
+_LAST_EVENT = "SELECT coalesce(max(id), 0) FROM events"
+_PUT_SESSION = "INSERT OR REPLACE INTO sessions (tenant, id, record) VALUES (?, ?, ?)"
+_GET_SESSION = "SELECT record FROM sessions WHERE tenant = ? AND id = ?"
+_PUT_LOGIN = "INSERT OR REPLACE INTO logins (token_hash, expires_at, record) VALUES (?, ?, ?)"
+_GET_LOGIN = "SELECT record FROM logins WHERE token_hash = ?"
+_END_LOGIN = "DELETE FROM logins WHERE token_hash = ?"
+_USE_LINK = "INSERT INTO used_links (name, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+
+_Row = tuple[Any, ...]
+_Statements = Callable[[sqlite3.Connection], Any]
+"""Statements to run in a transaction; refuses by `ConflictError` before it changes anything."""
+
+
+class _Write:
+    """Either a new request's row, or statements; and the events that tell of it."""
+
+    __slots__ = ("events", "row", "statements")
+
+    def __init__(
+        self,
+        *,
+        row: _Row | None = None,
+        statements: _Statements | None = None,
+        events: Sequence[Event] = (),
+    ) -> None:
+        self.row = row
+        self.statements = statements
+        self.events = [(event.tenant, codec.encode(event)) for event in events]
+
+
+class SqliteStore:
+    """Requests, events, sessions and sign-ins in one SQLite file.
+
+    Args:
+        path: the file; it and its folder are made when missing. A second process on the same
+            file is refused, since waits and deadlines live in one process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock: IO[bytes] | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._writer: GroupCommit | None = None
+        self._recent: dict[str, Request] = {}
+
+    async def open(self) -> None:
+        """Lock the file, bring the schema up to date, start the writer."""
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(_store_errors(f"The database {str(self._path)!r} cannot be opened"))
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = undo.enter_context(_lock(self._path))
+            writer = undo.enter_context(contextlib.closing(_connect(self._path)))
+            _migrate(writer, self._path)
+            self._reader = undo.enter_context(contextlib.closing(_connect(self._path)))
+            self._reader.execute("PRAGMA query_only = ON")
+            undo.pop_all()
+        self._writer = GroupCommit(writer, self._carry_out)
+
+    async def close(self) -> None:
+        """Finish the queued writes, then close and unlock the file."""
+        if self._writer is not None:
+            await self._writer.close()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def commit(self, change: Change) -> None:
+        """Keep the request and its events in one transaction."""
+        request = change.request
+        record = codec.encode(request)
+        if change.expected_version == 0:
+            row = (
+                request.id,
+                request.tenant,
+                request.status.value,
+                request.version,
+                request.session_id,
+                _microseconds(request.deadline_at),
+                change.key,
+                change.fingerprint or None,
+                record,
+            )
+            await self._write(_Write(row=row, events=change.events))
+        else:
+            row = (
+                request.status.value,
+                request.version,
+                record,
+                request.id,
+                change.expected_version,
+            )
+
+            def update(connection: sqlite3.Connection) -> None:
+                if connection.execute(_UPDATE, row).rowcount != 1:
+                    raise ConflictError
+
+            await self._write(_Write(statements=update, events=change.events))
+        self._remember(request)
+
+    async def get(self, tenant: str, request_id: str) -> Request | None:
+        """The request as last committed."""
+        recent = self._recent.get(request_id)
+        if recent is not None:
+            return recent if recent.tenant == tenant else None
+        rows = self._read(_GET, request_id, tenant)
+        return codec.decode_request(rows[0][0]) if rows else None
+
+    async def replay(self, tenant: str, key: str) -> Replay | None:
+        """The request that was submitted with this idempotency key."""
+        rows = self._read(_REPLAY, tenant, key)
+        if not rows:
+            return None
+        return Replay(request=codec.decode_request(rows[0][0]), fingerprint=rows[0][1])
+
+    async def find(self, query: Query) -> Page:
+        """Requests, newest first, by the index that fits; the rest is filtered as it is read."""
+        statement, parameters, exact = _plan(query)
+        chunk = query.limit + 1 if exact else _CHUNK
+        found: list[Request] = []
+        after = query.after or "~"  # sorts behind every id
+        looked_at = 0
+        while True:
+            rows = self._read(statement, *parameters, after, chunk)
+            for (record,) in rows:
+                request = codec.decode_request(record)
+                after = request.id
+                if query.matches(request):
+                    found.append(request)
+                    if len(found) > query.limit:
+                        return Page(items=tuple(found[:-1]), next=found[-2].id)
+            looked_at += len(rows)
+            if len(rows) < chunk:
+                return Page(items=tuple(found), next=None)
+            if looked_at >= SCAN_LIMIT:
+                return Page(items=tuple(found), next=after)
+            await asyncio.sleep(0)
+
+    async def due(self, now: datetime, limit: int) -> Sequence[Request]:
+        """Pending requests whose deadline has come."""
+        rows = self._read(_DUE, _microseconds(now), limit)
+        return [codec.decode_request(record) for (record,) in rows]
+
+    async def events(self, query: EventQuery) -> tuple[Sequence[Event], int]:
+        """Events after `query.after`, in order."""
+        if query.limit == 0:
+            return (), self._read(_LAST_EVENT)[0][0]
+        rows = self._read(_EVENTS, query.after, query.tenant, query.limit)
+        events = [
+            msgspec.structs.replace(codec.decode_event(record), id=place) for place, record in rows
+        ]
+        return [e for e in events if query.matches(e)], rows[-1][0] if rows else query.after
+
+    async def put_session(self, session: Session, event: Event) -> None:
+        """Keep the session and its event."""
+        row = (session.tenant, session.id, codec.encode(session))
+        await self._execute(_PUT_SESSION, row, events=(event,))
+
+    async def get_session(self, tenant: str, session_id: str) -> Session | None:
+        """The session, or None."""
+        rows = self._read(_GET_SESSION, tenant, session_id)
+        return codec.decode_session(rows[0][0]) if rows else None
+
+    async def use_link(self, name: str, expires_at: datetime) -> bool:
+        """Remember that a one-time link was used."""
+        return await self._execute(_USE_LINK, (name, _microseconds(expires_at))) == 1
+
+    async def put_login(self, login: Login) -> None:
+        """Keep a signed-in session."""
+        row = (login.token_hash, _microseconds(login.expires_at), codec.encode(login))
+        await self._execute(_PUT_LOGIN, row)
+
+    async def get_login(self, token_hash: str) -> Login | None:
+        """The session of this token, or None."""
+        rows = self._read(_GET_LOGIN, token_hash)
+        return msgspec.json.decode(rows[0][0], type=Login) if rows else None
+
+    async def end_login(self, token_hash: str) -> None:
+        """Forget it."""
+        await self._execute(_END_LOGIN, (token_hash,))
+
+    async def _execute(self, statement: str, row: _Row, events: Sequence[Event] = ()) -> int:
+        """Run one writing statement; how many rows it changed."""
+        write = _Write(statements=lambda c: c.execute(statement, row).rowcount, events=events)
+        return await self._write(write)
+
+    async def _write(self, write: _Write) -> Any:
+        if self._writer is None:
+            raise StoreError("The store is not open.")
+        return await self._writer.write(write)
+
+    def _carry_out(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
+        """New requests at once, then the rest in order, then the events of what was not refused.
+
+        Only this thread counts events, and a number stays only with its commit: no gaps.
+        """
+        rows = [job.work.row for job in jobs if job.work.row is not None]
+        if rows:
+            connection.executemany(_INSERT, rows)
+        events: list[tuple[str, bytes]] = []
+        for job in jobs:
+            write: _Write = job.work
+            if write.statements is not None:
+                try:
+                    job.result = write.statements(connection)
+                except ConflictError as error:
+                    job.error = error
+                    continue
+            events += write.events
+        if events:
+            last: int = connection.execute(_LAST_EVENT).fetchone()[0]
+            numbered = [(last + n, *event) for n, event in enumerate(events, start=1)]
+            connection.executemany(_INSERT_EVENT, numbered)
+
+    def _remember(self, request: Request) -> None:
+        """Spare the next reads of it; the file is locked, so nobody else changes it."""
+        self._recent.pop(request.id, None)
+        self._recent[request.id] = request
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _read(self, statement: str, *parameters: Any) -> list[Any]:
+        if self._reader is None:
+            raise StoreError("The store is closed.")
+        try:
+            return self._reader.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"The database cannot be read: {error}.") from error
+
+
+def _plan(query: Query) -> tuple[str, tuple[str, ...], bool]:
+    """The statement that reads candidates, its first parameters, and if all of them match."""
+    pending, closed = query.status == _PENDING, Status.PENDING not in query.status
+    where, parameters = "tenant = ?", (query.tenant,)
+    exact = not query.text and query.client_id is None
+    if query.session_id is not None:
+        index, parameters = "requests_session", (query.tenant, query.session_id)
+        where += " AND session_id = ?"
+        exact = exact and not query.status
+    elif pending:
+        index = "requests_pending"
+        where += " AND status = 'pending'"
+    elif query.status and closed:
+        index = "requests_closed"
+        where += " AND status <> 'pending'"
+        exact = exact and query.status == frozenset(Status) - {Status.PENDING}
+    else:
+        index = "sqlite_autoindex_requests_1"
+        exact = exact and not query.status
+    statement = (
+        f"SELECT record FROM requests INDEXED BY {index} WHERE {where} AND id < ?"  # noqa: S608
+        " ORDER BY id DESC LIMIT ?"
+    )
+    return statement, parameters, exact
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MB
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the migrations that this file has not had, each in a transaction of its own."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    folder = importlib.resources.files("sayso.stores.sql") / "sqlite"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    if version > len(files):
+        raise ConfigurationError(
+            f"The database {str(path)!r} was written by a newer Sayso"
+            f" (schema {version}; this one knows {len(files)}).",
+            hint="Use the newer Sayso, or another data folder with --data.",
+        )
+    for number, file in enumerate(files[version:], start=version + 1):
+        script = re.sub(r"--.*", "", file.read_text(encoding="utf-8"))
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Hold the file for this process; the lock goes with the process, however it ends."""
+    file = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConfigurationError(
+            f"Another Sayso server is using {str(path)!r}.",
+            hint="Stop it first, or give this one a data folder of its own with --data.",
+        ) from None
+    return file
+
+
+@contextlib.contextmanager
+def _store_errors(what: str) -> Generator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"{what}: {error}.", hint="Check that the folder can be written and has space."
+        ) from error
+
+
+def _microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000_000)

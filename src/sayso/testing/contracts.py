@@ -1,0 +1,331 @@
+"""The contract suites: what each backend promises, as tests.
+
+Subclass one in a test module and give it a fixture that makes the backend:
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        async def store(self):
+            store = MyStore()
+            await store.open()
+            yield store
+            await store.close()
+"""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from sayso.domain import lifecycle
+from sayso.domain.accounts import DEFAULT_TENANT, Plane, Principal
+from sayso.domain.actions import RiskClass
+from sayso.domain.decisions import Answer, Channel, DecisionType
+from sayso.domain.events import Event, EventType
+from sayso.domain.lifecycle import Cancel, Change, Decide, Expire
+from sayso.domain.requests import ActionDraft, Request, Status
+from sayso.domain.sessions import Session
+from sayso.errors import ConflictError
+from sayso.signals.base import Signal
+from sayso.stores.base import EventQuery, Login, Query, Stores
+from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft
+
+_APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
+_REJECT = Decide(answer=Answer(type=DecisionType.REJECT), by=PERSON, channel=Channel.WEB)
+_PENDING = frozenset({Status.PENDING})
+_ELSEWHERE = Principal(plane=Plane.AGENT, id="agent-2", name="another", tenant="elsewhere")
+
+
+async def _submitted(store: Stores, **fields: Any) -> Request:
+    change = make_change(make_draft(**fields))
+    await store.commit(change)
+    return change.request
+
+
+async def _applied(store: Stores, request: Request, command: lifecycle.Command) -> Request:
+    change = lifecycle.apply(request, command, NOW + timedelta(seconds=1))
+    await store.commit(change)
+    return change.request
+
+
+async def _all(store: Stores, query: Query) -> list[Request]:
+    """All pages of a query."""
+    found: list[Request] = []
+    while True:
+        page = await store.find(query)
+        found += page.items
+        if page.next is None:
+            return found
+        query = msgspec.structs.replace(query, after=page.next)
+
+
+class StoreContract:
+    """What every store promises. The fixture `store` gives an open, empty one."""
+
+    async def test_what_was_committed_is_read_back_unchanged(self, store: Stores) -> None:
+        request = await _submitted(
+            store,
+            message="Überweisen? \u202e\U0001f600",
+            session_id="s",
+            client_id="c",
+            action=ActionDraft(
+                tool_name="pay",
+                tool_args={"amount": 12.5, "to": ["a", None, True]},
+                risk_class=RiskClass.HIGH,
+            ),
+            options=["Yes", "No"],
+            metadata={"deep": {"er": [1, 2.5, "x"]}},
+        )
+        assert await store.get(DEFAULT_TENANT, request.id) == request
+
+    async def test_an_unknown_id_is_none(self, store: Stores) -> None:
+        assert await store.get(DEFAULT_TENANT, "no-such-id") is None
+
+    async def test_a_change_from_an_old_version_is_refused_whole(self, store: Stores) -> None:
+        request = await _submitted(store)
+        decided = await _applied(store, request, _APPROVE)
+        events_before, _ = await store.events(EventQuery())
+        late = lifecycle.apply(request, _REJECT, NOW + timedelta(seconds=2))
+        try:
+            await store.commit(late)
+        except ConflictError:
+            pass
+        else:
+            raise AssertionError("a second decision was kept")
+        assert await store.get(DEFAULT_TENANT, request.id) == decided
+        events_after, _ = await store.events(EventQuery())
+        assert list(events_after) == list(events_before)
+
+    async def test_of_many_concurrent_decisions_exactly_one_is_kept(self, store: Stores) -> None:
+        request = await _submitted(store)
+        changes = [
+            lifecycle.apply(request, command, NOW + timedelta(seconds=1))
+            for command in [_APPROVE, _REJECT, Cancel(by=AGENT)] * 10
+        ]
+        results = await asyncio.gather(
+            *(store.commit(change) for change in changes), return_exceptions=True
+        )
+        assert results.count(None) == 1
+        assert all(isinstance(r, ConflictError) for r in results if r is not None)
+        kept = await store.get(DEFAULT_TENANT, request.id)
+        assert kept == changes[results.index(None)].request
+        told, _ = await store.events(EventQuery(request_id=request.id))
+        assert len(told) == 2
+
+    async def test_an_id_is_submitted_once(self, store: Stores) -> None:
+        change = make_change()
+        await store.commit(change)
+        results = await asyncio.gather(store.commit(change), return_exceptions=True)
+        assert isinstance(results[0], ConflictError)
+
+    async def test_an_idempotency_key_is_kept_once_in_a_tenant(self, store: Stores) -> None:
+        first = make_change(key="k", fingerprint="f")
+        second = make_change(key="k", fingerprint="g")
+        elsewhere = make_change(key="k", by=_ELSEWHERE)
+        results = await asyncio.gather(
+            *(store.commit(change) for change in (first, second, elsewhere)),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in results] == [type(None), ConflictError, type(None)]
+        replay = await store.replay(DEFAULT_TENANT, "k")
+        assert replay is not None
+        assert (replay.request, replay.fingerprint) == (first.request, "f")
+        assert await store.replay(DEFAULT_TENANT, "other") is None
+
+    async def test_a_refused_change_does_not_spoil_its_neighbours(self, store: Stores) -> None:
+        taken = make_change()
+        await store.commit(taken)
+        good: list[Change] = [make_change() for _ in range(50)]
+        mixed = [c for pair in zip(good, [taken] * 50, strict=True) for c in pair]
+        results = await asyncio.gather(*(store.commit(c) for c in mixed), return_exceptions=True)
+        assert results[::2] == [None] * 50
+        for change in good:
+            assert await store.get(DEFAULT_TENANT, change.request.id) == change.request
+
+    async def test_requests_are_found_newest_first_by_pages(self, store: Stores) -> None:
+        submitted = [await _submitted(store) for _ in range(7)]
+        expected = submitted[::-1]
+        first = await store.find(Query(limit=3))
+        assert list(first.items) == expected[:3]
+        assert first.next == expected[2].id
+        assert await _all(store, Query(limit=3)) == expected
+        exactly = await store.find(Query(limit=7))
+        assert exactly.next is None
+
+    async def test_filters_go_together(self, store: Stores) -> None:
+        a = await _submitted(store, session_id="s1", client_id="c1")
+        b = await _submitted(store, session_id="s1", client_id="c2")
+        c = await _submitted(store, session_id="s2", client_id="c1")
+        d = await _submitted(store)
+        a = await _applied(store, a, _APPROVE)
+        c = await _applied(store, c, Cancel(by=AGENT))
+        closed = frozenset(Status) - _PENDING
+        for query, expected in (
+            (Query(status=_PENDING), [d, b]),
+            (Query(status=closed), [c, a]),
+            (Query(status=frozenset({Status.APPROVED})), [a]),
+            (Query(status=frozenset({Status.APPROVED, Status.PENDING})), [d, b, a]),
+            (Query(session_id="s1"), [b, a]),
+            (Query(session_id="s1", status=_PENDING), [b]),
+            (Query(client_id="c1"), [c, a]),
+            (Query(client_id="c1", session_id="s2"), [c]),
+            (Query(client_id="nobody"), []),
+        ):
+            for limit in (1, 2, 50):
+                found = await _all(store, msgspec.structs.replace(query, limit=limit))
+                assert found == expected, (query, limit)
+
+    async def test_a_text_is_found_in_any_case_wherever_a_person_would_look(
+        self, store: Stores
+    ) -> None:
+        request = await _submitted(store, message="Überweisung an Straße 5", metadata={"k": "ACME"})
+        await _submitted(store, message="something else")
+        for text in ("überweisung", "STRASSE", "acme", request.id[-4:]):
+            found = await _all(store, Query(text=text))
+            assert found == [request], text
+        assert await _all(store, Query(text="100%")) == []
+
+    async def test_a_deadline_is_due_when_it_has_come_and_until_it_is_closed(
+        self, store: Stores
+    ) -> None:
+        later = await _submitted(store, timeout_seconds=20)
+        sooner = await _submitted(store, timeout_seconds=10)
+        await _submitted(store, timeout_seconds=None)
+        decided = await _submitted(store, timeout_seconds=5)
+        await _applied(store, decided, _APPROVE)
+        assert list(await store.due(NOW + timedelta(seconds=9.999), 10)) == []
+        assert list(await store.due(NOW + timedelta(seconds=10), 10)) == [sooner]
+        at = NOW + timedelta(seconds=30)
+        assert list(await store.due(at, 10)) == [sooner, later]
+        assert list(await store.due(at, 1)) == [sooner]
+        await store.commit(lifecycle.apply(sooner, Expire(), at))
+        assert list(await store.due(at, 10)) == [later]
+
+    async def test_tenants_do_not_see_one_another(self, store: Stores) -> None:
+        change = make_change(by=_ELSEWHERE)
+        await store.commit(change)
+        ours = await _submitted(store)
+        assert await store.get(DEFAULT_TENANT, change.request.id) is None
+        assert await store.get("elsewhere", change.request.id) == change.request
+        assert await _all(store, Query()) == [ours]
+        assert await _all(store, Query(status=_PENDING, tenant="elsewhere")) == [change.request]
+        events, _ = await store.events(EventQuery())
+        assert {event.request_id for event in events} == {ours.id}
+
+    async def test_events_are_read_in_order_without_gap_or_double(self, store: Stores) -> None:
+        requests = [await _submitted(store) for _ in range(5)]
+        await asyncio.gather(*(_applied(store, request, _APPROVE) for request in requests))
+        events: list[Event] = []
+        after = 0
+        while True:
+            some, reached = await store.events(EventQuery(after=after, limit=3))
+            if reached == after:
+                break
+            events += some
+            after = reached
+        ids = [event.id for event in events]
+        assert ids == sorted(set(ids))
+        assert [e.type for e in events[:5]] == [EventType.REQUEST_SUBMITTED] * 5
+        assert {e.request_id for e in events[5:]} == {request.id for request in requests}
+        assert await store.events(EventQuery(limit=0)) == ((), after)
+
+    async def test_filtered_events_move_the_cursor_past_the_others(self, store: Stores) -> None:
+        wanted = await _submitted(store, session_id="s", client_id="c")
+        await _applied(store, wanted, _APPROVE)
+        for _ in range(4):
+            await _submitted(store)
+        for query in (
+            EventQuery(request_id=wanted.id),
+            EventQuery(session_id="s"),
+            EventQuery(client_id="c"),
+        ):
+            events, reached = await store.events(query)
+            assert [event.request_id for event in events] == [wanted.id] * 2
+            assert reached == (await store.events(EventQuery(limit=0)))[1]
+        decided, _ = await store.events(EventQuery(types=frozenset({EventType.REQUEST_DECIDED})))
+        assert [event.request_id for event in decided] == [wanted.id]
+
+    async def test_a_session_is_replaced_and_its_events_are_kept(self, store: Stores) -> None:
+        session = Session(id="s", client_id="c", created_at=NOW)
+        told = Event(type=EventType.SESSION_REGISTERED, at=NOW, session_id="s", actor="agent:local")
+        await store.put_session(session, told)
+        closed = msgspec.structs.replace(session, active=False)
+        await store.put_session(closed, told)
+        assert await store.get_session(DEFAULT_TENANT, "s") == closed
+        assert await store.get_session("elsewhere", "s") is None
+        events, _ = await store.events(EventQuery(session_id="s"))
+        assert len(events) == 2
+
+    async def test_a_link_is_used_once(self, store: Stores) -> None:
+        used = await asyncio.gather(*(store.use_link("name", NOW) for _ in range(10)))
+        assert sorted(used) == [False] * 9 + [True]
+        assert await store.use_link("another", NOW)
+
+    async def test_a_login_is_kept_until_it_is_ended(self, store: Stores) -> None:
+        login = Login(
+            token_hash="h",  # noqa: S106  not a password
+            person_id="ada",
+            name="Ada",
+            strength="link",
+            created_at=NOW,
+            expires_at=NOW + timedelta(hours=1),
+        )
+        await store.put_login(login)
+        assert await store.get_login("h") == login
+        await store.end_login("h")
+        await store.end_login("h")
+        assert await store.get_login("h") is None
+
+    async def test_closing_finishes_what_was_begun(self, store: Stores) -> None:
+        commits = [asyncio.ensure_future(store.commit(make_change())) for _ in range(100)]
+        await asyncio.sleep(0)
+        await store.close()
+        assert await asyncio.gather(*commits) == [None] * 100
+        await store.close()
+
+
+class SignalContract:
+    """What every signal promises. The fixture `signal` gives one."""
+
+    async def test_a_publication_wakes_all_who_wait_for_the_key(self, signal: Signal) -> None:
+        with signal.subscribe("k") as a, signal.subscribe("k") as b, signal.subscribe("x") as other:
+            waits = [asyncio.ensure_future(w.wait(5)) for w in (a, b)]
+            unrelated = asyncio.ensure_future(other.wait(0.05))
+            await asyncio.sleep(0)
+            signal.publish("k")
+            assert await asyncio.gather(*waits, unrelated) == [True, True, False]
+
+    async def test_a_publication_before_the_wait_is_not_missed(self, signal: Signal) -> None:
+        with signal.subscribe("k") as waiter:
+            signal.publish("k")
+            await asyncio.sleep(0)
+            assert await waiter.wait(5)
+            assert not await waiter.wait(0.01)
+
+    async def test_nobody_waiting_is_no_error(self, signal: Signal) -> None:
+        signal.publish("nobody")
+
+    async def test_time_runs_out(self, signal: Signal) -> None:
+        with signal.subscribe("k") as waiter:
+            assert not await waiter.wait(0.01)
+            assert not await waiter.wait(0)
+
+    async def test_a_cancelled_wait_leaves_nothing_behind(self, signal: Signal) -> None:
+        async def wait() -> None:
+            with signal.subscribe("k") as waiter:
+                await waiter.wait(60)
+
+        task = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        signal.publish("k")
+
+    async def test_a_release_wakes_everybody_now_and_later(self, signal: Signal) -> None:
+        with signal.subscribe("k") as waiter:
+            waiting = asyncio.ensure_future(waiter.wait(60))
+            await asyncio.sleep(0)
+            signal.release_all()
+            assert not await waiting
+        with signal.subscribe("k") as later:
+            assert not await later.wait(60)

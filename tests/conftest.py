@@ -1,0 +1,91 @@
+"""What all tests share: servers, people, tools, and loud skips."""
+
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from support.person import Person
+from support.server import RunningServer, port_to_come_back_to
+
+ROOT = Path(__file__).parents[1]
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]:
+    """One server for all tests of a module; leave it running."""
+    running = RunningServer(tmp_path_factory.mktemp("server")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def fresh_server(tmp_path: Path) -> Generator[RunningServer]:
+    """A server of one's own, to kill, restart and stop."""
+    running = RunningServer(tmp_path, port=port_to_come_back_to()).start()
+    yield running
+    running.kill9()
+
+
+@pytest.fixture
+def person(server: RunningServer) -> Generator[Person]:
+    """Somebody who decides, signed in at `server`."""
+    somebody = Person(server)
+    yield somebody
+    somebody.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node.js, with the packages of .tools/node."""
+    found = ROOT / ".venv/bin/node"
+    path = str(found) if found.exists() else shutil.which("node")
+    if path is None or not (ROOT / ".tools/node/node_modules/axios").exists():
+        pytest.skip("Node.js or its package axios is missing: run tools/install_test_tools.py")
+    return path
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    path = shutil.which("curl")
+    if path is None or shutil.which("bash") is None:
+        pytest.skip("curl or bash is missing: run tools/install_test_tools.py")
+    return path
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Where everything must be installed, a test that does not run is a failure."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"CI=true, so nothing may be skipped: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.getreports("skipped")
+    if not skipped:
+        return
+    terminalreporter.section(f"{len(skipped)} SKIPPED: these were NOT tested", yellow=True)
+    for report in skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.line(f"{report.nodeid}: {why}")

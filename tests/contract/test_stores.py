@@ -1,0 +1,150 @@
+"""Every store and every signal, by the public contract suites."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sayso.domain.requests import Status
+from sayso.errors import ConfigurationError, StoreError
+from sayso.signals.memory import MemorySignal
+from sayso.stores import sqlite
+from sayso.stores.base import Query
+from sayso.stores.memory import MemoryStore
+from sayso.stores.sqlite import SqliteStore
+from sayso.testing import make_change, make_draft
+from sayso.testing.contracts import SignalContract, StoreContract
+
+pytestmark = pytest.mark.anyio
+
+
+async def run(store: SqliteStore, statements: Callable[[sqlite3.Connection], Any]) -> Any:
+    """Statements of a test's own, on the writing connection."""
+    return await store._write(sqlite._Write(statements=statements))
+
+
+class TestMemoryStore(StoreContract):
+    @pytest.fixture
+    async def store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+        store = SqliteStore(tmp_path / "sayso.db")
+        await store.open()
+        yield store
+        await store.close()
+
+    async def test_what_was_committed_is_there_after_reopening(self, tmp_path: Path) -> None:
+        path = tmp_path / "reopened.db"
+        first = SqliteStore(path)
+        await first.open()
+        change = make_change()
+        await first.commit(change)
+        await first.close()
+        second = SqliteStore(path)
+        await second.open()
+        assert await second.get("default", change.request.id) == change.request
+        await second.commit(make_change())
+        await second.close()
+
+    async def test_a_second_server_on_the_same_file_is_refused(self, store: SqliteStore) -> None:
+        with pytest.raises(ConfigurationError, match="Another Sayso server"):
+            await SqliteStore(store._path).open()
+
+    async def test_a_database_of_a_newer_version_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "newer.db"
+        connection = sqlite3.connect(path)
+        connection.execute("PRAGMA user_version = 999")
+        connection.close()
+        with pytest.raises(ConfigurationError, match="newer Sayso"):
+            await SqliteStore(path).open()
+
+    async def test_a_file_that_is_no_database_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "text.db"
+        path.write_text("This is not a database, and it is long enough to be looked at. " * 20)
+        with pytest.raises(StoreError, match="cannot be opened"):
+            await SqliteStore(path).open()
+
+    async def test_every_commit_is_flushed_to_disk(self, store: SqliteStore) -> None:
+        async def mode(name: str) -> object:
+            return await run(store, lambda c: c.execute(f"PRAGMA {name}").fetchone()[0])
+
+        assert await mode("journal_mode") == "wal"
+        assert await mode("synchronous") == 2  # FULL
+
+    async def test_one_bad_write_fails_alone(self, store: SqliteStore) -> None:
+        import asyncio
+
+        def bad(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO no_such_table VALUES (1)")
+
+        good = [make_change() for _ in range(20)]
+        results = await asyncio.gather(
+            *(store.commit(change) for change in good[:10]),
+            run(store, bad),
+            *(store.commit(change) for change in good[10:]),
+            return_exceptions=True,
+        )
+        assert [r for r in results if r is not None] == [results[10]]
+        assert isinstance(results[10], StoreError)
+        for change in good:
+            assert await store.get("default", change.request.id) is not None
+        log = await run(
+            store, lambda c: c.execute("SELECT count(*), max(id) FROM events").fetchone()
+        )
+        assert log == (20, 20)
+
+    async def test_no_query_scans_a_table(self, store: SqliteStore) -> None:
+        statements = [sqlite._GET, sqlite._REPLAY, sqlite._DUE, sqlite._EVENTS, sqlite._GET_SESSION]
+        closed = frozenset(Status) - {Status.PENDING}
+        for query in (
+            Query(),
+            Query(status=frozenset({Status.PENDING})),
+            Query(status=closed),
+            Query(status=frozenset({Status.APPROVED})),
+            Query(session_id="s"),
+            Query(client_id="c", text="t"),
+        ):
+            statements.append(sqlite._plan(query)[0])
+        connection = sqlite3.connect(store._path)
+        for statement in statements:
+            marks = [None] * statement.count("?")
+            steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", marks).fetchall()
+            for step in steps:
+                assert step[3].startswith("SEARCH"), (statement, step)
+        connection.close()
+
+    async def test_a_disk_that_is_full_loses_nothing_and_says_so(self, store: SqliteStore) -> None:
+        kept = make_change()
+        await store.commit(kept)
+        await run(store, lambda c: c.execute("PRAGMA max_page_count = 40"))
+        refused = None
+        for _ in range(200):
+            change = make_change(make_draft("x" * 4000))
+            try:
+                await store.commit(change)
+            except StoreError as error:
+                refused = error
+                assert await store.get("default", change.request.id) is None
+                break
+        assert refused is not None
+        assert "full" in refused.detail
+        await run(store, lambda c: c.execute("PRAGMA max_page_count = 1000000"))
+        await store.commit(make_change())
+        assert await store.get("default", kept.request.id) == kept.request
+
+
+class TestMemorySignal(SignalContract):
+    @pytest.fixture
+    def signal(self) -> MemorySignal:
+        return MemorySignal()
+
+    def test_a_left_block_is_forgotten(self, signal: MemorySignal) -> None:
+        with signal.subscribe("k"):
+            pass
+        assert signal._waiters == {}

@@ -1,0 +1,47 @@
+"""A server, somebody who decides, and a terminal, as a reader of the documentation has them."""
+
+import os
+import shutil
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from blocks import Terminal
+from reader import Reviewer
+from support.server import RunningServer, clean_environment
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def page_server(tmp_path: Path) -> Generator[RunningServer]:
+    """A new server for each page, so that no page counts on another."""
+    (tmp_path / "server").mkdir()
+    running = RunningServer(tmp_path / "server").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def reviewer(page_server: RunningServer) -> Generator[Reviewer]:
+    somebody = Reviewer(page_server)
+    yield somebody
+    somebody.close()
+
+
+@pytest.fixture
+def terminal(page_server: RunningServer, tmp_path: Path) -> Terminal:
+    """A terminal in an empty folder, where `sayso` and `python` are ours."""
+    missing = [name for name in ("bash", "curl", "jq") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} missing: run tools/install_test_tools.py")
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    environment = clean_environment(
+        SAYSO_URL=page_server.url,
+        SAYSO_DATA=str(page_server.data),
+        SAYSO_PORT=str(page_server.port),
+        PATH=f"{BIN}:{os.environ['PATH']}",
+    )
+    return Terminal(folder, environment)

@@ -1,0 +1,106 @@
+"""A browser at the inbox of a real server, and an agent that asks over HTTP."""
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from support.server import RunningServer
+
+CHROMIUM = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+Ask = Callable[..., dict[str, Any]]
+OpenInbox = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Generator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def agent(server: RunningServer) -> Generator[str]:
+    """A name that only this test's requests carry; what it leaves waiting is cancelled."""
+    name = f"agent-{uuid.uuid4().hex[:8]}"
+    yield name
+    with server.http() as http:
+        query = {"client_id": name, "status": "pending", "limit": 200}
+        while items := http.get("/api/v1/requests", params=query).json()["items"]:
+            for request in items:
+                http.post(f"/api/v1/requests/{request['id']}/cancel", json={})
+
+
+@pytest.fixture
+def ask(server: RunningServer, agent: str) -> Generator[Ask]:
+    """Submit a request as an agent does."""
+    with server.http() as http:
+
+        def submit(message: str = "May I?", **given: Any) -> dict[str, Any]:
+            body = {"message": message, "client_id": agent, "timeout_seconds": 600, **given}
+            reply = http.post("/api/v1/requests", json=body)
+            assert reply.status_code == 201, reply.text
+            return reply.json()
+
+        yield submit
+
+
+@pytest.fixture
+def outcome(server: RunningServer) -> Generator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """What became of a request, as its agent reads it."""
+    with server.http() as http:
+        yield lambda request: http.get(f"/api/v1/requests/{request['id']}").json()
+
+
+@pytest.fixture
+def open_inbox(browser: Browser, server: RunningServer) -> Generator[OpenInbox]:
+    """Open a page as a signed-in person; any error in the browser's console fails the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_page(
+        path: str = "/",
+        *,
+        width: int = 1440,
+        theme: str = "light",
+        script: bool = True,
+        signed_in: bool = True,
+        may_fail: bool = False,
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,  # type: ignore[arg-type]  # one of the two that exist
+            java_script_enabled=script,
+            reduced_motion="reduce",
+            base_url=server.url,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        if not may_fail:
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        if signed_in:
+            page.goto(server.new_link())
+        if not signed_in or path != "/":
+            page.goto(path)
+        if script and signed_in and re.match(r"/$|/requests/", path):
+            page.get_by_text("Live", exact=True).wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -1,0 +1,46 @@
+"""Every page, at both widths and in both themes, against axe."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from e2e.conftest import Ask, OpenInbox
+from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+TRANSFER = {
+    "tool_name": "wire_transfer",
+    "tool_args": {"amount": 12500, "currency": "EUR", "to": "\u0435vil", "note": "x\u200by" * 300},
+    "risk_class": "high",
+    "rationale": "It is due.",
+}
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{v['id']}: {v['nodes'][0]['html']}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("path", ["/", "card", "/history", "/docs", "/login"])
+def test_axe_finds_nothing_serious(
+    open_inbox: OpenInbox, ask: Ask, path: str, width: int, theme: str
+) -> None:
+    request = ask("Pay?", action=TRANSFER, priority="urgent", metadata={"order": 7})
+    ask("Which?", kind="choice", options=["One", "Two"])
+    where = f"/requests/{request['id']}" if path == "card" else path
+    page = open_inbox(where, width=width, theme=theme)
+    assert serious(page) == []
+    if path == "card":
+        for key in ("a", "r", "e"):
+            page.keyboard.press(key)
+            page.locator(".panel").wait_for()
+            assert serious(page) == []
+            page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,184 @@
+"""A real server process: started, killed, restarted, stopped."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+from support.raw import exchange, head
+
+from sayso.links import load_secret, make_link_token
+from sayso.settings import SETTINGS
+
+COMMAND = (sys.executable, "-m", "sayso.cli", "serve")
+START_SECONDS = 20
+_LINK = re.compile(r"http://localhost:(?P<port>\d+)/login\?token=\S+")
+_FOREIGN_NAMES = {
+    "TELEGRAM_BOT_TOKEN",
+    "DB_ADAPTER",
+    "DB_URI",
+    "STORAGE_ADAPTER",
+    "POSTGRES_DSN",
+    "SQLITE_DSN",
+    "JWT_SECRET_KEY",
+    "API_KEY_PREFIX",
+}
+_OUR_NAMES = {name for setting in SETTINGS.values() for name in setting.environment}
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """The environment, without anything that would set a server up in another way."""
+    names = _FOREIGN_NAMES | _OUR_NAMES
+    kept = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("SAYSO_")}
+    return kept | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "80"} | extra
+
+
+def port_to_come_back_to() -> int:
+    """A free port outside the range of outgoing connections, so that nobody takes it meanwhile."""
+    while True:
+        port = random.randint(20_000, 31_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class RunningServer:
+    """`sayso serve` in a process of its own.
+
+    Args:
+        folder: where its data and its log go.
+        port: 0 takes a free one.
+        environment: settings for this server only.
+        arguments: further words of the command line.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.data = folder / "data"
+        self.port = port
+        self.link = ""
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = folder / "server.log"
+        self._environment = clean_environment(**(environment or {}))
+        self._arguments = arguments
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
+    def database(self) -> Path:
+        return self.data / "sayso.db"
+
+    @property
+    def log(self) -> str:
+        """All that it printed, on both streams, over all its lives."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> "RunningServer":
+        """Start it, on the port and data that it had before, and wait for its link."""
+        seen = len(self.log)
+        words = [*COMMAND, "--port", str(self.port), "--data", str(self.data), *self._arguments]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+            )
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            found = _LINK.search(self.log, seen)
+            if found is not None:
+                self.link, self.port = found.group(), int(found["port"])
+                return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        self.kill9()
+        raise AssertionError(f"The server did not start:\n{self.log[seen:]}")
+
+    def new_link(self) -> str:
+        """Another one-time link, as `sayso login-link` prints it."""
+        token = make_link_token(load_secret(self.data, create=False), datetime.now(UTC))
+        return f"{self.url}/login?token={token}"
+
+    def sign_in(self) -> str:
+        """A person's bearer token."""
+        body = json.dumps({"token": self.new_link().partition("token=")[2]}).encode()
+        size = f"Content-Length: {len(body)}"
+        sent = head("POST", "/api/auth/link", self.port, size) + body
+        status, reply = exchange(self.address, sent)
+        assert status == 200, reply
+        return json.loads(reply)["token"]
+
+    def http(self, token: str | None = None, **settings: object) -> httpx2.Client:
+        """A client of this server; with a token, a person's."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        verify = False  # nothing here is TLS, and reading all certificates takes long
+        return httpx2.Client(
+            base_url=self.url, headers=headers, timeout=30, verify=verify, **settings
+        )
+
+    def is_healthy(self) -> bool:
+        status, reply = exchange(self.address, head("GET", "/health", self.port))
+        return status == 200 and json.loads(reply)["status"] == "healthy"
+
+    def kill9(self) -> None:
+        """Kill it as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self, limit: float = 15) -> float:
+        """Stop it by SIGTERM; returns the seconds that it took."""
+        assert self.process is not None
+        began = time.monotonic()
+        if self.process.poll() is None:
+            self.terminate()
+        try:
+            self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise AssertionError(f"The server did not stop in {limit} seconds.") from None
+        return time.monotonic() - began
+
+    def restart(self) -> "RunningServer":
+        """Start it again with the same port and data, killing it first if it still runs."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.kill9()
+        return self.start()
+
+    def memory(self) -> int:
+        """The bytes of memory that it holds."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
