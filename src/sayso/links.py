@@ -34,7 +34,7 @@ def load_secret(data: Path, *, create: bool) -> bytes:
     path = data / SECRET_FILE
     try:
         if create and not path.exists():
-            data.mkdir(parents=True, exist_ok=True)
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write_once(path, secrets.token_hex(32).encode() + b"\n")
         secret = bytes.fromhex(path.read_text().strip())
     except FileNotFoundError:

@@ -44,4 +44,5 @@ def terminal(page_server: RunningServer, tmp_path: Path) -> Terminal:
         SAYSO_PORT=str(page_server.port),
         PATH=f"{BIN}:{os.environ['PATH']}",
     )
-    return Terminal(folder, environment)
+    ours = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
+    return Terminal(folder, ours)

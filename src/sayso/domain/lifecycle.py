@@ -390,6 +390,8 @@ def _shown_texts(draft: Draft) -> list[tuple[str, str]]:
     if draft.action is not None:
         texts.append(("$.action.tool_name", draft.action.tool_name))
         texts.append(("$.action.rationale", draft.action.rationale))
+        for place, effect in enumerate(draft.action.side_effects):
+            texts.append((f"$.action.side_effects[{place}]", effect))
     for place, option in enumerate(draft.options):
         label = option if isinstance(option, str) else f"{option.label}{option.value or ''}"
         texts.append((f"$.options[{place}]", label))

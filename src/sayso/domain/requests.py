@@ -159,12 +159,21 @@ class ActionDraft(Action, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
 
+Message = Annotated[
+    str, Meta(min_length=1, max_length=16_384, description="The question, for a person.")
+]
+Options = Annotated[
+    list[Label | OptionDraft],
+    Meta(max_length=100, description="Strings, or objects of label, value and approves."),
+]
+Metadata = Annotated[JsonObject, Meta(max_length=256, description="Facts to show beside it.")]
+CallbackUrl = Annotated[str, Meta(max_length=2_048, pattern=r"^https?://[^\s]+$")]
+
+
 class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request as submitted."""
 
-    message: Annotated[
-        str, Meta(min_length=1, max_length=16_384, description="The question, for a person.")
-    ]
+    message: Message
     kind: Annotated[
         Kind | None,
         Meta(description="Absent: `choice` with options, `input` with a schema, else `approval`."),
@@ -172,10 +181,7 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session_id: Label | None = None
     client_id: Label | None = None
     action: ActionDraft | None = None
-    options: Annotated[
-        list[Label | OptionDraft],
-        Meta(max_length=100, description="Strings, or objects of label, value and approves."),
-    ] = msgspec.field(default_factory=list[Any])
+    options: Options = msgspec.field(default_factory=list[Any])
     schema: Annotated[
         JsonObject | None,
         Meta(description="A flat JSON Schema: the form that answers an `input`."),
@@ -186,12 +192,9 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = UNSET
     on_timeout: OnTimeout = OnTimeout.EXPIRE
     priority: Priority = Priority.NORMAL
-    metadata: Annotated[
-        JsonObject, Meta(max_length=256, description="Facts to show beside it.")
-    ] = {}
+    metadata: Metadata = {}
     callback_url: Annotated[
-        Annotated[str, Meta(max_length=2_048, pattern=r"^https?://[^\s]+$")] | None,
-        Meta(description="Kept and shown; nothing is sent there yet."),
+        CallbackUrl | None, Meta(description="Kept and shown; nothing is sent there yet.")
     ] = None
 
 

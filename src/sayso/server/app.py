@@ -29,7 +29,7 @@ from sayso.errors import (
     SignInRequiredError,
 )
 from sayso.server.auth import Authenticator
-from sayso.server.http import Call, Endpoint, Reply, read_body
+from sayso.server.http import Call, Endpoint, HungUpError, Reply, read_body
 from sayso.server.inbox import pages as inbox_pages
 from sayso.server.openapi import FEED, FILTERS, KEY, WAIT, Operation, publish
 from sayso.server.problems import loopgate_reply, problem, problem_reply
@@ -200,6 +200,10 @@ class Server:
                 road = self._hot.get((method, f"{_ID}/{verb}" if slash else _ID))
                 if road is not None and request_id:
                     return await road.take({"id": request_id}, scope, receive, send)
+            try:
+                self.auth.check_origin(method, dict(scope["headers"]))
+            except SaysoError as error:
+                return await problem_reply(error).send(send)
         return await self._starlette(scope, receive, send)
 
     async def stop(self) -> None:
@@ -249,6 +253,8 @@ class _Road:
             reply = await self._entry.endpoint(call)
         except SaysoError as error:
             reply = self._problem(error)
+        except HungUpError:
+            return
         except asyncio.CancelledError:
             if not call.gone:
                 raise
@@ -290,11 +296,7 @@ def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
     by_path: dict[str, list[tuple[Entry, _Road]]] = {}
     for entry, road in roads:
         by_path.setdefault(entry.path, []).append((entry, road))
-    routes: list[Any] = [
-        Route(entry.path, road, methods=[entry.method])
-        for entries in by_path.values()
-        for entry, road in entries
-    ]
+    routes: list[Any] = [_route(e, road) for entries in by_path.values() for e, road in entries]
     routes.append(WebSocketRoute("/api/v1/stream", stream.stream))
     routes.append(Mount("/static", _Static(directory=inbox_pages.STATIC)))
     app = Starlette(
@@ -305,6 +307,13 @@ def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
     )
     app.state.server = server
     return app
+
+
+def _route(entry: Entry, road: _Road) -> Route:
+    route = Route(entry.path, road, methods=[entry.method])
+    if route.methods is not None and entry.endpoint is pages.login:
+        route.methods.discard("HEAD")  # scanners look at links; only a GET may use one up
+    return route
 
 
 class _Static(StaticFiles):

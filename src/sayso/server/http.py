@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from sayso import codec
 from sayso.domain.accounts import Principal
@@ -27,6 +27,10 @@ _JSON: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+
+
+class HungUpError(Exception):
+    """The caller went away before it had said everything; there is nobody to answer."""
 
 
 class Call:
@@ -117,6 +121,13 @@ class Call:
             raise bad_parameter(name, f"{text[:40]!r} is not a number from {low:g} to {high:g}.")
         return value
 
+    def count(self, name: str, default: int, *, low: int, high: int) -> int:
+        """The query parameter `name` as a whole number within bounds."""
+        value = self.number(name, default, low=low, high=high)
+        if value != int(value):
+            raise bad_parameter(name, f"{value:g} is not a whole number.")
+        return int(value)
+
     @contextlib.contextmanager
     def given_up_when_gone(self) -> Generator[None]:
         """Cancel the current task when the caller hangs up, so that nothing is held for nobody."""
@@ -182,11 +193,12 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
 
     Raises:
         TooLargeError: it is larger than `limit` bytes.
+        HungUpError: the caller went away in the middle: half a body is no body.
     """
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    message = await receive()
+    message = await _next_part(receive)
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         if len(body) > limit:
@@ -194,13 +206,20 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int
         return body
     parts, size = [body], len(body)
     while message.get("more_body", False):
-        message = await receive()
+        message = await _next_part(receive)
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:
             raise _too_large(limit)
         parts.append(part)
     return b"".join(parts)
+
+
+async def _next_part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise HungUpError
+    return message
 
 
 def _too_large(limit: int) -> TooLargeError:

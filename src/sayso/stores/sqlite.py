@@ -93,7 +93,7 @@ class SqliteStore:
         """Lock the file, bring the schema up to date, start the writer."""
         with contextlib.ExitStack() as undo:
             undo.enter_context(_store_errors(f"The database {str(self._path)!r} cannot be opened"))
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = undo.enter_context(_lock(self._path))
             writer = undo.enter_context(contextlib.closing(_connect(self._path)))
             _migrate(writer, self._path)

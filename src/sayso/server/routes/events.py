@@ -67,13 +67,13 @@ class EventStream:
                         limit=query.limit,
                     )
                 )
+                if not await self._still_welcome():
+                    return
                 if events:
                     yield b"".join([await self._frame(event) for event in events])
                 elif await waiter.wait(PING_SECONDS):
                     await asyncio.sleep(GATHER_SECONDS)
                 elif not self._call.server.stopping:
-                    if not await self._still_welcome():
-                        return
                     yield b": ping\n\n"
 
     async def _frame(self, event: Event) -> bytes:

@@ -11,7 +11,16 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sayso.domain.decisions import DecisionType
-from sayso.domain.requests import Draft, Kind, Label, Request, Status
+from sayso.domain.requests import (
+    Draft,
+    Kind,
+    Label,
+    Message,
+    Metadata,
+    Options,
+    Request,
+    Status,
+)
 from sayso.errors import InvalidRequestError
 from sayso.server.http import Call, Reply, json_reply
 from sayso.server.openapi import Parameter
@@ -60,12 +69,14 @@ class Submission(Struct, frozen=True, kw_only=True):
 
     session_id: Label
     client_id: Label
-    message: Annotated[str, Meta(min_length=1, max_length=16_384)]
+    message: Message
     request_type: Literal["confirmation", "input", "choice", ""] | None = None
-    options: list[Label] | None = None
+    options: Options | None = None
     timeout_seconds: Annotated[float, Meta(ge=0, le=31_622_400)] | None = None
-    callback_url: str | None = None
-    metadata: JsonObject | None = None
+    callback_url: Annotated[str, Meta(max_length=2_048, pattern=r"^(https?://[^\s]+)?$")] | None = (
+        None
+    )
+    metadata: Metadata | None = None
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -234,22 +245,16 @@ def _draft(body: Submission) -> Draft:
     kind = _KINDS.get(body.request_type or "")
     if kind is None:
         kind = Kind.CHOICE if body.options else Kind.INPUT
-    try:
-        return msgspec.convert(
-            {
-                "message": body.message,
-                "kind": kind,
-                "session_id": body.session_id,
-                "client_id": body.client_id,
-                "options": body.options or [],
-                "metadata": body.metadata or {},
-                **({"timeout_seconds": body.timeout_seconds} if body.timeout_seconds else {}),
-                **({"callback_url": body.callback_url} if body.callback_url else {}),
-            },
-            Draft,
-        )
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(f"{error}.") from None
+    return Draft(
+        message=body.message,
+        kind=kind,
+        session_id=body.session_id,
+        client_id=body.client_id,
+        options=body.options or [],
+        metadata=body.metadata or {},
+        timeout_seconds=body.timeout_seconds or UNSET,
+        callback_url=body.callback_url or None,
+    )
 
 
 def _listed(request: Request) -> Listed:

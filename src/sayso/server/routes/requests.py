@@ -1,5 +1,7 @@
 """The native API: submit, find, wait, decide, cancel."""
 
+import re
+
 from msgspec import Struct
 
 from sayso.domain.decisions import Answer, Channel
@@ -9,6 +11,7 @@ from sayso.server.http import Call, Reply, bad_parameter, json_reply
 from sayso.stores.base import Query
 
 MAX_PAGE = 200
+_CURSOR = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RequestPage(Struct, frozen=True, kw_only=True):
@@ -85,13 +88,15 @@ def query_of(call: Call) -> Query:
     unknown = [word for word in words if word not in list(Status)]
     if unknown:
         raise bad_parameter("status", f"{unknown[0][:40]!r} is not one of {', '.join(Status)}.")
-    limit = call.number("limit", 50, low=1, high=MAX_PAGE)
+    after = call.one("after")
+    if after is not None and not _CURSOR.fullmatch(after):
+        raise bad_parameter("after", "It is not the `next` of a page.")
     return Query(
         tenant=call.principal.tenant,
         status=frozenset(Status(word) for word in words),
         session_id=call.one("session_id"),
         client_id=call.one("client_id"),
         text=(call.one("q") or "").strip(),
-        limit=int(limit),
-        after=call.one("after"),
+        limit=call.count("limit", 50, low=1, high=MAX_PAGE),
+        after=after,
     )

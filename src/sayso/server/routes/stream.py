@@ -1,12 +1,13 @@
 """One WebSocket that carries many operations of one caller; answers come as they are ready."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 from starlette.responses import Response
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from sayso import codec
 from sayso.domain.accounts import Principal
@@ -42,9 +43,9 @@ class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Stream:
     """The operations of one socket."""
 
-    def __init__(self, socket: WebSocket, principal: Principal) -> None:
+    def __init__(self, socket: WebSocket, headers: Mapping[bytes, bytes]) -> None:
         self._socket = socket
-        self._principal = principal
+        self._headers = headers
         self._server = socket.app.state.server
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,10 +55,8 @@ class Stream:
         await self._socket.accept()
         self._server.sockets.add(self)
         try:
-            while True:
-                await self._take(await self._socket.receive_text())
-        except (WebSocketDisconnect, KeyError):  # KeyError: a binary frame, which is not ours
-            pass
+            while (message := await self._socket.receive())["type"] == "websocket.receive":
+                await self._take(message.get("text"))
         finally:
             self._server.sockets.discard(self)
             for task in self._tasks:
@@ -69,11 +68,13 @@ class Stream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._socket.close(SERVICE_RESTART, "The server stops; connect again.")
 
-    async def _take(self, text: str) -> None:
+    async def _take(self, text: str | None) -> None:
         try:
+            if text is None:
+                raise InvalidRequestError("Frames are JSON in text, not binary.")
             frame = codec.decode(Frame, text)
         except SaysoError as error:
-            await self._answer(_ref_of(text), problems.problem_reply(error))
+            await self._answer(_ref_of(text or ""), problems.problem_reply(error))
             return
         if len(self._tasks) >= MAX_OPERATIONS:
             busy = BusyError(f"This socket has {MAX_OPERATIONS} operations under way.")
@@ -85,12 +86,14 @@ class Stream:
 
     async def _operate(self, frame: Frame) -> None:
         try:
-            reply = await _OPERATIONS[frame.op](self._call(frame))
+            # Asked anew each time: a session that has ended must not decide by an old socket.
+            principal = await self._server.auth.principal(self._headers)
+            reply = await _OPERATIONS[frame.op](self._call(frame, principal))
         except SaysoError as error:
             reply = problems.problem_reply(error)
         await self._answer(frame.ref, reply)
 
-    def _call(self, frame: Frame) -> Call:
+    def _call(self, frame: Frame, principal: Principal) -> Call:
         if frame.op != "submit" and not frame.request_id:
             raise InvalidRequestError(f"The operation {frame.op!r} needs a `request_id`.")
         headers: dict[bytes, bytes] = {}
@@ -98,7 +101,7 @@ class Stream:
             headers[b"idempotency-key"] = frame.idempotency_key.encode("latin-1", "replace")
         return Call(
             self._server,
-            self._principal,
+            principal,
             params={"id": frame.request_id or ""},
             headers=headers,
             query_string=b"wait=%.3f" % frame.seconds if frame.op == "wait" else b"",
@@ -117,14 +120,14 @@ async def stream(socket: WebSocket) -> None:
     server = socket.app.state.server
     try:
         server.auth.check_origin("WEBSOCKET", headers)
-        principal = await server.auth.principal(headers)
+        await server.auth.principal(headers)
         if server.stopping or len(server.sockets) >= server.settings.max_waits:
             raise BusyError("Too many sockets are open.")
     except SaysoError as error:
         reply = problems.problem_reply(error)
         await socket.send_denial_response(_denial(reply))
         return
-    await Stream(socket, principal).run()
+    await Stream(socket, headers).run()
 
 
 def _denial(reply: Reply) -> Response:
