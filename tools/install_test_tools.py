@@ -44,12 +44,14 @@ def missing_packages() -> dict[str, str]:
         "fonts-dejavu-core": has_font("DejaVuSans.ttf"),
         "fonts-noto-color-emoji": has_font("NotoColorEmoji.ttf"),
         "curl": shutil.which("curl") is not None,
+        "jq": shutil.which("jq") is not None,
     }
     without = {
         "chromium": "everything in a real browser",
         "fonts-dejavu-core": "how pages look",
         "fonts-noto-color-emoji": "how pages look",
         "curl": "the programs written in curl",
+        "jq": "the commands in the docs that read JSON",
     }
     return {name: without[name] for name, is_here in found.items() if not is_here}
 

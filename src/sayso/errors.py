@@ -210,3 +210,23 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
     ServerError: 502,
 }
 """Each error as an HTTP status; the client reads problem details back by `code`, then by status."""
+
+
+PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
+    "cancelled": (InvalidTransitionError, "The request was cancelled by the agent's side."),
+    "expired": (InvalidTransitionError, "The request has expired: nobody answered in time."),
+    "not_due": (InvalidTransitionError, "The request's deadline has not come."),
+    "expired_link": (SignInRequiredError, "The sign-in link has expired."),
+    "invalid_link": (SignInRequiredError, "The sign-in link is not valid here."),
+    "used_link": (SignInRequiredError, "The sign-in link was used already."),
+    "invalid_credential": (SignInRequiredError, "The credential is not valid, or not any more."),
+    "foreign_origin": (NotPermittedError, "Another site's page may not call this server."),
+    "unknown_host": (NotPermittedError, "The server is not called by this name."),
+    "idempotency_conflict": (ConflictError, "The key was used for another request."),
+    "session_inactive": (RefusedError, "The session is closed."),
+    "unknown_session": (NotFoundError, "There is no such session."),
+    "not_json": (InvalidRequestError, "The body is not JSON."),
+    "too_deep": (InvalidRequestError, "The JSON is nested too deep."),
+    "internal": (SaysoError, "The server made a mistake; it is in its log."),
+}
+"""Words more precise than a class's own: the class each belongs to, and what it means."""

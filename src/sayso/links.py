@@ -50,7 +50,7 @@ def load_secret(data: Path, *, create: bool) -> bytes:
     if len(secret) < 32:
         raise ConfigurationError(
             f"The secret in {str(path)!r} is too short.",
-            hint="Delete it; the server makes a new one at its next start, and all sign in again.",
+            hint="Delete it; the server makes a new one at its next start.",
         )
     return secret
 

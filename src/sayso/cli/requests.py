@@ -33,8 +33,7 @@ def list_command(
     client, message.
 
     Args:
-        status: Only these, separated by commas: pending, approved, rejected, answered, expired,
-            cancelled.
+        status: Only these, by commas: pending, approved, rejected, answered, expired, cancelled.
         q: Only those with this text.
         session: Only those of this session.
         client: Only those of this client.

@@ -7,24 +7,13 @@ import msgspec
 from sayso.client.steps import Lost, Reply
 from sayso.errors import (
     HTTP_STATUS,
-    ConflictError,
-    InvalidTransitionError,
+    PRECISE_CODES,
     RefusedError,
     SaysoError,
     ServerError,
-    SignInRequiredError,
 )
 
 NO_SERVER_HINT = "Start one with: sayso serve, or name the address of yours in SAYSO_URL."
-
-# Words more precise than a class's own: how the server tells apart the cases of one class.
-_PRECISE_CODES: dict[str, type[SaysoError]] = {
-    "cancelled": InvalidTransitionError,
-    "expired": InvalidTransitionError,
-    "expired_link": SignInRequiredError,
-    "idempotency_conflict": ConflictError,
-    "invalid_link": SignInRequiredError,
-}
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -70,7 +59,8 @@ def error_of_lost(lost: Lost, base_url: str) -> ServerError:
 
 
 def _by_code() -> dict[str, type[SaysoError]]:
-    return _PRECISE_CODES | {cls.code: cls for cls in HTTP_STATUS}
+    precise = {code: cls for code, (cls, _) in PRECISE_CODES.items()}
+    return precise | {cls.code: cls for cls in HTTP_STATUS}
 
 
 def _by_status(status: int) -> type[SaysoError]:

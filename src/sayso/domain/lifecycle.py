@@ -4,7 +4,6 @@ A command on a request makes a `Change`: the request's next state and the events
 Nothing else in Sayso decides what is legal; stores only keep what a change says.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -13,22 +12,14 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Struct
 
+from sayso.domain import drafts
 from sayso.domain.accounts import Principal
 from sayso.domain.actions import Action, digest_of
 from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
 from sayso.domain.events import Event, EventType
-from sayso.domain.requests import (
-    Draft,
-    Kind,
-    Option,
-    OptionDraft,
-    Request,
-    Status,
-    approves_by_label,
-)
+from sayso.domain.requests import Draft, Kind, Option, Request, Status
 from sayso.errors import (
     InvalidAnswerError,
-    InvalidRequestError,
     InvalidTransitionError,
     PersonRequiredError,
 )
@@ -97,8 +88,6 @@ OUTCOMES = MappingProxyType(
 """Which decisions a kind of request takes, and where each leads. An option of an `approval`
 leads to `approved` or `rejected`, as its `approves` says."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
 
 def submit(
     draft: Draft,
@@ -115,8 +104,8 @@ def submit(
     Raises:
         InvalidRequestError: the draft contradicts itself, or says something that cannot be shown.
     """
-    kind = draft.kind or _kind_of(draft)
-    _check_draft(draft, kind)
+    kind = drafts.kind_of(draft)
+    drafts.check(draft, kind)
     timeout = draft.timeout_seconds
     if timeout is UNSET:
         deadline = now + default_timeout
@@ -129,7 +118,7 @@ def submit(
         session_id=draft.session_id,
         client_id=draft.client_id,
         action=None if draft.action is None else draft.action.kept(),
-        options=_options(draft),
+        options=drafts.options_of(draft),
         schema=draft.schema,
         priority=draft.priority,
         metadata=draft.metadata,
@@ -339,69 +328,6 @@ def _closed(request: Request) -> InvalidTransitionError:
                 f"The request is already {request.status.value}, by {by}.",
                 hint="The first decision stands.",
             )
-
-
-def _kind_of(draft: Draft) -> Kind:
-    if draft.options:
-        return Kind.CHOICE
-    return Kind.APPROVAL if draft.schema is None else Kind.INPUT
-
-
-def _options(draft: Draft) -> tuple[Option, ...]:
-    options = tuple(
-        Option(
-            label=o.label,
-            value=o.value if o.value is not None else o.label,
-            approves=approves_by_label(o.label) if o.approves is None else o.approves,
-        )
-        for o in (OptionDraft(label=d) if isinstance(d, str) else d for d in draft.options)
-    )
-    if len({option.value for option in options}) != len(options):
-        raise _invalid("$.options", "Two options have the same value.", "Give each its own value.")
-    return options
-
-
-def _check_draft(draft: Draft, kind: Kind) -> None:
-    if kind is Kind.PLAN:
-        raise _invalid("$.kind", "Plans are not taken yet.", "Use 'approval', 'choice' or 'input'.")
-    if kind is Kind.CHOICE and not draft.options:
-        raise _invalid("$.options", "A choice needs options.", "Name at least one.")
-    if kind is Kind.INPUT and draft.options:
-        raise _invalid("$.options", "An input has no options.", "Use the kind 'choice'.")
-    if draft.schema is not None and kind is not Kind.INPUT:
-        raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
-    for at, text in _shown_texts(draft):
-        found = _CONTROL.search(text)
-        if found is not None:
-            raise _invalid(
-                at,
-                f"It has the control character U+{ord(found.group()):04X} "
-                f"at position {found.start()}.",
-                "Take control characters out; tab and line breaks are fine.",
-            )
-
-
-def _shown_texts(draft: Draft) -> list[tuple[str, str]]:
-    texts = [
-        ("$.message", draft.message),
-        ("$.session_id", draft.session_id or ""),
-        ("$.client_id", draft.client_id or ""),
-    ]
-    if draft.action is not None:
-        texts.append(("$.action.tool_name", draft.action.tool_name))
-        texts.append(("$.action.rationale", draft.action.rationale))
-        for place, effect in enumerate(draft.action.side_effects):
-            texts.append((f"$.action.side_effects[{place}]", effect))
-    for place, option in enumerate(draft.options):
-        label = option if isinstance(option, str) else f"{option.label}{option.value or ''}"
-        texts.append((f"$.options[{place}]", label))
-    return texts
-
-
-def _invalid(at: str, message: str, hint: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{message} (at {at})", hint=hint, errors=({"at": at, "message": message},)
-    )
 
 
 def _event(request: Request, kind: EventType, now: datetime, actor: str, data: JsonObject) -> Event:

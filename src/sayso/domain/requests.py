@@ -1,6 +1,5 @@
 """The question put to people, as submitted (`Draft`) and as kept (`Request`)."""
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -196,33 +195,3 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     callback_url: Annotated[
         CallbackUrl | None, Meta(description="Kept and shown; nothing is sent there yet.")
     ] = None
-
-
-# A plain option that begins with one of these words does not let the agent go on.
-REFUSING_WORDS = frozenset(
-    [
-        "no",
-        "cancel",
-        "reject",
-        "deny",
-        "decline",
-        "hold",
-        "stop",
-        "abort",
-        "wait",
-        "ignore",
-        "block",
-        "skip",
-    ]
-)
-_FIRST_WORD = re.compile(r"[^\W_]+")
-
-
-def approves_by_label(label: str) -> bool:
-    """Whether a plain option lets the agent go on: its first word is not a refusing one.
-
-    Case, emoji and punctuation do not count; a label without any word (only emoji) does not
-    approve, since nobody can tell what it says.
-    """
-    word = _FIRST_WORD.search(label)
-    return word is not None and word.group().casefold() not in REFUSING_WORDS

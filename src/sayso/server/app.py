@@ -1,10 +1,10 @@
-"""The server: its route table, and the one road from a request to an endpoint."""
+"""The route table, and the one road from a request to an endpoint."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +17,6 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from sayso.broker.broker import Broker
 from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
 from sayso.domain.requests import Draft, Request
@@ -28,17 +27,13 @@ from sayso.errors import (
     SaysoError,
     SignInRequiredError,
 )
-from sayso.server.auth import Authenticator
 from sayso.server.http import Call, Endpoint, HungUpError, Reply, read_body
 from sayso.server.inbox import pages as inbox_pages
 from sayso.server.openapi import FEED, FILTERS, KEY, WAIT, Operation, publish
 from sayso.server.problems import loopgate_reply, problem, problem_reply
 from sayso.server.routes import events, loopgate, meta, pages, people, requests, stream
-from sayso.settings import Settings
+from sayso.server.server import Server
 from sayso.version import __version__
-
-if TYPE_CHECKING:
-    from sayso.server.routes.stream import Stream
 
 log = logging.getLogger("sayso.server")
 
@@ -163,28 +158,17 @@ _HOT_PREFIX = "/api/v1/requests/"
 publish([entry.operation for entry in ROUTES if entry.operation is not None])
 
 
-class Server:
-    """An ASGI application: hot routes by one look-up, everything else through Starlette.
+class App:
+    """The ASGI application: hot routes by one look-up, everything else through Starlette."""
 
-    Args:
-        broker: the engine, on an open store.
-        auth: who is calling.
-        settings: limits, and whether to show the gallery.
-    """
-
-    def __init__(self, broker: Broker, auth: Authenticator, settings: Settings) -> None:
-        self.broker = broker
-        self.auth = auth
-        self.settings = settings
-        self.stopping = False
-        self.streams = 0
-        self.sockets: set[Stream] = set()
-        entries = (*ROUTES, _GALLERY) if settings.dev else ROUTES
-        roads = [(entry, _Road(self, entry)) for entry in entries]
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
+        roads = [(entry, _Road(server, entry)) for entry in entries]
         self._hot: dict[tuple[str, str], _Road] = {
             (entry.method, entry.path): road for entry, road in roads
         }
-        self._starlette = _starlette(self, roads)
+        self._starlette = _starlette(server, roads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one connection."""
@@ -201,16 +185,10 @@ class Server:
                 if road is not None and request_id:
                     return await road.take({"id": request_id}, scope, receive, send)
             try:
-                self.auth.check_origin(method, dict(scope["headers"]))
+                self._server.auth.check_origin(method, dict(scope["headers"]))
             except SaysoError as error:
                 return await problem_reply(error).send(send)
         return await self._starlette(scope, receive, send)
-
-    async def stop(self) -> None:
-        """Answer all held waits with what is known, and end the streams."""
-        self.stopping = True
-        self.broker.signal.release_all()
-        await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))
 
 
 class _Road:

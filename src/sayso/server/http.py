@@ -7,7 +7,7 @@ it and the WebSocket stream all make calls, so each operation is written once.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.types import Message, Receive, Send
@@ -15,9 +15,7 @@ from starlette.types import Message, Receive, Send
 from sayso import codec
 from sayso.domain.accounts import Principal
 from sayso.errors import InvalidRequestError, TooLargeError
-
-if TYPE_CHECKING:
-    from sayso.server.app import Server
+from sayso.server.server import Server
 
 T = TypeVar("T")
 Header: TypeAlias = tuple[bytes, bytes]
@@ -58,7 +56,7 @@ class Call:
 
     def __init__(
         self,
-        server: "Server",
+        server: Server,
         principal: Principal,
         *,
         params: Mapping[str, str],

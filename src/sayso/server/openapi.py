@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from sayso.errors import HTTP_STATUS
+from sayso.errors import HTTP_STATUS, PRECISE_CODES
 from sayso.version import __version__
 
 
@@ -99,6 +99,8 @@ def describe() -> dict[str, Any]:
             "title": "Sayso",
             "version": __version__,
             "summary": "The approval layer for AI agents.",
+            "description": "Besides what is listed here, `WS /api/v1/stream` carries many submits,"
+            " waits and decisions of one caller over one WebSocket.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "tags": [{"name": name} for name in dict.fromkeys(o.group for o in _operations)],
@@ -107,12 +109,21 @@ def describe() -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "sayso_session"},
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "sayso_session_PORT",
+                    "description": "Set by the sign-in link; PORT is the server's.",
+                },
             },
         },
         "x-errors": [
             {"code": error.code, "status": status, "meaning": (error.__doc__ or "").split("\n")[0]}
             for error, status in HTTP_STATUS.items()
+        ]
+        + [
+            {"code": code, "status": HTTP_STATUS[error], "meaning": meaning}
+            for code, (error, meaning) in PRECISE_CODES.items()
         ],
     }
 

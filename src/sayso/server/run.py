@@ -15,8 +15,9 @@ from msgspec import Struct
 from sayso.broker.deadlines import keep_deadlines
 from sayso.errors import ConfigurationError
 from sayso.links import load_secret, make_link_token
-from sayso.server.app import Server
+from sayso.server.app import App
 from sayso.server.auth import Authenticator
+from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.wiring import make_broker
 
@@ -89,7 +90,7 @@ class _Uvicorn(uvicorn.Server):
 
     def __init__(self, server: Server, settings: Settings, on_ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            server,
+            App(server),
             http="httptools",
             ws="websockets-sansio",
             lifespan="off",

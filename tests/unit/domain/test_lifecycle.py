@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sayso.domain import lifecycle
 from sayso.domain.decisions import Answer, Channel, DecisionType
+from sayso.domain.drafts import approves_by_label
 from sayso.domain.lifecycle import OUTCOMES, TRANSITIONS, Cancel, Decide, Expire
 from sayso.domain.requests import (
     ActionDraft,
@@ -17,7 +18,6 @@ from sayso.domain.requests import (
     OptionDraft,
     Request,
     Status,
-    approves_by_label,
 )
 from sayso.errors import (
     InvalidAnswerError,

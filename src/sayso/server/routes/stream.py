@@ -15,6 +15,7 @@ from sayso.errors import BusyError, InvalidRequestError, SaysoError
 from sayso.server import problems
 from sayso.server.http import Call, Endpoint, Reply
 from sayso.server.routes import requests
+from sayso.server.server import Server
 
 MAX_OPERATIONS = 1_000
 """Operations that one socket may have under way; one more is told to try again."""
@@ -46,7 +47,7 @@ class Stream:
     def __init__(self, socket: WebSocket, headers: Mapping[bytes, bytes]) -> None:
         self._socket = socket
         self._headers = headers
-        self._server = socket.app.state.server
+        self._server: Server = socket.app.state.server
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -117,7 +118,7 @@ class Stream:
 async def stream(socket: WebSocket) -> None:
     """Open a stream for whoever the headers say it is."""
     headers = dict(socket.scope["headers"])
-    server = socket.app.state.server
+    server: Server = socket.app.state.server
     try:
         server.auth.check_origin("WEBSOCKET", headers)
         await server.auth.principal(headers)

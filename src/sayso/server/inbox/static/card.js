@@ -169,6 +169,13 @@ export function createCard(request, ctx) {
         h('div.chips', null, REASONS.map(text => h('button.chip', { type: 'button', onclick() { input.value = input.value.trim() ? `${input.value.trim()}. ${text}` : text; $('.reject', tray).focus() } }, text))),
         actions(h('button.reject', { type: 'button', onclick: () => send({ type: 'reject', reason: input.value.trim() }) }, icon('x'), 'Reject'))))
     },
+    note() {
+      const id = uid('note')
+      const input = h('textarea', { id, rows: 2, dir: 'auto', maxlength: 2000 })
+      show('note', h('section.panel', { 'aria-label': 'Approve with a note' },
+        h('label', { for: id }, h('b', null, 'Approve with a note.'), h('span.quiet', null, ' The agent will read this.')), input,
+        actions(h('button.primary', { type: 'button', onclick: () => give({ type: 'approve', reason: input.value.trim() }, 'Approve', true) }, 'Approve'))))
+    },
     answer() {
       const id = uid('answer')
       const input = h('textarea', { id, rows: 3, dir: 'auto' })
@@ -198,7 +205,7 @@ export function createCard(request, ctx) {
   })
 
   function more() {
-    const items = [['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]]
+    const items = [approval && !request.options.length && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
     const menu = h('details.menu', null, h('summary', { title: 'More' }, 'More'), h('div.menu-list', null, items.map(([text, say, run]) => h('button', { type: 'button', onclick() { menu.open = false; run() } }, h('b', null, text), h('small', null, say)))))
     return menu
   }

@@ -1,0 +1,112 @@
+"""What was submitted: what it means, and whether it can be asked at all."""
+
+import re
+
+from sayso.domain.requests import Draft, Kind, Option, OptionDraft
+from sayso.errors import InvalidRequestError
+
+# A plain option that begins with one of these words does not let the agent go on.
+REFUSING_WORDS = frozenset(
+    [
+        "no",
+        "cancel",
+        "reject",
+        "deny",
+        "decline",
+        "hold",
+        "stop",
+        "abort",
+        "wait",
+        "ignore",
+        "block",
+        "skip",
+    ]
+)
+_FIRST_WORD = re.compile(r"[^\W_]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def kind_of(draft: Draft) -> Kind:
+    """The kind that was named, or that the rest of the draft means."""
+    if draft.kind is not None:
+        return draft.kind
+    if draft.options:
+        return Kind.CHOICE
+    return Kind.APPROVAL if draft.schema is None else Kind.INPUT
+
+
+def options_of(draft: Draft) -> tuple[Option, ...]:
+    """The options, each with its value and whether it approves.
+
+    Raises:
+        InvalidRequestError: two have the same value.
+    """
+    options = tuple(
+        Option(
+            label=o.label,
+            value=o.value if o.value is not None else o.label,
+            approves=approves_by_label(o.label) if o.approves is None else o.approves,
+        )
+        for o in (OptionDraft(label=d) if isinstance(d, str) else d for d in draft.options)
+    )
+    if len({option.value for option in options}) != len(options):
+        raise _invalid("$.options", "Two options have the same value.", "Give each its own value.")
+    return options
+
+
+def approves_by_label(label: str) -> bool:
+    """Whether a plain option lets the agent go on: its first word is not a refusing one.
+
+    Case, emoji and punctuation do not count; a label without any word (only emoji) does not
+    approve, since nobody can tell what it says.
+    """
+    word = _FIRST_WORD.search(label)
+    return word is not None and word.group().casefold() not in REFUSING_WORDS
+
+
+def check(draft: Draft, kind: Kind) -> None:
+    """Refuse what contradicts itself, or cannot be shown.
+
+    Raises:
+        InvalidRequestError: it says where, and what to do instead.
+    """
+    if kind is Kind.PLAN:
+        raise _invalid("$.kind", "Plans are not taken yet.", "Use 'approval', 'choice' or 'input'.")
+    if kind is Kind.CHOICE and not draft.options:
+        raise _invalid("$.options", "A choice needs options.", "Name at least one.")
+    if kind is Kind.INPUT and draft.options:
+        raise _invalid("$.options", "An input has no options.", "Use the kind 'choice'.")
+    if draft.schema is not None and kind is not Kind.INPUT:
+        raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
+    for at, text in _shown_texts(draft):
+        found = _CONTROL.search(text)
+        if found is not None:
+            raise _invalid(
+                at,
+                f"It has the control character U+{ord(found.group()):04X} "
+                f"at position {found.start()}.",
+                "Take control characters out; tab and line breaks are fine.",
+            )
+
+
+def _shown_texts(draft: Draft) -> list[tuple[str, str]]:
+    texts = [
+        ("$.message", draft.message),
+        ("$.session_id", draft.session_id or ""),
+        ("$.client_id", draft.client_id or ""),
+    ]
+    if draft.action is not None:
+        texts.append(("$.action.tool_name", draft.action.tool_name))
+        texts.append(("$.action.rationale", draft.action.rationale))
+        for place, effect in enumerate(draft.action.side_effects):
+            texts.append((f"$.action.side_effects[{place}]", effect))
+    for place, option in enumerate(draft.options):
+        label = option if isinstance(option, str) else f"{option.label}{option.value or ''}"
+        texts.append((f"$.options[{place}]", label))
+    return texts
+
+
+def _invalid(at: str, message: str, hint: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{message} (at {at})", hint=hint, errors=({"at": at, "message": message},)
+    )

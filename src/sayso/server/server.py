@@ -1,0 +1,43 @@
+"""What the endpoints run on: the engine, who is calling, the limits, and whether we stop."""
+
+import asyncio
+from typing import Protocol
+
+from sayso.broker.broker import Broker
+from sayso.server.auth import Authenticator
+from sayso.settings import Settings
+
+
+class Stoppable(Protocol):
+    """An open socket."""
+
+    async def stop(self) -> None:
+        """Answer what is held, then hang up."""
+        ...
+
+
+class Server:
+    """One running server.
+
+    Attributes:
+        broker: the engine, on an open store.
+        auth: who is calling.
+        settings: the limits, and whether to show the gallery.
+        stopping: no new streams, and those that are open end.
+        streams: how many event streams are open.
+        sockets: the WebSockets that are open.
+    """
+
+    def __init__(self, broker: Broker, auth: Authenticator, settings: Settings) -> None:
+        self.broker = broker
+        self.auth = auth
+        self.settings = settings
+        self.stopping = False
+        self.streams = 0
+        self.sockets: set[Stoppable] = set()
+
+    async def stop(self) -> None:
+        """Answer all held waits with what is known, and end the streams."""
+        self.stopping = True
+        self.broker.signal.release_all()
+        await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))
