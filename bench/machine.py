@@ -6,6 +6,7 @@ import platform
 import resource
 import sqlite3
 import subprocess
+import sysconfig
 import tempfile
 import time
 from collections.abc import Generator
@@ -117,12 +118,18 @@ def facts(folder: Path) -> dict[str, str]:
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}",
+        "python": f"{platform.python_version()}{_build()}, SQLite {sqlite3.sqlite_version}",
         "disk": f"{filesystem(folder)}; append 4 KB and fsync: p50 {p50:.2f} ms, p99 {p99:.2f} ms",
         "pinning": "not possible here: server and load share the cores"
         if chosen is None
         else f"server on core {chosen[0]}, load generator on core {chosen[1]}",
     }
+
+
+def _build() -> str:
+    """Distributors' builds are profile-guided; one made by hand often is not, and is slower."""
+    guided = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return "" if guided else " (built without --enable-optimizations)"
 
 
 def _processor() -> str:

@@ -14,7 +14,7 @@ from sayso.codec import encode
 from sayso.domain import lifecycle
 from sayso.domain.accounts import Principal
 from sayso.domain.decisions import Answer, Channel
-from sayso.domain.lifecycle import Cancel, Command, Decide, Expire
+from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire
 from sayso.domain.requests import Draft, Request
 from sayso.errors import (
     BusyError,
@@ -28,6 +28,7 @@ from sayso.stores.base import Page, Query, Stores
 
 SWEEP_SIZE = 500
 """Requests that one sweep expires at the most, before it looks again."""
+LATE_WAKE_SECONDS = 0.25
 MAX_WAIT = timedelta(seconds=60)
 """How long one wait may last; whoever wants longer asks again."""
 
@@ -101,7 +102,7 @@ class Broker:
             fingerprint=fingerprint,
         )
         try:
-            await self.store.commit(change)
+            await self._commit(change)
         except ConflictError:
             if scoped_key is None:
                 raise
@@ -109,7 +110,6 @@ class Broker:
             if known is None:
                 raise
             return known
-        self.signal.publish(EVENTS)
         return Submitted(request=change.request, replayed=False)
 
     async def decide(
@@ -160,8 +160,8 @@ class Broker:
                 request = await self.get(request_id, by=by)
                 if request.is_terminal or seconds <= 0:
                     return request
-                if not await waiter.wait(min(seconds, MAX_WAIT.total_seconds())):
-                    return request
+                del request  # ten thousand waits hold ten thousand of them for nothing
+                await waiter.wait(min(seconds, MAX_WAIT.total_seconds()))
                 return await self.get(request_id, by=by)
         finally:
             self.waits -= 1
@@ -188,19 +188,31 @@ class Broker:
             if isinstance(command, Decide):
                 answers.check_answer(request, command.answer)
             try:
-                await self.store.commit(change)
+                await self._commit(change)
             except ConflictError:
                 continue
-            self._publish(request_id)
             return change.request
 
     async def _expire(self, request: Request, now: datetime) -> bool:
         try:
-            await self.store.commit(lifecycle.apply(request, Expire(), now))
+            await self._commit(lifecycle.apply(request, Expire(), now))
         except ConflictError:
             return False  # decided in the same moment: that decision stands
-        self._publish(request.id)
         return True
+
+    async def _commit(self, change: Change) -> None:
+        """Keep a change, then wake whoever waits for it.
+
+        A caller that is cancelled meanwhile does not take the change back, so its waiters are
+        woken all the same, a little later.
+        """
+        try:
+            await self.store.commit(change)
+        except asyncio.CancelledError:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LATE_WAKE_SECONDS, self._publish, change.request.id)
+            raise
+        self._publish(change.request.id)
 
     async def _replayed(self, by: Principal, key: str, fingerprint: str) -> Submitted | None:
         replay = await self.store.replay(by.tenant, key)

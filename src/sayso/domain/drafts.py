@@ -78,7 +78,13 @@ def check(draft: Draft, kind: Kind) -> None:
         raise _invalid("$.options", "An input has no options.", "Use the kind 'choice'.")
     if draft.schema is not None and kind is not Kind.INPUT:
         raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
-    for at, text in _shown_texts(draft):
+    texts = _shown_texts(draft)
+    if _CONTROL.search("\n".join(text for _, text in texts)) is not None:
+        _refuse_control_characters(texts)
+
+
+def _refuse_control_characters(texts: list[tuple[str, str]]) -> None:
+    for at, text in texts:
         found = _CONTROL.search(text)
         if found is not None:
             raise _invalid(

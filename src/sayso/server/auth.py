@@ -18,6 +18,9 @@ from sayso.settings import LOOPBACK
 from sayso.stores.base import Login, LoginStore
 
 LOGIN_LIFETIME = timedelta(days=7)
+FRESH = timedelta(seconds=1)
+"""How long a look-up is believed: a session that another process ended lives on so long."""
+MAX_REMEMBERED = 10_000
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -55,6 +58,7 @@ class Authenticator:
         self._secret = secret
         self._hosts = hosts | LOOPBACK
         self._known_hosts: set[bytes] = set()
+        self._looked_up: dict[str, tuple[datetime, Login]] = {}
         self.cookie = cookie
 
     def check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
@@ -119,7 +123,9 @@ class Authenticator:
         """End the caller's session, if there is one."""
         token = self.token_of(headers)
         if token is not None:
+            self._looked_up.pop(token_hash(token), None)
             await self._logins.end_login(token_hash(token))
+            self._looked_up.pop(token_hash(token), None)
 
     def token_of(self, headers: Mapping[bytes, bytes]) -> str | None:
         """The credential that was sent, if any: bearer, API key, or cookie.
@@ -153,12 +159,25 @@ class Authenticator:
         return morsel.value if morsel is not None and morsel.value else None
 
     async def _person(self, token: str) -> Principal:
-        login = await self._logins.get_login(token_hash(token))
+        login = await self._find(token_hash(token))
         if login is None or self._clock.now() >= login.expires_at:
             raise SignInRequiredError(
                 "The credential is not valid, or not any more.", code="invalid_credential"
             )
         return _principal(login)
+
+    async def _find(self, name: str) -> Login | None:
+        """The session of this name; one that was found is believed for a moment."""
+        now = self._clock.now()
+        looked_up = self._looked_up.get(name)
+        if looked_up is not None and timedelta(0) <= now - looked_up[0] < FRESH:
+            return looked_up[1]
+        login = await self._logins.get_login(name)
+        if login is not None:
+            if len(self._looked_up) >= MAX_REMEMBERED:
+                self._looked_up.clear()
+            self._looked_up[name] = (now, login)
+        return login
 
 
 def _principal(login: Login) -> Principal:

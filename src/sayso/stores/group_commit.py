@@ -6,6 +6,7 @@ many concurrent writers share one flush, and each is told only once its own writ
 
 import asyncio
 import logging
+import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -24,10 +25,13 @@ log = logging.getLogger("sayso.store")
 class Job:
     """One write: what to do, and what became of it."""
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("done", "error", "future", "result", "work")
 
-    def __init__(self, work: Any, future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, work: Any, done: Callable[[], None] | None, future: asyncio.Future[Any]
+    ) -> None:
         self.work = work
+        self.done = done
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
@@ -35,6 +39,9 @@ class Job:
 
 class GroupCommit:
     """Carries out writes in shared transactions.
+
+    What is asked for within one turn of the event loop, and while a transaction runs, is handed
+    over together: the thread is woken once for a batch, not once for a write.
 
     Args:
         connection: made with `check_same_thread=False` and `isolation_level=None`; it is used by
@@ -52,16 +59,19 @@ class GroupCommit:
         self._connection = connection
         self._carry_out = carry_out
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._work_came = threading.Semaphore(0)
-        self._idle = True
+        self._waiting: list[Job] = []
+        self._batches: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closed = False
-        self._jobs: list[Job] = []
         self._thread = threading.Thread(target=self._run, name="sayso-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Any) -> Any:
+    async def write(self, work: Any, done: Callable[[], None] | None = None) -> Any:
         """Have `work` carried out; returns its result once that is durable.
+
+        A caller that is cancelled does not take its write back; `done` is called on the event
+        loop when it is durable, whether or not anybody still waits.
 
         Raises:
             ConflictError: it was refused; nothing of it was kept.
@@ -70,35 +80,46 @@ class GroupCommit:
         """
         if self._closed:
             raise StoreError("The store is closed.")
-        if len(self._jobs) >= MAX_QUEUED:
+        if len(self._waiting) >= MAX_QUEUED:
             raise BusyError("Too many writes are waiting for the disk.")
-        job = Job(work, self._loop.create_future())
-        with self._lock:
-            self._jobs.append(job)
-            was_idle, self._idle = self._idle, False
-        if was_idle:
-            self._work_came.release()
+        job = Job(work, done, self._loop.create_future())
+        self._waiting.append(job)
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._hand_over)
         return await job.future
 
     async def close(self) -> None:
         """Finish what is queued, then close the connection."""
         if not self._closed:
             self._closed = True
-            self._work_came.release()
+            await self._idle.wait()
+            self._batches.put(None)
             await asyncio.to_thread(self._thread.join)
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                batch, self._jobs = self._jobs[:MAX_BATCH], self._jobs[MAX_BATCH:]
-                self._idle = not batch
-            if batch:
-                self._commit(batch)
-                self._loop.call_soon_threadsafe(_tell, batch)
-            elif self._closed:
-                break
+    def _hand_over(self) -> None:
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+        self._batches.put(batch)
+
+    def _tell(self, batch: Sequence[Job]) -> None:
+        if self._waiting:
+            self._hand_over()
+        else:
+            self._idle.set()
+        for job in batch:
+            if job.error is None and job.done is not None:
+                job.done()
+            if job.future.done():  # whoever waited has gone; the write stands all the same
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
             else:
-                self._work_came.acquire()
+                job.future.set_result(job.result)
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._commit(batch)
+            self._loop.call_soon_threadsafe(self._tell, batch)
         self._connection.close()
 
     def _commit(self, batch: Sequence[Job]) -> None:
@@ -127,13 +148,3 @@ def _as_ours(error: Exception) -> Exception:
         ours = StoreError(f"The database failed: {error}.")
     ours.__cause__ = error
     return ours
-
-
-def _tell(batch: Sequence[Job]) -> None:
-    for job in batch:
-        if job.future.done():  # whoever waited has gone; the write stands all the same
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)

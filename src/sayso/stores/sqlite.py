@@ -10,6 +10,7 @@ import fcntl
 import importlib.resources
 import re
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +88,7 @@ class SqliteStore:
         self._lock: IO[bytes] | None = None
         self._reader: sqlite3.Connection | None = None
         self._writer: GroupCommit | None = None
-        self._recent: dict[str, Request] = {}
+        self._recent: OrderedDict[str, Request] = OrderedDict()
 
     async def open(self) -> None:
         """Lock the file, bring the schema up to date, start the writer."""
@@ -99,6 +100,7 @@ class SqliteStore:
             _migrate(writer, self._path)
             self._reader = undo.enter_context(contextlib.closing(_connect(self._path)))
             self._reader.execute("PRAGMA query_only = ON")
+            self._reader.execute("PRAGMA cache_size = -8192")  # 8 MB
             undo.pop_all()
         self._writer = GroupCommit(writer, self._carry_out)
 
@@ -129,7 +131,7 @@ class SqliteStore:
                 change.fingerprint or None,
                 record,
             )
-            await self._write(_Write(row=row, events=change.events))
+            write = _Write(row=row, events=change.events)
         else:
             row = (
                 request.status.value,
@@ -143,8 +145,9 @@ class SqliteStore:
                 if connection.execute(_UPDATE, row).rowcount != 1:
                     raise ConflictError
 
-            await self._write(_Write(statements=update, events=change.events))
-        self._remember(request)
+            write = _Write(statements=update, events=change.events)
+        # Remembered as it becomes durable, even if whoever asked for it has gone by then.
+        await self._write(write, lambda: self._remember(request))
 
     async def get(self, tenant: str, request_id: str) -> Request | None:
         """The request as last committed."""
@@ -232,10 +235,10 @@ class SqliteStore:
         write = _Write(statements=lambda c: c.execute(statement, row).rowcount, events=events)
         return await self._write(write)
 
-    async def _write(self, write: _Write) -> Any:
+    async def _write(self, write: _Write, done: Callable[[], None] | None = None) -> Any:
         if self._writer is None:
             raise StoreError("The store is not open.")
-        return await self._writer.write(write)
+        return await self._writer.write(write, done)
 
     def _carry_out(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
         """New requests at once, then the rest in order, then the events of what was not refused.
@@ -262,10 +265,10 @@ class SqliteStore:
 
     def _remember(self, request: Request) -> None:
         """Spare the next reads of it; the file is locked, so nobody else changes it."""
-        self._recent.pop(request.id, None)
         self._recent[request.id] = request
+        self._recent.move_to_end(request.id)
         if len(self._recent) > _RECENT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     def _read(self, statement: str, *parameters: Any) -> list[Any]:
         if self._reader is None:
@@ -306,7 +309,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -65536")  # 64 MB
+    connection.execute("PRAGMA cache_size = -32768")  # 32 MB
     return connection
 
 

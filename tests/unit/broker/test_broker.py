@@ -1,6 +1,7 @@
 """The engine on a memory store, with a clock that moves when told."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ from sayso.errors import (
 from sayso.signals.memory import MemorySignal
 from sayso.stores.base import EventQuery
 from sayso.stores.memory import MemoryStore
+from sayso.stores.sqlite import SqliteStore
 from sayso.testing import AGENT, PERSON, FakeClock, make_draft
 
 pytestmark = pytest.mark.anyio
@@ -295,3 +297,24 @@ async def test_the_log_tells_each_step_and_who_took_it(broker: Broker) -> None:
     assert request.action is not None
     assert events[0].data["digest"] == events[1].data["digest"] == request.action.digest
     assert encode(events[1])
+
+
+async def test_a_decision_whose_caller_is_cancelled_stands_and_wakes_its_waiter(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    store = SqliteStore(tmp_path / "sayso.db")
+    await store.open()
+    try:
+        broker = Broker(store, MemorySignal(), clock)
+        request = await ask(broker)
+        waiting = asyncio.ensure_future(broker.wait(request.id, seconds=30, by=AGENT))
+        deciding = asyncio.ensure_future(decide(broker, request, "approve"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        deciding.cancel()
+        await asyncio.gather(deciding, return_exceptions=True)
+        assert (await asyncio.wait_for(waiting, 5)).status is Status.APPROVED
+        with pytest.raises(InvalidTransitionError):
+            await asyncio.wait_for(decide(broker, request, "reject"), 5)
+    finally:
+        await store.close()

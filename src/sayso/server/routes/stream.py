@@ -50,6 +50,7 @@ class Stream:
         self._server: Server = socket.app.state.server
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waits: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Take frames until either side hangs up."""
@@ -60,7 +61,7 @@ class Stream:
                 await self._take(message.get("text"))
         finally:
             self._server.sockets.discard(self)
-            for task in self._tasks:
+            for task in self._waits:  # the others are about to end; a decision is not left halfway
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -84,6 +85,9 @@ class Stream:
         task = asyncio.ensure_future(self._operate(frame))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if frame.op == "wait":
+            self._waits.add(task)
+            task.add_done_callback(self._waits.discard)
 
     async def _operate(self, frame: Frame) -> None:
         try:

@@ -133,7 +133,8 @@ export function createCard(request, ctx) {
     bar.hidden = true
     if (args) args.hidden = inFlow
     if (inFlow) slot.scrollIntoView({ block: 'nearest' })
-    $('textarea, input, select, button', view)?.focus({ preventScroll: !inFlow })
+    const first = $('textarea, input, select', view) || $('button', view)
+    first?.focus({ preventScroll: !inFlow })
   }
 
   function close() {

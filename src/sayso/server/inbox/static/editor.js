@@ -3,7 +3,7 @@
 import { h, uid, plural } from './dom.js'
 import { isObject, isNumber, digits, pretty, parse, same, breaksAt } from './json.js'
 import { diff, diffView } from './diff.js'
-import { visible } from './visible.js'
+import { visible, warningNote } from './visible.js'
 
 const copy = v => parse(JSON.stringify(v))
 const kind = (v, schema) => {
@@ -13,7 +13,7 @@ const kind = (v, schema) => {
   return typeof v === 'string' ? 'string' : isNumber(v) ? 'number' : typeof v === 'boolean' ? 'boolean' : 'json'
 }
 
-/** What is wrong with a value by its JSON Schema (the common keywords), or ''. */
+/** What is wrong with a value by its JSON Schema (the common keywords), or ''. Patterns are left to the server: here an agent's could hang the page. */
 export function check(v, schema, missing = 'Needed.') {
   if (!schema || typeof schema !== 'object') return ''
   if (v === undefined) return missing
@@ -29,7 +29,6 @@ export function check(v, schema, missing = 'Needed.') {
   if (is.string) {
     if (schema.minLength && v.length < schema.minLength) return `Must have at least ${plural(schema.minLength, 'character')}.`
     if (schema.maxLength != null && v.length > schema.maxLength) return `Must have at most ${plural(schema.maxLength, 'character')}.`
-    if (schema.pattern) try { if (!new RegExp(schema.pattern, 'u').test(v)) return `Must match ${schema.pattern}.` } catch { /* not a pattern we can read */ }
   }
   if (is.object) {
     for (const key of schema.required || []) if (!Object.hasOwn(v, key)) return `${key} is missing.`
@@ -71,7 +70,11 @@ export function editor(action, { done, close }) {
       update()
     }
     const set = v => { edited[key] = v; mark(); fail(check(v, own)) }
-    const mark = () => row.classList.toggle('changed', !same(edited[key], original))
+    const unseen = h('div')   // a text field shows no hidden characters: they are told of below it
+    const mark = () => {
+      row.classList.toggle('changed', !same(edited[key], original))
+      unseen.replaceChildren(typeof edited[key] === 'string' ? warningNote(edited[key]) || '' : '')
+    }
     const shared = { id, 'aria-describedby': `${id}-error`, dir: 'auto', autocomplete: 'off', spellcheck: 'false' }
     let input
     if (type === 'enum') {
@@ -92,7 +95,7 @@ export function editor(action, { done, close }) {
         try { set(parse(input.value)) } catch { fail(place(input.value)) }
       } })
     }
-    const row = h('div.field', null, h('label', { for: id }, visible(key), type === 'json' && h('span.tag', null, 'JSON'), h('span.tag.edited', null, 'edited')), own?.description && h('p.hint', { dir: 'auto' }, visible(own.description)), input, error)
+    const row = h('div.field', null, h('label', { for: id }, visible(key), type === 'json' && h('span.tag', null, 'JSON'), h('span.tag.edited', null, 'edited')), own?.description && h('p.hint', { dir: 'auto' }, visible(own.description)), input, unseen, error)
     mark()
     return row
   }

@@ -72,7 +72,6 @@ function property(name, s, required) {
       const length = [...v].length
       if (s.minLength > length) return `Must have at least ${plural(s.minLength, 'character')}.`
       if (s.maxLength < length) return `Must have at most ${plural(s.maxLength, 'character')}.`
-      if (s.pattern) try { if (!new RegExp(s.pattern, 'u').test(v)) return `Must match ${s.pattern}.` } catch { /* not a pattern we can read */ }
       return ''
     }
   }
