@@ -34,12 +34,16 @@ class RequestIds:
         self._lock = threading.Lock()
         self._millisecond = 0
         self._counter = 0
+        self._random, self._used = b"", 0
 
     def next(self) -> str:
         """A new id, as text."""
         millisecond = int(self._clock.now().timestamp() * 1000)
-        random = os.urandom(10)
         with self._lock:
+            if self._used == len(self._random):
+                self._random, self._used = os.urandom(10 * 256), 0  # one call for many ids
+            random = self._random[self._used : self._used + 10]
+            self._used += 10
             if millisecond > self._millisecond:
                 self._millisecond = millisecond
                 self._counter = int.from_bytes(random[8:], "big") & 0x7FF

@@ -1,6 +1,6 @@
 """Agents' sessions: registered, looked up with each request, closed."""
 
-import asyncio
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -12,7 +12,7 @@ from sayso.errors import NotFoundError, RefusedError
 from sayso.signals.base import EVENTS, Signal
 from sayso.stores.base import SessionStore
 
-FRESH_SECONDS = 1.0
+FRESH = timedelta(seconds=1)
 """How long a look-up is believed: a session that another process closed counts as open so long."""
 MAX_REMEMBERED = 10_000
 
@@ -24,7 +24,7 @@ class Sessions:
         self._store = store
         self._signal = signal
         self._clock = clock
-        self._looked_up: dict[tuple[str, str], tuple[float, Session | None]] = {}
+        self._looked_up: dict[tuple[str, str], tuple[datetime, Session | None]] = {}
 
     async def register(
         self, session_id: str, client_id: str, *, telegram_id: int | None, by: Principal
@@ -78,9 +78,9 @@ class Sessions:
             )
 
     async def _find(self, tenant: str, session_id: str) -> Session | None:
-        now = asyncio.get_running_loop().time()
+        now = self._clock.now()
         looked_up = self._looked_up.get((tenant, session_id))
-        if looked_up is not None and now - looked_up[0] < FRESH_SECONDS:
+        if looked_up is not None and timedelta(0) <= now - looked_up[0] < FRESH:
             return looked_up[1]
         session = await self._store.get_session(tenant, session_id)
         self._remember(tenant, session_id, session)
@@ -103,5 +103,4 @@ class Sessions:
     def _remember(self, tenant: str, session_id: str, session: Session | None) -> None:
         if len(self._looked_up) >= MAX_REMEMBERED:
             self._looked_up.clear()
-        now = asyncio.get_running_loop().time()
-        self._looked_up[tenant, session_id] = (now, session)
+        self._looked_up[tenant, session_id] = (self._clock.now(), session)

@@ -1,9 +1,8 @@
 """What an agent wants to do, and the digest that says exactly what."""
 
-import re
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import msgspec
 import rfc8785
@@ -12,10 +11,8 @@ from msgspec import Meta, Struct
 from sayso.errors import InvalidRequestError
 from sayso.types import JsonObject
 
-# Where compact JSON with sorted keys may differ from RFC 8785: escapes of control characters,
-# floats, integers that a double does not hold, and nulls, as which the encoder writes NaN.
-_NEEDS_CARE = re.compile(rb"\\u|[:,\[](?:-?(?:\d+[.eE]|\d{16,})|null)")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
+_SAFE = 2**53
+"""Beyond it a double does not hold every integer."""
 _sorted = msgspec.json.Encoder(order="sorted")
 
 
@@ -74,7 +71,7 @@ def canonical_json(value: JsonObject) -> bytes:
     """
     try:
         plain = _sorted.encode(value)
-        if plain.isascii() and not _needs_care(plain):
+        if plain.isascii() and b"\\u" not in plain and _is_plain(value):
             return plain
         return rfc8785.dumps(msgspec.to_builtins(value, str_keys=True))
     except (ValueError, TypeError, RecursionError) as error:
@@ -85,11 +82,25 @@ def canonical_json(value: JsonObject) -> bytes:
         ) from error
 
 
-def _needs_care(plain: bytes) -> bool:
-    """Whether the RFC may write it otherwise; most hits are only in a string, and do not count."""
-    if _NEEDS_CARE.search(plain) is None:
-        return False
-    return b"\\u" in plain or _NEEDS_CARE.search(_STRING.sub(b'""', plain)) is not None
+def _is_plain(value: Any) -> bool:
+    """Whether compact JSON with sorted keys is canonical, if it is ASCII without hex escapes.
+
+    What is left to differ are floats, integers that a double does not hold, and what is not
+    JSON by itself.
+    """
+    kind = cast(object, type(value))
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return -_SAFE < value < _SAFE
+    if kind is dict:
+        for key, inner in value.items():
+            if type(key) is not str or not _is_plain(inner):
+                return False
+        return True
+    if kind is list:
+        return all(map(_is_plain, value))
+    return False
 
 
 def digest_of(tool_name: str, tool_args: JsonObject) -> str:
