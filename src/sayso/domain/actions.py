@@ -88,7 +88,7 @@ def _is_plain(value: Any) -> bool:
     What is left to differ are floats, integers that a double does not hold, and what is not
     JSON by itself.
     """
-    kind = cast(object, type(value))
+    kind = cast("object", type(value))
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
