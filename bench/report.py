@@ -132,12 +132,12 @@ _PAGE = """\
 
 Measured on {day}, by one command that anybody can repeat:
 
-```sh
+```bash
 make bench                                  # all figures, under three minutes
 make bench ARGS=--quick                     # one short pass of each, under 40 seconds
-make bench ARGS="--only submits cycles"     # some of them
-make bench ARGS="--markdown docs/performance.md"
 ```
+
+`ARGS="--only submits cycles"` makes some of them, `ARGS="--markdown docs/performance.md"` this page.
 
 ## Figures
 

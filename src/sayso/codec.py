@@ -17,10 +17,15 @@ T = TypeVar("T")
 MAX_DEPTH = 32
 """How deep the JSON that is sent to us may be nested."""
 
+MAX_NODES = 100_000
+"""How many values it may hold: each costs many times its bytes once it is read."""
+
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
     record: msgspec.json.Decoder(record) for record in (Request, Draft, Answer, Event, Session)
 }
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_TOKEN = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
 _PLACE = re.compile(r" - at `(?P<at>[^`]+)`$")
 
 encode = _encoder.encode
@@ -43,7 +48,7 @@ def decode(record: type[T], body: bytes | str) -> T:
         InvalidRequestError: it is not JSON, is nested too deep, or does not fit; the error tells
             where (`$.action.tool_name`) and what was expected.
     """
-    check_depth(body)
+    check_shape(body)
     decoder = _decoders.get(record)
     if decoder is None:
         decoder = _decoders[record] = msgspec.json.Decoder(record)
@@ -64,17 +69,32 @@ def builtins(record: Any) -> Json:
     return msgspec.to_builtins(record)
 
 
-def check_depth(body: bytes | str) -> None:
-    """Refuse what is nested deeper than `MAX_DEPTH`, before anything recurses into it.
+def check_shape(body: bytes | str) -> None:
+    """Refuse what is nested deeper than `MAX_DEPTH`, or holds more values than `MAX_NODES`.
 
     Raises:
-        InvalidRequestError: it is nested too deep.
+        InvalidRequestError: before anything recurses into it.
     """
     raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
-    if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
-        return
+    opened = raw.count(b"{") + raw.count(b"[")
+    if opened > MAX_DEPTH:
+        _check_depth(raw)
+    if opened + raw.count(b",") > MAX_NODES and _separators(raw) > MAX_NODES:
+        raise InvalidRequestError(
+            f"The JSON holds more than {MAX_NODES} values.",
+            hint="Send a link to what is large, or the data as one string.",
+            code="too_many_values",
+        )
+
+
+def _separators(raw: bytes) -> int:
+    """Commas and brackets outside of strings."""
+    return sum(len(part) for part in re.findall(rb"[,\[{]+", _STRING.sub(b"", raw)))
+
+
+def _check_depth(raw: bytes) -> None:
     depth = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', raw, re.DOTALL):
+    for token in _TOKEN.finditer(raw):
         first = token.group()[:1]
         if first in b"[{":
             depth += 1

@@ -227,6 +227,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "unknown_session": (NotFoundError, "There is no such session."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),
+    "too_many_values": (InvalidRequestError, "The JSON holds too many values."),
     "internal": (SaysoError, "The server made a mistake; it is in its log."),
 }
 """Words more precise than a class's own: the class each belongs to, and what it means."""

@@ -103,7 +103,8 @@ def _read(name: str, variable: str, text: str) -> Any:
         return getattr(_converted({name: value}), name)
     except msgspec.ValidationError as error:
         raise ConfigurationError(
-            f"The environment variable {variable}={text!r} cannot be used: {error}.",
+            f"The environment variable {variable}={text!r} cannot be used:"
+            f" {str(error).partition(' - at ')[0]}.",
             hint=SETTINGS[name].help,
         ) from None
 

@@ -99,4 +99,10 @@ class Terminal:
     def _words(self, script: str) -> Sequence[str]:
         state = self.folder / _STATE
         before = f"set -a\n[ ! -f {state} ] || . {state}\n"
-        return ["bash", "-euo", "pipefail", "-c", f"{before}{script}\nexport -p > {state}\n"]
+        return [
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            f"{before}trap 'export -p > {state}' EXIT\n{script}\n",
+        ]

@@ -22,8 +22,9 @@ Ask = Callable[..., dict[str, Any]]
 OpenInbox = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
+    """Not for longer than a module: while it is open an event loop runs in this thread."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))

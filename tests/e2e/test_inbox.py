@@ -364,6 +364,7 @@ def test_a_decision_that_could_not_be_sent_is_kept_and_sent_again(
     expect(card(page).locator(".unsent")).to_contain_text("Typed with care")
     page.context.set_offline(False)
     expect(page.get_by_text("The server cannot be reached.")).to_be_hidden()
+    expect(card(page).locator(".unsent")).to_contain_text("Back online. Send it now?")
     assert outcome(request)["status"] == "pending"
     button(page, "Send again").click()
     toast(page, "Rejected.")
@@ -377,7 +378,7 @@ def test_an_ended_sign_in_keeps_the_decision_and_says_the_way_back(
     page = open_inbox(f"/requests/{request['id']}", may_fail=True)
     page.context.clear_cookies()
     button(page, "Approve").click()
-    expect(page.locator("#banner")).to_contain_text("sayso login-link")
+    expect(page.locator("#banner")).to_contain_text(f"sayso login-link --port {server.port}")
     expect(card(page)).to_contain_text("Not sent.")
     page.context.new_page().goto(server.new_link())
     page.get_by_role("button", name="I have signed in").click()

@@ -295,7 +295,7 @@ def test_health_says_who_it_is(agent: httpx2.Client) -> None:
         ("🚀 Deploy", True),
         ("Approve", True),
         ("Note it and go on", True),
-        ("Not needed? Do it", True),
+        ("Not needed? Do it", False),
         ("No", False),
         ("NO!", False),
         ("no, thanks", False),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sayso.broker import schemas
 from sayso.domain.decisions import Answer, DecisionType
 from sayso.domain.requests import Draft, Kind, Request
 from sayso.errors import InvalidAnswerError, InvalidRequestError, MissingExtraError
@@ -14,7 +15,6 @@ except ImportError:  # pragma: no cover  the base install has no broker
 
 MAX_ANSWER = 65_536
 """Characters in a free-text answer at the most."""
-_FIELD_TYPES = ("string", "number", "integer", "boolean", "array")
 
 
 def check_draft(draft: Draft) -> None:
@@ -24,9 +24,10 @@ def check_draft(draft: Draft) -> None:
         InvalidRequestError: a schema is not valid, or a form is not flat.
     """
     if draft.schema is not None:
-        _check_form(draft.schema)
+        schemas.check_form(draft.schema)
         _validator(draft.schema, "$.schema")
     if draft.action is not None and draft.action.args_schema is not None:
+        schemas.check_cost(draft.action.args_schema)
         _validator(draft.action.args_schema, "$.action.args_schema")
 
 
@@ -37,7 +38,12 @@ def check_answer(request: Request, answer: Answer) -> None:
         InvalidAnswerError: with one entry in `errors` for each thing that does not fit.
     """
     if answer.type is DecisionType.EDIT and answer.args is not None and request.action is not None:
-        _check_fits(answer.args, request.action.args_schema, "$.args", "The edited arguments")
+        _check_fits(
+            answer.args,
+            request.action.args_schema,
+            "$.args",
+            "The edited arguments do not fit the tool's schema",
+        )
     content: object = answer.content
     if answer.type is not DecisionType.RESPOND or content is None:
         return
@@ -47,7 +53,7 @@ def check_answer(request: Request, answer: Answer) -> None:
                 "A form is answered by an object with its fields.",
                 errors=({"at": "$.content", "message": "expected an object"},),
             )
-        _check_fits(answer.content, request.schema, "$.content", "The answer")
+        _check_fits(answer.content, request.schema, "$.content", "The answer does not fit the form")
     elif not isinstance(content, str) or not content.strip():
         raise InvalidAnswerError(
             "The answer must be a text that is not empty.",
@@ -66,9 +72,7 @@ def _check_fits(value: Json, schema: JsonObject | None, at: str, what: str) -> N
     ]
     if found:
         raise InvalidAnswerError(
-            f"{what} do not fit the schema: {found[0]['message']} (at {found[0]['at']})."
-            if what.endswith("s")
-            else f"{what} does not fit the form: {found[0]['message']} (at {found[0]['at']}).",
+            f"{what}: {found[0]['message']} (at {found[0]['at']}).",
             hint="Mend the fields that are named, and send it again.",
             errors=tuple(found),
         )
@@ -97,38 +101,3 @@ def _validator(schema: JsonObject, at: str) -> Any:
 
 def _fetch_nothing(uri: str) -> Any:
     raise ValueError(f"references to other documents are not followed: {uri!r}")
-
-
-def _check_form(schema: JsonObject) -> None:
-    """A form is a flat object, as in MCP elicitation: fields of simple types, by name."""
-    fields: Any = schema.get("properties")
-    if schema.get("type") != "object" or not isinstance(fields, dict) or not fields:
-        raise _not_a_form(
-            "$.schema", 'A form is {"type": "object", "properties": {...}} with fields in it.'
-        )
-    names: dict[str, Any] = fields  # pyright: ignore[reportUnknownVariableType]
-    if len(names) > 100:
-        raise _not_a_form("$.schema.properties", "A form has 100 fields at the most.")
-    for name, field in names.items():
-        at = f"$.schema.properties.{name}"
-        if not isinstance(field, dict):
-            raise _not_a_form(at, "A field is an object with a `type`.")
-        described: JsonObject = field  # pyright: ignore[reportUnknownVariableType]
-        kind = described.get("type")
-        if "enum" not in described and "oneOf" not in described and kind not in _FIELD_TYPES:
-            raise _not_a_form(at, f"A field's type is one of: {', '.join(_FIELD_TYPES)}.")
-        if kind == "array" and not _is_multiple_choice(described):
-            raise _not_a_form(at, "An array field is a choice of several: `items` with an `enum`.")
-
-
-def _is_multiple_choice(field: JsonObject) -> bool:
-    items = field.get("items")
-    return isinstance(items, dict) and bool({"enum", "anyOf", "oneOf"} & items.keys())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-
-
-def _not_a_form(at: str, message: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{message} (at {at})",
-        hint="Ask nested things one by one, or as text.",
-        errors=({"at": at, "message": message},),
-    )

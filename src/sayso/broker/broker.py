@@ -29,6 +29,7 @@ from sayso.stores.base import Page, Query, Stores
 SWEEP_SIZE = 500
 """Requests that one sweep expires at the most, before it looks again."""
 LATE_WAKE_SECONDS = 0.25
+MAX_ROUNDS = 50
 MAX_WAIT = timedelta(seconds=60)
 """How long one wait may last; whoever wants longer asks again."""
 
@@ -174,11 +175,17 @@ class Broker:
         """Close what nobody answered in time; how many were closed."""
         now = self.clock.now()
         due = await self.store.due(now, SWEEP_SIZE)
-        return sum(await asyncio.gather(*(self._expire(request, now) for request in due)))
+        closed = await asyncio.gather(
+            *(self._expire(request, now) for request in due), return_exceptions=True
+        )
+        failed = [each for each in closed if isinstance(each, BaseException)]
+        if failed and not any(each is True for each in closed):
+            raise failed[0]
+        return sum(each is True for each in closed)
 
     async def _apply(self, request_id: str, command: Command, by: Principal) -> Request:
         """Compare-and-set: if somebody else wrote in between, look again what they made of it."""
-        while True:
+        for _ in range(MAX_ROUNDS):
             request = await self.get(request_id, by=by)
             try:
                 change = lifecycle.apply(request, command, self.clock.now())
@@ -192,6 +199,7 @@ class Broker:
             except ConflictError:
                 continue
             return change.request
+        raise ConflictError("Others changed the request again and again.", hint="Try again.")
 
     async def _expire(self, request: Request, now: datetime) -> bool:
         try:

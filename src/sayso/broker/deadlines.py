@@ -20,5 +20,8 @@ async def keep_deadlines(broker: Broker) -> None:
         except BackendError as error:
             log.error("deadlines wait for the store: %s", error)
             closed = 0
+        except Exception:
+            log.exception("a sweep of the deadlines failed")
+            closed = 0
         if closed < SWEEP_SIZE:
             await asyncio.sleep(SWEEP_SECONDS)

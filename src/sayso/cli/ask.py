@@ -1,18 +1,18 @@
 """`sayso ask`: a question from a script, the answer on stdout, yes or no in the exit status."""
 
-import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sayso.cli import terminal, views
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson, parse_json
 from sayso.client import Client, Submission
 from sayso.domain.requests import Request
-from sayso.errors import RefusedError, UsageError
+from sayso.errors import BackendError, RefusedError, UsageError
 from sayso.types import JsonObject
 
 YES, NO = 0, 1
@@ -30,7 +30,7 @@ def ask(
     risk: Literal["low", "medium", "high"] | None = None,
     rationale: str | None = None,
     schema: Path | None = None,
-    timeout: float | None = None,
+    timeout: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     session: str | None = None,
     client: str | None = None,
     priority: Literal["low", "normal", "high", "urgent"] | None = None,
@@ -60,6 +60,8 @@ def ask(
         as_json: Print JSON.
         remote: Where the server is.
     """
+    if not message.strip():
+        raise UsageError("The question is empty.", hint='Write it like: sayso ask "May I?"')
     fields: Submission = {
         "kind": "input" if input or schema else None,
         "options": option or None,
@@ -90,9 +92,19 @@ def _wait(server: Client, request: Request) -> Request:
         with screen.status("Waiting for a decision; Ctrl-C withdraws the question"):
             return server.wait(request.id)
     except KeyboardInterrupt:
-        with contextlib.suppress(RefusedError):  # it was just decided
-            server.cancel(request.id, "The one who asked no longer waits.")
+        print(_withdrawn(server, request), file=sys.stderr)
         raise
+
+
+def _withdrawn(server: Client, request: Request) -> str:
+    """Take the question back, and say what became of it."""
+    try:
+        server.cancel(request.id, "The one who asked no longer waits.")
+    except RefusedError:
+        return "It was decided in this moment."
+    except BackendError:
+        return f"The server cannot be reached: the question {request.id} may still be open."
+    return "The question is withdrawn."
 
 
 def _action(

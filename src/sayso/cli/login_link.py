@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sayso import settings
 from sayso.cli import terminal
@@ -15,7 +16,9 @@ from sayso.links import load_secret, make_link_token
 def login_link(
     *,
     data: Annotated[Path | None, Parameter(show_default=False)] = None,
-    port: Annotated[int | None, Parameter(show_default=False)] = None,
+    port: Annotated[
+        int | None, Parameter(show_default=False, validator=Number(gte=1, lte=65_535))
+    ] = None,
     host: str = "localhost",
     as_json: AsJson = False,
 ) -> None:

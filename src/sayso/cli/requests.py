@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sayso import settings
 from sayso.cli import terminal, views
@@ -23,7 +24,7 @@ def list_command(
     q: str | None = None,
     session: str | None = None,
     client: str | None = None,
-    limit: int = 50,
+    limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     as_json: AsJson = False,
     remote: Remote = _HERE,
 ) -> None:
@@ -151,6 +152,10 @@ def watch_command(
     """
     screen = terminal.console() if sys.stdout.isatty() and not as_json else None
     with remote.client() as server:
+        if screen is not None:
+            screen.print(
+                f"Watching {server.base_url}; Ctrl-C ends it.", style="dim", soft_wrap=True
+            )
         for event in server.events(after, session_id=session, client_id=client):
             if as_json:
                 print(terminal.json_text(event), flush=True)

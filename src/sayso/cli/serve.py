@@ -82,13 +82,14 @@ def run_server(
             ready(info)
 
     run.serve(chosen, ready=announce)
+    print("Stopped.", flush=True)
 
 
 def _banner(info: Listening, data: Path | None) -> None:
     """The link stands on a line of its own, unwrapped, so that it can be clicked and cut."""
     where = "in memory only: gone when this stops" if data is None else str(data)
     port = info.url.rpartition(":")[2]
-    another = f"sayso login-link --data {shlex.quote(str(data))} --port {port}"
+    another = f"{terminal.program()} login-link --data {shlex.quote(str(data))} --port {port}"
     screen = terminal.console()
     if sys.stdout.isatty():
         screen.print()

@@ -1,10 +1,13 @@
 """What may be printed: agents write much of it, so nothing of theirs can steer the terminal."""
 
 import json
+import os
 import re
+import shutil
 import sys
 import unicodedata
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -25,6 +28,15 @@ _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
 _PLAIN = re.compile(r"[ -~]*")
+
+
+def program() -> str:
+    """How this program was called, for commands to be copied: `sayso`, if that finds it."""
+    called = Path(sys.argv[0])
+    found = shutil.which("sayso")
+    if called.name != "sayso" or (found is not None and Path(found).samefile(called)):
+        return "sayso"
+    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
 
 
 def visible(text: str, *, lines: bool = False) -> str:

@@ -1,5 +1,7 @@
 """Following the server's events across broken connections, without I/O."""
 
+import math
+
 import msgspec
 
 from sayso.client.messages import Event, unreadable
@@ -53,7 +55,7 @@ class Feed:
             return None
         try:
             return msgspec.json.decode(data, type=Event)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise unreadable() from error
 
     def pause(self, answer: Reply | Lost | None) -> Sleep:
@@ -70,6 +72,9 @@ class Feed:
             if wanted is None or late:
                 self._protocol.accept(answer)
                 raise ServerError("The server does not send events.")  # a 2xx that is no stream
-            seconds = wanted
+            left = (
+                math.inf if self._give_up_at is None else self._give_up_at - self._protocol.clock()
+            )
+            seconds = min(wanted, left)
         self._failures += 1
         return Sleep(seconds)

@@ -1,8 +1,9 @@
 """What the client says and hears: the fields of a submission, the requests it sends, the pages."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -172,9 +173,22 @@ def encode(body: JsonObject) -> bytes:
         InvalidRequestError: something in it has no JSON form.
     """
     try:
+        if _has_no_json_form(body):
+            raise ValueError("NaN and infinities are no numbers in JSON")
         return msgspec.json.encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequestError(f"This cannot be written as JSON: {error}.") from error
+
+
+def _has_no_json_form(value: Any) -> bool:
+    """Whether there is a NaN or an infinity in it, which the encoder would write as null."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_no_json_form, cast("JsonObject", value).values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_no_json_form, cast("Sequence[Any]", value)))
+    return isinstance(value, Action) and _has_no_json_form(value.tool_args)
 
 
 def decode(reply: Reply, record: type[T]) -> T:
@@ -185,7 +199,7 @@ def decode(reply: Reply, record: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(reply.content, type=record)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable() from error
 
 
@@ -209,7 +223,7 @@ def unreadable() -> ServerError:
 def _request(content: bytes) -> Request:
     try:
         return decode_request(content)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise unreadable() from error
 
 

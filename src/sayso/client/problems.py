@@ -31,7 +31,10 @@ def error_of(reply: Reply) -> SaysoError:
     """The error that the server meant: by the problem's code first, then by the status."""
     try:
         problem = msgspec.json.decode(reply.content, type=Problem)
-    except msgspec.MsgspecError:  # not from a Sayso server: a proxy's page, for example
+    except (
+        msgspec.MsgspecError,
+        RecursionError,
+    ):  # not from a Sayso server: a proxy's page, for example
         problem = Problem()
     cls = _by_code().get(problem.code) or _by_status(reply.status)
     error = cls.__new__(cls)  # some classes take other arguments than the members of a problem

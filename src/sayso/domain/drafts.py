@@ -1,28 +1,20 @@
 """What was submitted: what it means, and whether it can be asked at all."""
 
 import re
+import unicodedata
 
 from sayso.domain.requests import Draft, Kind, Option, OptionDraft
 from sayso.errors import InvalidRequestError
 
-# A plain option that begins with one of these words does not let the agent go on.
-REFUSING_WORDS = frozenset(
-    [
-        "no",
-        "cancel",
-        "reject",
-        "deny",
-        "decline",
-        "hold",
-        "stop",
-        "abort",
-        "wait",
-        "ignore",
-        "block",
-        "skip",
-    ]
-)
-_FIRST_WORD = re.compile(r"[^\W_]+")
+# fmt: off
+REFUSING_WORDS = frozenset({
+    "no", "cancel", "reject", "deny", "decline", "hold", "stop", "abort", "wait", "ignore",
+    "block", "skip", "dismiss", "disagree", "disallow", "disapprove", "don't", "dont", "forbid",
+    "nein", "never", "nope", "not", "refuse",
+})
+# fmt: on
+"""A plain option that begins with one of these words, or with "do not", lets nobody go on."""
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -30,6 +22,8 @@ def kind_of(draft: Draft) -> Kind:
     """The kind that was named, or that the rest of the draft means."""
     if draft.kind is not None:
         return draft.kind
+    if draft.action is not None:
+        return Kind.APPROVAL
     if draft.options:
         return Kind.CHOICE
     return Kind.APPROVAL if draft.schema is None else Kind.INPUT
@@ -60,8 +54,10 @@ def approves_by_label(label: str) -> bool:
     Case, emoji and punctuation do not count; a label without any word (only emoji) does not
     approve, since nobody can tell what it says.
     """
-    word = _FIRST_WORD.search(label)
-    return word is not None and word.group().casefold() not in REFUSING_WORDS
+    plain = unicodedata.normalize("NFKC", label).replace("\u2019", "'")
+    shown = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    words = [word.casefold() for word in _WORD.findall(shown)[:2]]
+    return bool(words) and words[0] not in REFUSING_WORDS and words != ["do", "not"]
 
 
 def check(draft: Draft, kind: Kind) -> None:
@@ -72,6 +68,12 @@ def check(draft: Draft, kind: Kind) -> None:
     """
     if kind is Kind.PLAN:
         raise _invalid("$.kind", "Plans are not taken yet.", "Use 'approval', 'choice' or 'input'.")
+    if draft.action is not None and kind is not Kind.APPROVAL:
+        raise _invalid(
+            "$.action",
+            "Only an approval has an action.",
+            "Use the kind 'approval'; it may have options.",
+        )
     if kind is Kind.CHOICE and not draft.options:
         raise _invalid("$.options", "A choice needs options.", "Name at least one.")
     if kind is Kind.INPUT and draft.options:

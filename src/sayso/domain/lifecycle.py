@@ -172,10 +172,8 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
                 actor="system",
                 reason="Nobody answered in time.",
             )
-    if change.request.status not in allowed:  # a mistake in this file, never the caller's
-        raise InvalidTransitionError(
-            f"{request.status} to {change.request.status} is not in the table."
-        )
+    if change.request.status not in allowed:
+        raise AssertionError(f"{request.status} to {change.request.status} is not in the table")
     return change
 
 

@@ -106,7 +106,7 @@ class Request(Struct, frozen=True, kw_only=True):
     @property
     def arguments(self) -> JsonObject | None:
         """The arguments to run with: the person's, if they changed them; None if not approved."""
-        if self.action is None or not self.approved or self.decision is None:
+        if self.action is None or self.decision is None or self.status is not Status.APPROVED:
             return None
         return self.action.tool_args if self.decision.args is None else self.decision.args
 
@@ -175,7 +175,10 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: Message
     kind: Annotated[
         Kind | None,
-        Meta(description="Absent: `choice` with options, `input` with a schema, else `approval`."),
+        Meta(
+            description="Absent: `approval` with an action, `choice` with options, `input` with a"
+            " schema, else `approval`."
+        ),
     ] = None
     session_id: Label | None = None
     client_id: Label | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request as StarletteRequest
@@ -29,11 +30,10 @@ from sayso.errors import (
 )
 from sayso.server.http import Call, Endpoint, HungUpError, Reply, read_body
 from sayso.server.inbox import pages as inbox_pages
-from sayso.server.openapi import FEED, FILTERS, KEY, WAIT, Operation, publish
-from sayso.server.problems import loopgate_reply, problem, problem_reply
+from sayso.server.openapi import FEED, FILTERS, KEY, WAIT, Operation
+from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import events, loopgate, meta, pages, people, requests, stream
 from sayso.server.server import Server
-from sayso.version import __version__
 
 log = logging.getLogger("sayso.server")
 
@@ -155,17 +155,16 @@ _GALLERY = page("GET", "/dev/gallery", pages.gallery, Access.ANYBODY)
 _HOT = {"/api/v1/requests", "/api/v1/events", "/hitl/request", "/hitl/poll"}
 _HOT_PREFIX = "/api/v1/requests/"
 
-publish([entry.operation for entry in ROUTES if entry.operation is not None])
-
 
 class App:
     """The ASGI application: hot routes by one look-up, everything else through Starlette."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        server.operations = tuple(e.operation for e in ROUTES if e.operation is not None)
         entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
         roads = [(entry, _Road(server, entry)) for entry in entries]
-        self._hot: dict[tuple[str, str], _Road] = {
+        self._roads: dict[tuple[str, str], _Road] = {
             (entry.method, entry.path): road for entry, road in roads
         }
         self._starlette = _starlette(server, roads)
@@ -176,12 +175,12 @@ class App:
             path: str = scope["path"]
             method: str = scope["method"]
             if path in _HOT:
-                road = self._hot.get((method, path))
+                road = self._roads.get((method, path))
                 if road is not None:
                     return await road.take({}, scope, receive, send)
             elif path.startswith(_HOT_PREFIX):
                 request_id, slash, verb = path[len(_HOT_PREFIX) :].partition("/")
-                road = self._hot.get((method, f"{_ID}/{verb}" if slash else _ID))
+                road = self._roads.get((method, f"{_ID}/{verb}" if slash else _ID))
                 if road is not None and request_id:
                     return await road.take({"id": request_id}, scope, receive, send)
             try:
@@ -239,13 +238,7 @@ class _Road:
             return  # the caller hung up: there is nobody to answer
         except Exception:
             log.exception("%s %s failed", self._entry.method, self._entry.path)
-            reply = self._problem(
-                SaysoError(
-                    "The server made a mistake.",
-                    hint="It is in its log. Nothing that was not confirmed has happened.",
-                    code="internal",
-                )
-            )
+            reply = self._problem(internal())
         try:
             await reply.send(send)
         except SaysoError as error:  # a stream that was refused before it began
@@ -265,9 +258,7 @@ class _Road:
     def _problem_page(self, error: SaysoError) -> Reply:
         if isinstance(error, SignInRequiredError):
             return pages.sign_in_first(self._server.auth.cookie)
-        told = problem(error)
-        html = inbox_pages.error(told, person=None, version=__version__)
-        return pages.page(html, told["status"])
+        return pages.problem_page(error)
 
 
 def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
@@ -283,14 +274,15 @@ def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
         middleware=[Middleware(GZipMiddleware, minimum_size=1_024, compresslevel=6)],
         exception_handlers={404: _not_found, 405: _not_allowed},
     )
+    app.router.redirect_slashes = False
     app.state.server = server
     return app
 
 
 def _route(entry: Entry, road: _Road) -> Route:
     route = Route(entry.path, road, methods=[entry.method])
-    if route.methods is not None and entry.endpoint is pages.login:
-        route.methods.discard("HEAD")  # scanners look at links; only a GET may use one up
+    if route.methods is not None and entry.endpoint in (pages.login, events.stream):
+        route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route
 
 
@@ -310,12 +302,20 @@ async def _not_found(request: StarletteRequest, error: Exception) -> Response:
         f"There is nothing at {request.url.path[:200]!r}.",
         hint="All addresses are listed at /docs.",
     )
-    return _response(problem_reply(missing))
+    is_page = "text/html" in request.headers.get("accept", "")
+    return _response(pages.problem_page(missing) if is_page else problem_reply(missing))
 
 
 async def _not_allowed(request: StarletteRequest, error: Exception) -> Response:
-    refused = MethodNotAllowedError(f"{request.method} does not go with {request.url.path!r}.")
-    return _response(problem_reply(refused))
+    headers = error.headers if isinstance(error, HTTPException) else None
+    allowed = (headers or {}).get("Allow", "")
+    refused = MethodNotAllowedError(
+        f"{request.method} does not go with {request.url.path[:200]!r}.",
+        hint=f"It takes: {allowed}." if allowed else "",
+    )
+    response = _response(problem_reply(refused))
+    response.headers["allow"] = allowed
+    return response
 
 
 def _response(reply: Reply) -> Response:

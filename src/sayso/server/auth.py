@@ -4,9 +4,9 @@ In the open local mode a caller without a credential is the local agent; a perso
 one-time link. A credential that is not valid is refused, never taken for no credential at all.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from http.cookies import CookieError, SimpleCookie
 
 from msgspec import Struct
 
@@ -18,9 +18,11 @@ from sayso.settings import LOOPBACK
 from sayso.stores.base import Login, LoginStore
 
 LOGIN_LIFETIME = timedelta(days=7)
+_BROWSER = "web_"
 FRESH = timedelta(seconds=1)
 """How long a look-up is believed: a session that another process ended lives on so long."""
 MAX_REMEMBERED = 10_000
+_HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<six>[0-9a-f:.]+)\])(?::\d{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -97,8 +99,11 @@ class Authenticator:
         token = self.token_of(headers)
         return LOCAL_AGENT if token is None else await self._person(token)
 
-    async def sign_in(self, link_token: str) -> SignedIn:
+    async def sign_in(self, link_token: str, *, browser: bool) -> SignedIn:
         """Trade a one-time link's token for a session.
+
+        A browser's session is good as a cookie only: other programs on this host may get to see
+        cookies, and shall not use one as a bearer token.
 
         Raises:
             SignInRequiredError: the token is not valid, has expired, or was used.
@@ -107,7 +112,7 @@ class Authenticator:
         name, expires_at = read_link_token(self._secret, link_token, now)
         if not await self._logins.use_link(name, expires_at):
             raise SignInRequiredError("This sign-in link was used already.", code="used_link")
-        token = new_session_token()
+        token = (_BROWSER if browser else "") + new_session_token()
         login = Login(
             token_hash=token_hash(token),
             person_id="local",
@@ -141,22 +146,20 @@ class Authenticator:
                     "The Authorization header is not of the form 'Bearer TOKEN'.",
                     code="invalid_credential",
                 )
-            return token.strip().decode("latin-1")
+            return _program_token(token.strip())
         key = headers.get(b"x-api-key")
         if key is not None:
-            return key.decode("latin-1")
+            return _program_token(key)
         cookies = headers.get(b"cookie")
         return None if cookies is None else self._cookie_of(cookies)
 
     def _cookie_of(self, cookies: bytes) -> str | None:
-        name = self.cookie.encode()
-        if name not in cookies:
-            return None
-        try:
-            morsel = SimpleCookie(cookies.decode("latin-1")).get(self.cookie)
-        except CookieError:
-            return None
-        return morsel.value if morsel is not None and morsel.value else None
+        """Our cookie among those of everybody else on this host, whatever theirs look like."""
+        for part in cookies.split(b";"):
+            name, _, value = part.strip().partition(b"=")
+            if name == self.cookie.encode() and value:
+                return value.decode("latin-1")
+        return None
 
     async def _person(self, token: str) -> Principal:
         login = await self._find(token_hash(token))
@@ -165,6 +168,10 @@ class Authenticator:
                 "The credential is not valid, or not any more.", code="invalid_credential"
             )
         return _principal(login)
+
+    def is_bearer(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a program sent the credential, and not a browser its cookie."""
+        return b"authorization" in headers or b"x-api-key" in headers
 
     async def _find(self, name: str) -> Login | None:
         """The session of this name; one that was found is believed for a moment."""
@@ -180,6 +187,15 @@ class Authenticator:
         return login
 
 
+def _program_token(token: bytes) -> str:
+    text = token.decode("latin-1")
+    if text.startswith(_BROWSER):
+        raise SignInRequiredError(
+            "A browser's session is not a bearer token.", code="invalid_credential"
+        )
+    return text
+
+
 def _principal(login: Login) -> Principal:
     return Principal(
         plane=Plane.PERSON,
@@ -192,9 +208,8 @@ def _principal(login: Login) -> Principal:
 
 def _hostname(host: bytes) -> str:
     text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0]
+    found = _HOST.fullmatch(text)
+    return (found["name"] or found["six"]) if found is not None else ""
 
 
 def _foreign(detail: str) -> NotPermittedError:

@@ -73,24 +73,17 @@ FEED = (
     Parameter("client_id", "Only of this client."),
 )
 
-_operations: list[Operation] = []
 
-
-def publish(operations: Sequence[Operation]) -> None:
-    """Say what there is; called once, by the route table."""
-    _operations[:] = operations
-
-
-def describe() -> dict[str, Any]:
+def describe(operations: Sequence[Operation]) -> dict[str, Any]:
     """The whole document."""
-    records = {o.takes for o in _operations} | {o.returns for o in _operations} | {Problem}
+    records = {o.takes for o in operations} | {o.returns for o in operations} | {Problem}
     named = sorted((r for r in records if r is not None), key=lambda record: record.__name__)
     references, components = msgspec.json.schema_components(
         named, ref_template="#/components/schemas/{name}"
     )
     schemas = dict(zip(named, references, strict=True))
     paths: dict[str, Any] = {}
-    for operation in _operations:
+    for operation in operations:
         entry = paths.setdefault(operation.path, {})
         entry[operation.method.lower()] = _entry(operation, schemas)
     return {
@@ -103,7 +96,7 @@ def describe() -> dict[str, Any]:
             " waits and decisions of one caller over one WebSocket.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "tags": [{"name": name} for name in dict.fromkeys(o.group for o in _operations)],
+        "tags": [{"name": name} for name in dict.fromkeys(o.group for o in operations)],
         "paths": paths,
         "components": {
             "schemas": components,

@@ -48,6 +48,15 @@ def problem(error: SaysoError) -> dict[str, Any]:
     return body
 
 
+def internal() -> SaysoError:
+    """What is said of a mistake of ours; the log tells the rest."""
+    return SaysoError(
+        "The server made a mistake.",
+        hint="It is in its log. Nothing that was not confirmed has happened.",
+        code="internal",
+    )
+
+
 def problem_reply(error: SaysoError) -> Reply:
     """An error as a reply."""
     body = problem(error)

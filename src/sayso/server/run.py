@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
+import resource
 import secrets
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import uvicorn
 import uvloop
 from msgspec import Struct
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sayso.broker.deadlines import keep_deadlines
 from sayso.errors import ConfigurationError
@@ -21,7 +25,11 @@ from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.wiring import make_broker
 
+log = logging.getLogger("sayso.server")
+
 STOP_SECONDS = 2
+MAX_HEAD_BYTES = 65_536
+"""Of a request line and its headers together."""
 KEEP_ALIVE_SECONDS = 75
 """Agents think between two calls; a connection that was closed meanwhile fails the next one."""
 
@@ -48,6 +56,7 @@ def serve(settings: Settings, ready: Callable[[Ready], None] = lambda _: None) -
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    _allow_open_files()
     sockets = _listen(settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -74,7 +83,7 @@ async def _serve(
         )
         url = f"http://localhost:{port}"
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
-        server = Server(broker, auth, settings)
+        server = Server(broker, auth, settings, port=port)
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
@@ -85,13 +94,39 @@ async def _serve(
         await broker.store.close()
 
 
+class _LimitedHeads(HttpToolsProtocol):
+    """uvicorn's parser, which by itself takes a head of any size."""
+
+    _head = 0
+    _in_head = True
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head, self._head = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Its head has ended."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Hang up on a head that does not end."""
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > MAX_HEAD_BYTES:
+                log.warning("a request head of more than %d bytes was cut off", MAX_HEAD_BYTES)
+                self.transport.close()
+
+
 class _Uvicorn(uvicorn.Server):
     """uvicorn, which by itself never ends a held request."""
 
     def __init__(self, server: Server, settings: Settings, on_ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
             App(server),
-            http="httptools",
+            http=_LimitedHeads,
             ws="websockets-sansio",
             lifespan="off",
             access_log=False,
@@ -109,6 +144,18 @@ class _Uvicorn(uvicorn.Server):
         self._served = server
         self._on_ready = on_ready
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """End by SIGINT and SIGTERM in good order, which is a success: the exit status is 0."""
+        loop = asyncio.get_running_loop()
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(caught, self.handle_exit, caught, None)
+        try:
+            yield
+        finally:
+            for caught in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(caught)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
@@ -123,15 +170,32 @@ class _Uvicorn(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _allow_open_files() -> None:
+    """Each wait is an open file: take as many as the system grants without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _listen(settings: Settings) -> list[socket.socket]:
     """Sockets on the loopback addresses, both IPv4 and IPv6, since `localhost` may mean either."""
     first = _bind(settings.host, settings.port)
     sockets = [first]
     if settings.host in ("127.0.0.1", "localhost"):
-        # Without IPv6 there is nobody else there either.
-        with contextlib.suppress(OSError):
-            sockets.append(_bind_to(socket.AF_INET6, "::1", first.getsockname()[1]))
+        try:
+            sockets.append(_bind("::1", first.getsockname()[1]))
+        except ConfigurationError as error:
+            if not _no_ipv6(error.__cause__):  # somebody else there would be sent our links
+                first.close()
+                if settings.port == 0:
+                    return _listen(settings)
+                raise
     return sockets
+
+
+def _no_ipv6(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,10 +1,12 @@
 """What the endpoints run on: the engine, who is calling, the limits, and whether we stop."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from sayso.broker.broker import Broker
 from sayso.server.auth import Authenticator
+from sayso.server.openapi import Operation
 from sayso.settings import Settings
 
 
@@ -23,15 +25,21 @@ class Server:
         broker: the engine, on an open store.
         auth: who is calling.
         settings: the limits, and whether to show the gallery.
+        port: where it listens.
+        operations: what the route table says of itself.
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
     """
 
-    def __init__(self, broker: Broker, auth: Authenticator, settings: Settings) -> None:
+    def __init__(
+        self, broker: Broker, auth: Authenticator, settings: Settings, *, port: int = 0
+    ) -> None:
+        self.port = port or settings.port
         self.broker = broker
         self.auth = auth
         self.settings = settings
+        self.operations: Sequence[Operation] = ()
         self.stopping = False
         self.streams = 0
         self.sockets: set[Stoppable] = set()

@@ -22,6 +22,10 @@ SCAN_LIMIT = 20_000
 a rare word in a long history costs several short reads and not one long."""
 
 
+PAGE_BYTES = 4_194_304
+"""After how many bytes of records a page ends before its `limit`."""
+
+
 class Query(Struct, frozen=True, kw_only=True):
     """Which requests to find: newest first, all filters at once."""
 

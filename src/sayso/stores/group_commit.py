@@ -118,13 +118,20 @@ class GroupCommit:
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            self._commit(batch)
+            try:
+                self._commit(batch)
+            except BaseException as error:
+                log.exception("the writer failed")
+                for job in batch:
+                    job.error = StoreError(f"The writer failed: {error!r}.")
             self._loop.call_soon_threadsafe(self._tell, batch)
         self._connection.close()
 
     def _commit(self, batch: Sequence[Job]) -> None:
         """One transaction for all; if it fails, one for each, so that a bad one fails alone."""
         try:
+            if self._connection.in_transaction:  # left by what failed before
+                self._connection.execute("ROLLBACK")
             self._connection.execute("BEGIN IMMEDIATE")
             self._carry_out(self._connection, batch)
             self._connection.execute("COMMIT")

@@ -24,12 +24,13 @@ from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.errors import ConfigurationError, ConflictError, StoreError
-from sayso.stores.base import SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
 from sayso.stores.group_commit import GroupCommit, Job
 
 _PENDING = frozenset({Status.PENDING})
 _CHUNK = 256
 _RECENT = 2_048
+_RECENT_BYTES = 8_192
 
 _INSERT = (
     "INSERT INTO requests (id, tenant, status, version, session_id, deadline_at, key,"
@@ -48,8 +49,10 @@ _LAST_EVENT = "SELECT coalesce(max(id), 0) FROM events"
 _PUT_SESSION = "INSERT OR REPLACE INTO sessions (tenant, id, record) VALUES (?, ?, ?)"
 _GET_SESSION = "SELECT record FROM sessions WHERE tenant = ? AND id = ?"
 _PUT_LOGIN = "INSERT OR REPLACE INTO logins (token_hash, expires_at, record) VALUES (?, ?, ?)"
+_FORGET_LOGINS = "DELETE FROM logins WHERE expires_at < ?"
 _GET_LOGIN = "SELECT record FROM logins WHERE token_hash = ?"
 _END_LOGIN = "DELETE FROM logins WHERE token_hash = ?"
+_FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < ? - 86400000000"
 _USE_LINK = "INSERT INTO used_links (name, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
@@ -146,8 +149,12 @@ class SqliteStore:
                     raise ConflictError
 
             write = _Write(statements=update, events=change.events)
-        # Remembered as it becomes durable, even if whoever asked for it has gone by then.
-        await self._write(write, lambda: self._remember(request))
+        try:
+            # Remembered as it becomes durable, even if whoever asked for it has gone by then.
+            await self._write(write, lambda: self._remember(request, len(record)))
+        except ConflictError:
+            self._recent.pop(request.id, None)
+            raise
 
     async def get(self, tenant: str, request_id: str) -> Request | None:
         """The request as last committed."""
@@ -170,21 +177,25 @@ class SqliteStore:
         chunk = query.limit + 1 if exact else _CHUNK
         found: list[Request] = []
         after = query.after or "~"  # sorts behind every id
-        looked_at = 0
+        looked_at = size = 0
         while True:
-            rows = self._read(statement, *parameters, after, chunk)
-            for (record,) in rows:
+            read = 0
+            for (record,) in self._cursor(statement, *parameters, after, chunk):
                 request = codec.decode_request(record)
+                read, size = read + 1, size + len(record)
                 after = request.id
                 if query.matches(request):
                     found.append(request)
                     if len(found) > query.limit:
                         return Page(items=tuple(found[:-1]), next=found[-2].id)
-            looked_at += len(rows)
-            if len(rows) < chunk:
+                if size >= PAGE_BYTES:
+                    break
+            looked_at += read
+            if read < chunk and size < PAGE_BYTES:
                 return Page(items=tuple(found), next=None)
-            if looked_at >= SCAN_LIMIT:
+            if looked_at >= SCAN_LIMIT or (found and size >= PAGE_BYTES):
                 return Page(items=tuple(found), next=after)
+            size = 0
             await asyncio.sleep(0)
 
     async def due(self, now: datetime, limit: int) -> Sequence[Request]:
@@ -214,12 +225,24 @@ class SqliteStore:
 
     async def use_link(self, name: str, expires_at: datetime) -> bool:
         """Remember that a one-time link was used."""
-        return await self._execute(_USE_LINK, (name, _microseconds(expires_at))) == 1
+        row = (name, _microseconds(expires_at))
+
+        def use(connection: sqlite3.Connection) -> bool:
+            connection.execute(_FORGET_LINKS, (row[1],))
+            return connection.execute(_USE_LINK, row).rowcount == 1
+
+        return await self._write(_Write(statements=use))
 
     async def put_login(self, login: Login) -> None:
         """Keep a signed-in session."""
         row = (login.token_hash, _microseconds(login.expires_at), codec.encode(login))
-        await self._execute(_PUT_LOGIN, row)
+        began = _microseconds(login.created_at)
+
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute(_FORGET_LOGINS, (began,))
+            connection.execute(_PUT_LOGIN, row)
+
+        await self._write(_Write(statements=put))
 
     async def get_login(self, token_hash: str) -> Login | None:
         """The session of this token, or None."""
@@ -263,18 +286,24 @@ class SqliteStore:
             numbered = [(last + n, *event) for n, event in enumerate(events, start=1)]
             connection.executemany(_INSERT_EVENT, numbered)
 
-    def _remember(self, request: Request) -> None:
+    def _remember(self, request: Request, size: int) -> None:
         """Spare the next reads of it; the file is locked, so nobody else changes it."""
+        if size > _RECENT_BYTES:  # decoded it may be many times as large
+            self._recent.pop(request.id, None)
+            return
         self._recent[request.id] = request
         self._recent.move_to_end(request.id)
         if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
 
     def _read(self, statement: str, *parameters: Any) -> list[Any]:
+        return list(self._cursor(statement, *parameters))
+
+    def _cursor(self, statement: str, *parameters: Any) -> Generator[Any]:
         if self._reader is None:
             raise StoreError("The store is closed.")
         try:
-            return self._reader.execute(statement, parameters).fetchall()
+            yield from self._reader.execute(statement, parameters)
         except sqlite3.Error as error:
             raise StoreError(f"The database cannot be read: {error}.") from error
 

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,6 +16,8 @@ STATIC = _HERE / "static"
 """The folder to be served at `/static/`."""
 
 _STATUSES = ("approved", "rejected", "answered", "expired", "cancelled")
+_DEFAULT_PORT = 8080
+"""The one that `sayso login-link` takes when none is given."""
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 Wire = Mapping[str, Any]
@@ -64,9 +66,15 @@ def history(page: Wire, *, person: Wire, query: Wire, version: str) -> str:
     )
 
 
-def login(*, problem: str | None, version: str) -> str:
-    """How to sign in, and what went wrong with a link."""
-    return _render("login.html", problem=problem, person=None, version=version)
+def login(*, problem: str | None, version: str, port: int | None = None) -> str:
+    """How to sign in, and what went wrong with a link; `port` is where this server listens."""
+    return _render(
+        "login.html",
+        problem=problem,
+        person=None,
+        version=version,
+        port=None if port == _DEFAULT_PORT else port,
+    )
 
 
 def error(problem: Wire, *, person: Wire | None, version: str) -> str:
@@ -181,6 +189,27 @@ def _short_digest(digest: str) -> str:
     return " ".join(code[at : at + 4] for at in range(0, 16, 4))
 
 
+def _said(request: Wire) -> str:
+    """What a person said to a request, in one line: an answer, a reason, or both."""
+    decision = request["decision"]
+    if not decision:
+        return ""
+    answer = decision["content"]
+    if decision["option"] is not None:
+        labels = [o["label"] for o in request["options"] if o["value"] == decision["option"]]
+        answer = labels[0] if labels else decision["option"]
+    elif isinstance(answer, Mapping):
+        fields = cast("Mapping[str, Any]", answer).items()
+        answer = ", ".join(f"{name}: {_plain(value)}" for name, value in fields)
+    return " · ".join(text for text in (_plain(answer), decision["reason"]) if text)[:400]
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _choices(schema: Wire) -> list[tuple[Any, str]]:
     """The values a property may take, with their names; empty when it is free."""
     for key in ("oneOf", "anyOf"):
@@ -208,6 +237,7 @@ def _environment() -> Environment:
         "pretty": _pretty,
         "words": headline.label,
         "short_digest": _short_digest,
+        "said": _said,
         "choices": _choices,
         "schema_name": _schema_name,
     }

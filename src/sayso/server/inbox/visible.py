@@ -98,7 +98,7 @@ def _harmless(text: str, start: int, end: int, char: str) -> bool:
         case "\u200d":
             return _emoji(before) and _emoji(after)
         case "\ufe0e" | "\ufe0f":
-            return _emoji(before) or before in "#*0123456789©®"
+            return _emoji(before) or (before != "" and before in "#*0123456789©®")
         case "\u3000":
             return bool(_CJK.search(text))
         case _:

@@ -1,7 +1,7 @@
 """The live stream of events, as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from starlette.types import Send
 
@@ -15,6 +15,7 @@ from sayso.stores.base import EventQuery
 
 PING_SECONDS = 15
 """Between two comments on a silent stream, so that both ends notice a dead connection."""
+CHUNK_BYTES = 65_536
 GATHER_SECONDS = 0.005
 """After a wake-up, before reading: under load many events go out in one write."""
 
@@ -56,25 +57,45 @@ class EventStream:
         yield b"retry: 1000\nid: %d\n: connected\n\n" % after
         with broker.signal.subscribe(EVENTS) as waiter:
             while not self._call.server.stopping:
-                events, after = await broker.store.events(
-                    EventQuery(
-                        tenant=query.tenant,
-                        after=after,
-                        types=query.types,
-                        request_id=query.request_id,
-                        session_id=query.session_id,
-                        client_id=query.client_id,
-                        limit=query.limit,
-                    )
+                asked, (events, after) = (
+                    after,
+                    await broker.store.events(
+                        EventQuery(
+                            tenant=query.tenant,
+                            after=after,
+                            types=query.types,
+                            request_id=query.request_id,
+                            session_id=query.session_id,
+                            client_id=query.client_id,
+                            limit=query.limit,
+                        )
+                    ),
                 )
                 if not await self._still_welcome():
                     return
-                if events:
-                    yield b"".join([await self._frame(event) for event in events])
+                if after != asked:  # there may be more, even if the filters left all of this out
+                    async for chunk in self._frames(events):
+                        yield chunk
+                    if not events and after - asked >= query.limit:
+                        yield b"id: %d\n\n" % after  # a resume need not read all that again
                 elif await waiter.wait(PING_SECONDS):
                     await asyncio.sleep(GATHER_SECONDS)
                 elif not self._call.server.stopping:
                     yield b": ping\n\n"
+
+    async def _frames(self, events: Sequence[Event]) -> AsyncGenerator[bytes]:
+        """Some events in one write, but never more than what a slow reader may make us hold."""
+        parts: list[bytes] = []
+        size = 0
+        for event in events:
+            parts.append(await self._frame(event))
+            size += len(parts[-1])
+            if size >= CHUNK_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+        if parts:
+            yield b"".join(parts)
+        await asyncio.sleep(0)
 
     async def _frame(self, event: Event) -> bytes:
         request = None

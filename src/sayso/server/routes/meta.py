@@ -22,4 +22,4 @@ async def health(call: Call) -> Reply:
 
 async def openapi(call: Call) -> Reply:
     """This description."""
-    return json_reply(200, describe())
+    return json_reply(200, describe(call.server.operations))

@@ -8,7 +8,7 @@ import msgspec
 from sayso import codec
 from sayso.domain.decisions import Answer, Channel
 from sayso.domain.requests import Request, Status
-from sayso.errors import InvalidAnswerError, InvalidRequestError, NotFoundError, SaysoError
+from sayso.errors import InvalidAnswerError, InvalidRequestError, SaysoError
 from sayso.server import problems
 from sayso.server.http import Call, Header, Reply, redirect
 from sayso.server.inbox import pages
@@ -46,12 +46,7 @@ async def inbox(call: Call) -> Reply:
 
 async def show(call: Call) -> Reply:
     """One request, with its card open."""
-    try:
-        request = await call.server.broker.get(call.params["id"], by=call.principal)
-    except NotFoundError as error:
-        return page(
-            pages.error(problems.problem(error), person=_person(call), version=__version__), 404
-        )
+    request = await call.server.broker.get(call.params["id"], by=call.principal)
     return await _queue(call, selected=request)
 
 
@@ -96,11 +91,13 @@ async def login(call: Call) -> Reply:
     """Sign in by a one-time link, or say how to get one."""
     token = call.one("token")
     if token is None:
-        return page(pages.login(problem=None, version=__version__))
+        return page(pages.login(problem=None, version=__version__, port=call.server.port))
     try:
-        signed_in = await call.server.auth.sign_in(token)
+        signed_in = await call.server.auth.sign_in(token, browser=True)
     except SaysoError as error:
-        return page(pages.login(problem=str(error), version=__version__), 401)
+        return page(
+            pages.login(problem=str(error), version=__version__, port=call.server.port), 401
+        )
     lifetime = signed_in.expires_at - call.server.broker.clock.now()
     return redirect("/", _cookie(call, signed_in.token, int(lifetime.total_seconds())))
 
@@ -113,7 +110,7 @@ async def logout(call: Call) -> Reply:
 
 async def docs(call: Call) -> Reply:
     """The reference of the HTTP interface."""
-    return page(pages.docs(describe(), version=__version__))
+    return page(pages.docs(describe(call.server.operations), version=__version__))
 
 
 async def gallery(call: Call) -> Reply:
@@ -124,6 +121,12 @@ async def gallery(call: Call) -> Reply:
 def sign_in_first(server_cookie: str) -> Reply:
     """What a page answers to somebody who is not signed in."""
     return redirect("/login", _cookie_header(server_cookie, "", 0))
+
+
+def problem_page(error: SaysoError) -> Reply:
+    """An error, for a person."""
+    told = problems.problem(error)
+    return page(pages.error(told, person=None, version=__version__), told["status"])
 
 
 async def _queue(

@@ -40,7 +40,7 @@ class Me(Struct, frozen=True, kw_only=True):
 
 async def exchange_link(call: Call) -> Reply:
     """Trade the token of a one-time link for a bearer token."""
-    signed_in = await call.server.auth.sign_in(call.decode(LinkToken).token)
+    signed_in = await call.server.auth.sign_in(call.decode(LinkToken).token, browser=False)
     person = signed_in.principal
     user = User(id=person.id, name=person.name)
     return json_reply(

@@ -64,7 +64,7 @@ async def decide(call: Call) -> Reply:
         call.params["id"],
         call.decode(Answer),
         by=call.principal,
-        channel=Channel.WEB if b"cookie" in call.headers else Channel.API,
+        channel=Channel.API if call.server.auth.is_bearer(call.headers) else Channel.WEB,
     )
     return json_reply(200, request)
 

@@ -1,6 +1,7 @@
 """One WebSocket that carries many operations of one caller; answers come as they are ready."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Literal
 
@@ -16,6 +17,8 @@ from sayso.server import problems
 from sayso.server.http import Call, Endpoint, Reply
 from sayso.server.routes import requests
 from sayso.server.server import Server
+
+log = logging.getLogger("sayso.server")
 
 MAX_OPERATIONS = 1_000
 """Operations that one socket may have under way; one more is told to try again."""
@@ -90,20 +93,29 @@ class Stream:
             task.add_done_callback(self._waits.discard)
 
     async def _operate(self, frame: Frame) -> None:
+        if frame.op == "get":  # read only when it can be sent: many large ones are not held
+            async with self._sending:
+                await self._send(frame.ref, await self._reply(frame))
+        else:
+            await self._answer(frame.ref, await self._reply(frame))
+
+    async def _reply(self, frame: Frame) -> Reply:
         try:
             # Asked anew each time: a session that has ended must not decide by an old socket.
             principal = await self._server.auth.principal(self._headers)
-            reply = await _OPERATIONS[frame.op](self._call(frame, principal))
+            return await _OPERATIONS[frame.op](self._call(frame, principal))
         except SaysoError as error:
-            reply = problems.problem_reply(error)
-        await self._answer(frame.ref, reply)
+            return problems.problem_reply(error)
+        except Exception:
+            log.exception("%s failed", frame.op)
+            return problems.problem_reply(problems.internal())
 
     def _call(self, frame: Frame, principal: Principal) -> Call:
         if frame.op != "submit" and not frame.request_id:
             raise InvalidRequestError(f"The operation {frame.op!r} needs a `request_id`.")
         headers: dict[bytes, bytes] = {}
         if frame.idempotency_key is not None:
-            headers[b"idempotency-key"] = frame.idempotency_key.encode("latin-1", "replace")
+            headers[b"idempotency-key"] = frame.idempotency_key.encode()
         return Call(
             self._server,
             principal,
@@ -114,9 +126,12 @@ class Stream:
         )
 
     async def _answer(self, ref: str | int | None, reply: Reply) -> None:
-        message = {"ref": ref, "status": reply.status, "body": msgspec.Raw(reply.body)}
         async with self._sending:
-            await self._socket.send_text(codec.encode(message).decode())
+            await self._send(ref, reply)
+
+    async def _send(self, ref: str | int | None, reply: Reply) -> None:
+        message = {"ref": ref, "status": reply.status, "body": msgspec.Raw(reply.body)}
+        await self._socket.send_text(codec.encode(message).decode())
 
 
 async def stream(socket: WebSocket) -> None:

@@ -51,29 +51,37 @@ export function outcome(request) {
     d?.reason && h('blockquote.said', { dir: 'auto' }, visible(d.reason)),
     d?.content != null && (isObject(d.content) ? argsView(d.content) : h('div.said', null, valueView(d.content))),
     d?.args && request.action && [h('h3', null, 'What was changed'), diffView(request.action.tool_args, d.args)],
-    lost && h('div.note.warn', null, icon('warn'), h('p', null, h('b', null, 'Somebody was faster. '), 'Yours was not used: ', visible(spoken(lost, request)), '.')))
+    lost && h('div.note.warn.lost', null, icon('warn'), h('div', null,
+      h('p', null, h('b', null, d ? 'Somebody was faster. ' : 'Too late. '), lost.typed ? 'You had not sent this: ' : 'Yours was not used: ', visible(spoken(lost, request)), '.'),
+      isObject(lost.content) && argsView(lost.content), lost.args && request.action && diffView(request.action.tool_args, lost.args))))
 }
 
-/** The side column: who asks, what else is known, what happened before. */
+/** The side column: who asks, what else is known, what happened before; its `refresh()` asks for the last anew. */
 export function contextView(request, related) {
   const meta = Object.entries(request.metadata || {})
   const before = h('div')
-  related(request).then(({ session, similar }) => before.replaceChildren(...[
+  const refresh = () => related(request).then(({ session, similar }) => before.replaceChildren(...[
     similar.length && section('Same tool before', h('ul.past', null, similar.map(past))),
     session.length && section('Earlier in this session', h('ul.past', null, session.map(past)))].filter(Boolean)), () => {})
-  return h('aside.context', { 'aria-label': 'Context' },
+  refresh()
+  return Object.assign(h('aside.context', { 'aria-label': 'Context' },
     section('Who asks', h('dl.meta', null,
       h('dt', null, 'Agent'), h('dd', null, request.client_id ? visible(request.client_id) : h('span.quiet', null, 'did not say')),
       request.session_id && [h('dt', null, 'Session'), h('dd.mono', null, visible(request.session_id))],
       h('dt', null, 'Asked'), h('dd', null, time(request.created_at)),
       request.deadline_at && [h('dt', null, 'Deadline'), h('dd', null, exact(request.deadline_at))])),
     meta.length > 0 && section('Sent along', argsView(request.metadata)),
-    before)
+    before), { refresh })
+}
+
+/** The action as a person approved it: after an edit, with their arguments and digest. */
+function effective({ action, decision: d }) {
+  return action && d?.args ? { ...action, tool_args: d.args, digest: d.digest || action.digest } : action
 }
 
 function past(request) {
   const r = result(request)
-  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, visible(request.action ? gist(request.action) || headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
+  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, visible(request.action ? gist(effective(request)) || headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
 }
 
 function holdButton(text, done) {
@@ -104,34 +112,42 @@ export function createCard(request, ctx) {
   const approval = request.kind === 'approval' || request.kind === 'plan'
   const title = uid('title')
   const slot = h('div.slot'), notice = h('div.notice', { 'aria-live': 'polite' }), tray = h('div.tray'), bar = h('div.actions')
-  const args = a && section('Arguments', argsView(a.tool_args))
-  const details = a && h('details.raw-details', null, h('summary', null, 'Raw request and digest', h('span.digest.mono', null, shortDigest(a.digest)), kbd('d')))
+  const ran = effective(request)
+  const args = a && section(ran === a ? 'Arguments' : 'Arguments, as approved', argsView(ran.tool_args))
+  const details = a && h('details.raw-details', null, h('summary', null, 'Raw request and digest', h('span.digest.mono', null, shortDigest(ran.digest)), kbd('d')))
   details?.addEventListener('toggle', () => {
-    if (details.open && !$('.raw', details)) details.append(h('p.hint.mono.wrap', null, a.digest), rawView({ tool_name: a.tool_name, tool_args: a.tool_args }))
+    if (details.open && !$('.raw', details)) details.append(h('p.hint.mono.wrap', null, ran.digest), rawView({ tool_name: a.tool_name, tool_args: ran.tool_args }))
   })
   const keys = {}
-  let busy = false, panel = '', answer = null
+  const views = {}             // the panels opened so far, with what was typed in them
+  let busy = false, panel = '', behind = '', answer = null, touched = false
 
   async function send(body) {
     if (busy) return
     busy = true
     el.setAttribute('aria-busy', 'true')
-    for (const b of el.querySelectorAll('.foot button, .panel button, .options button')) b.disabled = true
+    const held = [...el.querySelectorAll('.foot button, .panel button, .options button')].filter(b => !b.disabled)
+    for (const b of held) b.disabled = true
     const problem = await ctx.act(request, body)
     busy = false
     el.removeAttribute('aria-busy')
-    for (const b of el.querySelectorAll('.foot button, .panel button, .options button')) b.disabled = false
+    for (const b of held) b.disabled = false
+    if (problem && behind) close()
     notice.replaceChildren()
     if (problem) notice.append(h('div.note.bad', { role: 'alert' }, icon('warn'), h('p', null, h('b', null, 'Not decided. '), problem.detail || problem.title || '', problem.hint ? ` ${problem.hint}` : '', (problem.errors || []).map(e => ` ${e.at}: ${e.message}`))))
     refresh()
   }
 
-  function show(name, view, inFlow = false) {
+  function show(name, view, inFlow = false, also = null) {
     panel = name
-    slot.replaceChildren(inFlow ? view : '')
+    behind = ''
+    if (name !== 'confirm') views[name] = [view, inFlow]
+    slot.replaceChildren(inFlow ? view : also || '')
     tray.replaceChildren(inFlow ? '' : view)
     bar.hidden = true
-    if (args) args.hidden = inFlow
+    if (args) args.hidden = inFlow || !!also
+    if (big) big.hidden = !!also
+    if (details) details.hidden = !!also   // its digest is that of what was proposed
     if (inFlow) slot.scrollIntoView({ block: 'nearest' })
     const first = $('textarea, input, select', view) || $('button', view)
     first?.focus({ preventScroll: !inFlow })
@@ -139,11 +155,14 @@ export function createCard(request, ctx) {
 
   function close() {
     if (!panel) return false
+    if (behind) { show(behind, ...views[behind]); return true }
     panel = ''
     slot.replaceChildren()
     tray.replaceChildren()
     bar.hidden = false
     if (args) args.hidden = false
+    if (big) big.hidden = false
+    if (details) details.hidden = false
     $('h2', el).focus({ preventScroll: true })
     return true
   }
@@ -152,17 +171,25 @@ export function createCard(request, ctx) {
 
   function confirm(body, text) {
     const hold = holdButton(`Hold to ${text.charAt(0).toLowerCase() + text.slice(1)}`, () => send(body))
+    const from = panel, told = facts(body.args ? { ...a, tool_args: body.args } : a).map(f => f.text).join(' · ')
     show('confirm', h('section.panel.confirm', { 'aria-label': 'Confirm a high-risk action' },
       h('h3', null, riskMark('high'), visible(headline(request))),
-      h('p', null, facts(a).map(f => f.text).join(' · ') ? [visible(facts(a).map(f => f.text).join(' · ')), h('br')] : '', h('span.quiet', null, 'You sign for ', h('span.mono', null, shortDigest(a.digest)), '. Hold for one second.')),
-      actions(hold, twoPresses(() => send(body)))))
+      told && h('p.confirm-facts', null, visible(told)),
+      body.args && diffView(a.tool_args, body.args),
+      h('p.quiet', null, body.args ? 'You sign for the edited arguments; the server computes their digest as you approve.' : ['You sign for ', h('span.mono', null, shortDigest(a.digest)), '.'], ' Hold for one second.'),
+      actions(hold, twoPresses(() => send(body)))), false, body.args && section('Arguments, as edited', argsView(body.args)))
+    behind = from
     hold.focus()
   }
 
   const give = (body, text, approves) => risky && approves ? confirm(body, text) : send(body)
 
+  /** A panel opened again is the one that was left. */
+  const again = name => views[name] && (show(name, ...views[name]), true)
+
   const panels = {
     reject() {
+      if (again('reject')) return
       const id = uid('reason')
       const input = h('textarea', { id, rows: 2, dir: 'auto', maxlength: 2000, placeholder: 'Optional, but it helps the agent to do better' })
       show('reject', h('section.panel', { 'aria-label': 'Reject' },
@@ -171,6 +198,7 @@ export function createCard(request, ctx) {
         actions(h('button.reject', { type: 'button', onclick: () => send({ type: 'reject', reason: input.value.trim() }) }, icon('x'), 'Reject'))))
     },
     note() {
+      if (again('note')) return
       const id = uid('note')
       const input = h('textarea', { id, rows: 2, dir: 'auto', maxlength: 2000 })
       show('note', h('section.panel', { 'aria-label': 'Approve with a note' },
@@ -178,6 +206,7 @@ export function createCard(request, ctx) {
         actions(h('button.primary', { type: 'button', onclick: () => give({ type: 'approve', reason: input.value.trim() }, 'Approve', true) }, 'Approve'))))
     },
     answer() {
+      if (again('answer')) return
       const id = uid('answer')
       const input = h('textarea', { id, rows: 3, dir: 'auto' })
       const button = h('button.primary', { type: 'button', disabled: true, onclick: () => send({ type: 'respond', content: input.value.trim() }) }, 'Send answer')
@@ -186,8 +215,9 @@ export function createCard(request, ctx) {
         h('label', { for: id }, h('b', null, 'Answer instead of running it.'), h('span.quiet', null, ' The tool does not run; the agent gets your text.')), input, actions(button)))
     },
     async edit() {
+      if (again('edit')) return
       const { editor } = await ctx.load('editor')
-      if (panel !== 'edit') show('edit', editor(a, { close, done: edited => give({ type: 'edit', args: edited }, 'Approve the edited ones', true) }), true)
+      if (!panel) show('edit', editor(a, { close, done: edited => give({ type: 'edit', args: edited }, 'Approve the edited ones', true) }), true)
     },
     cancel() {
       show('cancel', h('section.panel', { 'aria-label': 'Cancel the request' }, h('p', null, h('b', null, 'Cancel this request?'), ' It leaves the inbox for everybody, and the agent is told that it was cancelled.'),
@@ -212,7 +242,7 @@ export function createCard(request, ctx) {
   }
 
   function fill() {
-    if (!pending) { bar.append(h('button', { type: 'button', onclick: ctx.next }, phone() || !state.order.length ? 'Back to the inbox' : 'Next request')); return }
+    if (!pending) { bar.append(h('button.onward', { type: 'button', onclick: ctx.next })); return }
     const rejecting = button('Reject', 'r', panels.reject, 'reject')
     if (approval) {
       if (request.options.length) bar.append(h('div.options.inline', null, optionButtons()), a ? button('Approve with changes', 'e', panels.edit, 'changes', 'Changes') : '', rejecting)
@@ -224,7 +254,7 @@ export function createCard(request, ctx) {
     } else if (request.kind === 'input') {
       const run = () => { const content = answer.read(); if (content != null && content !== '') send({ type: 'respond', content }) }
       bar.append(h('button.primary', { type: 'button', onclick: run }, request.schema ? 'Send answers' : 'Send answer'), rejecting)
-      keys.c = () => $('input, textarea, select', slot)?.focus()
+      keys.c = () => $('.answer input, .answer textarea, .answer select', el)?.focus()
     } else bar.append(rejecting)
     bar.append(more())
     if (details) keys.d = () => { details.open = !details.open; if (details.open) details.scrollIntoView({ block: 'nearest' }) }
@@ -234,7 +264,7 @@ export function createCard(request, ctx) {
     if (!pending) return null
     if (request.kind === 'choice') return h('section.part', null, h('h3', null, 'Your choice'), h('div.options', null, optionButtons()))
     if (request.kind !== 'input') return null
-    const box = h('section.part.answer', { 'aria-label': 'Your answer' }, h('h3', null, 'Your answer'))
+    const box = h('section.part.answer', { 'aria-label': 'Your answer', oninput() { touched = true } }, h('h3', null, 'Your answer'))
     if (request.schema) {
       ctx.load('forms').then(({ schemaForm }) => {
         answer = schemaForm(request.schema)
@@ -242,25 +272,50 @@ export function createCard(request, ctx) {
       })
     } else {
       const input = h('textarea', { rows: 4, dir: 'auto', 'aria-label': 'Your answer' })
-      answer = { read: () => { const text = input.value.trim(); if (!text) input.focus(); return text } }
+      answer = { read: () => { const text = input.value.trim(); if (!text) input.focus(); return text }, peek: () => input.value.trim() }
       box.append(input)
     }
     return box
   }
 
   function refresh() {
+    const onward = $('.onward', bar)
+    if (onward) onward.textContent = phone() || !state.order.length ? 'Back to the inbox' : 'Next request'
     const body = state.unsent.get(request.id)
     const old = $('.unsent', notice)
     if (!body || !pending) { old?.remove(); return }
-    if (old?.dataset.body === JSON.stringify(body)) return
+    const now = { 'signed-out': 'You are signed out. ', live: 'Back online. Send it now? ' }[state.link] || 'The server could not be reached. '
+    if (old?.dataset.body === JSON.stringify(body)) { if ($('.now', old).textContent !== now) $('.now', old).textContent = now; return }
     old?.remove()
     notice.append(h('div.note.warn.unsent', { role: 'alert', data: { body: JSON.stringify(body) } }, icon('warn'),
-      h('p', null, h('b', null, 'Not sent. '), state.link === 'signed-out' ? 'You are signed out. ' : 'The server could not be reached. ', 'Kept here: ', visible(spoken(body, request)), '.'),
+      h('p', null, h('b', null, 'Not sent. '), h('span.now', null, now), 'Kept here: ', visible(spoken(body, request)), '.'),
       h('button', { type: 'button', onclick: () => send(body) }, 'Send again'), h('button.ghost', { type: 'button', onclick: () => ctx.discard(request.id) }, 'Discard')))
   }
 
-  const list = facts(a)
-  const el = h('article.card', { 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
+  /** What was typed and not sent, as the decision it would have been; null when there is nothing. */
+  function draft() {
+    if (busy || !pending) return null
+    const typed = name => views[name] && $('textarea', views[name][0]).value.trim()
+    const edited = views.edit?.[0].args()
+    return typed('reject') ? { type: 'reject', reason: typed('reject'), typed: true }
+      : typed('note') ? { type: 'approve', reason: typed('note'), typed: true }
+        : typed('answer') ? { type: 'respond', content: typed('answer'), typed: true }
+          : edited ? { type: 'edit', args: edited, typed: true }
+            : touched && answer ? { type: 'respond', content: answer.peek(), typed: true } : null
+  }
+
+  /** Ctrl+Enter is the button that sends what is typed here. */
+  function sends(event) {
+    if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || event.repeat || event.isComposing || busy || !event.target.matches('textarea, input, select')) return
+    const go = panel ? $('.panel-actions .primary, .panel-actions .reject', views[panel][0]) : request.kind === 'input' && $('.primary', bar)
+    if (!go) return
+    event.preventDefault()
+    if (!go.disabled) go.click()
+  }
+
+  const list = facts(ran)
+  const big = list.length > 0 && h('dl.facts', null, list.map(f => h(`div.fact.${f.role}`, null, h('dt', null, f.key.replaceAll('_', ' ')), h('dd', { dir: 'auto' }, shortView(f.text)))))
+  const el = h('article.card', { onkeydown: sends, 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
     h('header.card-head', null,
       h('button.back.ghost', { type: 'button', onclick: ctx.back }, icon('back'), 'Inbox'),
       h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), h('span.quiet.from', null, visible(request.client_id || 'An agent')),
@@ -269,10 +324,9 @@ export function createCard(request, ctx) {
       h('h2', { id: title, tabindex: '-1' }, visible(headline(request))),
       a && h('p.tool', null, h('code', null, visible(a.tool_name)), warningNote(a.tool_name))),
     pending ? null : outcome({ ...request, lost: ctx.lost?.get(request.id) }),
-    list.length > 0 && h('dl.facts', null, list.map(f => h(`div.fact.${f.role}`, null, h('dt', null, f.key.replaceAll('_', ' ')), h('dd', { dir: 'auto' }, shortView(f.text))))),
-    a ? null : words(request), ask(), args, slot, a ? words(request) : null, pending && why(request), details,
+    big, a ? null : words(request), ask(), args, slot, a ? words(request) : null, pending && why(request), details,
     h('footer.foot', null, notice, tray, bar))
   fill()
   refresh()
-  return { el, request, refresh, close, typing: () => !!panel || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
+  return { el, request, refresh, close, draft, typing: () => !!panel || !!draft() || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
 }

@@ -22,13 +22,19 @@ export function check(v, schema, missing = 'Needed.') {
   if (types.length && !types.some(t => is[t])) return `Must be ${types.join(' or ')}.`
   if (schema.enum && !schema.enum.some(x => same(x, v))) return `Must be one of ${schema.enum.map(x => JSON.stringify(x)).join(', ')}.`
   if (is.number) {
-    const n = Number(digits(v))
-    if (schema.minimum != null && n < Number(schema.minimum)) return `Must be at least ${schema.minimum}.`
-    if (schema.maximum != null && n > Number(schema.maximum)) return `Must be at most ${schema.maximum}.`
+    const n = Number(digits(v)), limit = key => isNumber(schema[key]) ? Number(digits(schema[key])) : NaN
+    const tell = (words, key) => `Must be ${words} ${digits(schema[key])}.`
+    if (n < limit('minimum')) return tell('at least', 'minimum')
+    if (n > limit('maximum')) return tell('at most', 'maximum')
+    if (n <= limit('exclusiveMinimum')) return tell('more than', 'exclusiveMinimum')
+    if (n >= limit('exclusiveMaximum')) return tell('less than', 'exclusiveMaximum')
+    const parts = n / limit('multipleOf')
+    if (Math.abs(parts - Math.round(parts)) > 1e-9 * Math.max(1, Math.abs(parts))) return tell('a multiple of', 'multipleOf')
   }
   if (is.string) {
-    if (schema.minLength && v.length < schema.minLength) return `Must have at least ${plural(schema.minLength, 'character')}.`
-    if (schema.maxLength != null && v.length > schema.maxLength) return `Must have at most ${plural(schema.maxLength, 'character')}.`
+    const length = [...v].length
+    if (schema.minLength && length < schema.minLength) return `Must have at least ${plural(schema.minLength, 'character')}.`
+    if (schema.maxLength != null && length > schema.maxLength) return `Must have at most ${plural(schema.maxLength, 'character')}.`
   }
   if (is.object) {
     for (const key of schema.required || []) if (!Object.hasOwn(v, key)) return `${key} is missing.`
@@ -42,9 +48,12 @@ export function check(v, schema, missing = 'Needed.') {
 
 const place = text => `${breaksAt(text)}: this is not JSON.`
 
-/** `done(args)` is called with the edited arguments; `close()` leaves without deciding. */
+/** `done(args)` is called with the edited arguments; `close()` leaves without deciding. The element's `args()` are the edited ones, null while nothing differs. */
 export function editor(action, { done, close }) {
   const proposed = action.tool_args, schema = action.args_schema
+  const known = isObject(schema?.properties) ? schema.properties : {}
+  const needed = new Set(Array.isArray(schema?.required) ? schema.required : [])
+  const keys = [...new Set([...Object.keys(proposed), ...Object.keys(known)])]
   let edited = copy(proposed), raw = false
   const wrong = new Map()
   const body = h('div.fields'), changes = h('div.changes', { 'aria-live': 'polite' })
@@ -61,7 +70,7 @@ export function editor(action, { done, close }) {
   }
 
   function field(key) {
-    const id = uid('arg'), original = proposed[key], own = schema?.properties?.[key], type = kind(original, own)
+    const id = uid('arg'), there = Object.hasOwn(proposed, key), original = there ? proposed[key] : undefined, own = Object.hasOwn(known, key) ? known[key] : undefined, type = kind(original, own)
     const error = h('p.field-error', { id: `${id}-error` })
     const fail = message => {
       error.textContent = message
@@ -70,6 +79,11 @@ export function editor(action, { done, close }) {
       update()
     }
     const set = v => { edited[key] = v; mark(); fail(check(v, own)) }
+    // an optional one may be left out
+    const optional = own !== undefined && !needed.has(key)
+    const leaveOut = () => { delete edited[key]; mark(); fail(optional || !there ? '' : 'Needed.') }
+    const blank = (optional || !there) && h('option', { value: '', selected: !Object.hasOwn(edited, key) }, 'left out')
+    const chosen = list => () => { const at = input.selectedIndex - (blank ? 1 : 0); if (at < 0) leaveOut(); else set(list[at]) }
     const unseen = h('div')   // a text field shows no hidden characters: they are told of below it
     const mark = () => {
       row.classList.toggle('changed', !same(edited[key], original))
@@ -78,31 +92,33 @@ export function editor(action, { done, close }) {
     const shared = { id, 'aria-describedby': `${id}-error`, dir: 'auto', autocomplete: 'off', spellcheck: 'false' }
     let input
     if (type === 'enum') {
-      input = h('select', { ...shared, onchange: () => set(own.enum[input.selectedIndex]) }, own.enum.map(x => h('option', { selected: same(x, edited[key]) }, String(isNumber(x) ? digits(x) : x))))
+      input = h('select', { ...shared, onchange: chosen(own.enum) }, blank, own.enum.map(x => h('option', { selected: same(x, edited[key]) }, String(isNumber(x) ? digits(x) : x))))
     } else if (type === 'boolean') {
-      input = h('select', { ...shared, onchange: () => set(input.value === 'true') }, ['true', 'false'].map(x => h('option', { selected: String(edited[key]) === x }, x)))
+      input = h('select', { ...shared, onchange: chosen([true, false]) }, blank, ['true', 'false'].map(x => h('option', { selected: String(edited[key]) === x }, x)))
     } else if (type === 'number' || type === 'integer') {
       input = h('input', { ...shared, inputmode: 'decimal', value: edited[key] == null ? '' : digits(edited[key]), oninput() {
+        if (blank && !input.value.trim()) return leaveOut()
         try { const v = parse(input.value.trim()); if (!isNumber(v)) throw 0; set(v) } catch { fail('Must be a number, written like 12.5.') }
       } })
     } else if (type === 'string') {
       const text = edited[key] ?? ''
       const long = text.includes('\n') || text.length > 60
-      input = h(long ? 'textarea' : 'input', { ...shared, rows: long ? Math.min(14, Math.max(3, text.split('\n').length + 1, Math.ceil(text.length / 60))) : null, value: text, oninput: () => set(input.value) })
+      input = h(long ? 'textarea' : 'input', { ...shared, rows: long ? Math.min(14, Math.max(3, text.split('\n').length + 1, Math.ceil(text.length / 60))) : null, value: text, oninput: () => !there && !input.value ? leaveOut() : set(input.value) })
     } else {
-      const text = pretty(edited[key])
+      const text = Object.hasOwn(edited, key) ? pretty(edited[key]) : ''
       input = h('textarea', { ...shared, class: 'mono', rows: Math.min(14, text.split('\n').length + 1), value: text, oninput() {
+        if (blank && !input.value.trim()) return leaveOut()
         try { set(parse(input.value)) } catch { fail(place(input.value)) }
       } })
     }
-    const row = h('div.field', null, h('label', { for: id }, visible(key), type === 'json' && h('span.tag', null, 'JSON'), h('span.tag.edited', null, 'edited')), own?.description && h('p.hint', { dir: 'auto' }, visible(own.description)), input, unseen, error)
+    const row = h('div.field', null, h('label', { for: id }, visible(key), !there && h('span.tag', null, needed.has(key) ? 'needed' : 'left out'), type === 'json' && h('span.tag', null, 'JSON'), h('span.tag.edited', null, 'edited')), own?.description && h('p.hint', { dir: 'auto' }, visible(own.description)), input, unseen, error)
     mark()
     return row
   }
 
   function draw() {
     mode.textContent = raw ? 'Edit field by field' : 'Edit as JSON'
-    if (!raw) return body.replaceChildren(...Object.keys(proposed).map(field), Object.keys(edited).some(k => !Object.hasOwn(proposed, k)) ? h('p.hint', null, 'Arguments you added are in the JSON view.') : '')
+    if (!raw) return body.replaceChildren(...keys.map(field), Object.keys(edited).some(k => !keys.includes(k)) ? h('p.hint', null, 'Arguments you added are in the JSON view.') : '')
     const id = uid('json'), error = h('p.field-error', { id: `${id}-error` })
     const text = pretty(edited)
     const input = h('textarea.mono', { id, rows: Math.min(24, text.split('\n').length + 2), spellcheck: 'false', 'aria-describedby': `${id}-error`, value: text, oninput() {
@@ -121,8 +137,8 @@ export function editor(action, { done, close }) {
 
   draw()
   update()
-  return h('section.panel.editor', { 'aria-label': 'Approve with changes' },
+  return Object.assign(h('section.panel.editor', { 'aria-label': 'Approve with changes' },
     h('div.panel-head', null, h('h3', null, 'Approve with changes'), mode),
     body, changes, verdict,
-    h('div.panel-actions', null, send, h('button', { type: 'button', onclick: close }, 'Back')))
+    h('div.panel-actions', null, send, h('button', { type: 'button', onclick: close }, 'Back'))), { args: () => same(proposed, edited) ? null : edited })
 }

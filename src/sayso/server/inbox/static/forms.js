@@ -96,12 +96,14 @@ function property(name, s, required) {
 export function schemaForm(schema) {
   const required = new Set(schema.required || [])
   const fields = Object.entries(schema.properties || {}).map(([name, s]) => property(name, s, required.has(name)))
+  const all = () => Object.fromEntries(fields.map(f => [f.name, f.read()]).filter(([, v]) => v !== undefined))
   return {
     el: h('div.fields', null, fields.map(f => f.row)),
     read() {
       const bad = fields.filter(f => f.problem())
       if (bad.length) { bad[0].target.focus(); return null }
-      return Object.fromEntries(fields.map(f => [f.name, f.read()]).filter(([, v]) => v !== undefined))
+      return all()
     },
+    peek() { try { return all() } catch { return {} } },
   }
 }

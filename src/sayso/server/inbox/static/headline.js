@@ -26,7 +26,7 @@ export function phrase(tool) {
 
 export const label = key => key.length < 40 && /^[a-z0-9_\-A-Z]+$/.test(key) ? nice(words(key)) : key
 const grouped = v => { const [, sign, whole, rest] = /^(-?)(\d+)(.*)$/.exec(digits(v)) || [, '', digits(v), '']; return sign + whole.replace(/\B(?=(\d{3})+$)/g, ',') + rest }
-const short = v => (typeof v === 'string' && v.length > 0 && v.length <= 120 && !v.includes('\n')) || isNumber(v)
+const short = v => (typeof v === 'string' && v.length > 0 && (v.length <= 120 || (v.length <= 240 && [...v].length <= 120)) && !v.includes('\n')) || isNumber(v)
 const showing = v => isNumber(v) ? digits(v) : v
 
 /** Amounts, recipients and targets among the arguments: [{role, key, text}]. Only what is there, nothing derived. */

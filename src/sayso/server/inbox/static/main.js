@@ -16,7 +16,7 @@ import { toast, announce } from './toast.js'
 const stage = $('#stage')
 const cards = new Map()      // the cards opened last, with what was typed in them
 const lost = new Map()       // decisions of mine that came too late
-let card = null, armedAt = 0, listScroll = 0, mine = new Set(), missing = null
+let card = null, armedAt = 0, listScroll = 0, mine = new Set(), missing = null, later = 0, revealed = false
 
 const SAID = {
   approve: ['good', 'Approved. The agent goes on.'], edit: ['good', 'Approved with your changes. The agent goes on with them.'],
@@ -62,6 +62,8 @@ async function act(request, body) {
     keepUnsent(request.id, null)
     lost.set(request.id, body)
     put(answer.body.request)
+    const drawn = cards.get(request.id)   // drawn as decided already when the event was faster than this answer
+    if (drawn && drawn.card.request.status !== 'pending') { cards.delete(request.id); changed() }
     toast(answer.body.code === 'expired' ? 'Too late: it had expired.' : answer.body.code === 'cancelled' ? 'It was cancelled before.' : 'Somebody was faster.', 'bad')
     return null
   }
@@ -70,7 +72,7 @@ async function act(request, body) {
 
 const answers = new Map()
 function related(request) {
-  const ask = async query => { const key = JSON.stringify(query); if (!answers.has(key)) { answers.set(key, api.list(query)); setTimeout(() => answers.delete(key), 20000) } const a = await answers.get(key); return a.ok ? a.body.items : [] }
+  const ask = async query => { const key = JSON.stringify([state.closed, query]); if (!answers.has(key)) { answers.set(key, api.list(query)); setTimeout(() => answers.delete(key), 2000) } const a = await answers.get(key); return a.ok ? a.body.items : [] }
   const done = r => r.id !== request.id && r.status !== 'pending'
   return Promise.all([
     request.session_id ? ask({ session_id: request.session_id, limit: 20 }) : [],
@@ -137,6 +139,7 @@ function drawStage() {
   let entry = cards.get(request.id)
   if (!entry || entry.card.request !== request) {
     const was = entry?.card
+    if (was && request.status !== 'pending') tooLate(request, was)
     entry = { card: createCard(request, ctx), context: entry?.context || contextView(request, related) }
     if (was && request.status !== 'pending' && card === was) {
       const r = result(request)
@@ -147,8 +150,27 @@ function drawStage() {
   cards.delete(request.id)
   cards.set(request.id, entry)
   if (cards.size > 24) cards.delete([...cards.keys()].find(id => !cards.get(id).card.typing() && id !== request.id) ?? cards.keys().next().value)
-  if (card !== entry.card) { card = entry.card; stage.replaceChildren(card.el, entry.context) }
+  if (card !== entry.card) {
+    card = entry.card
+    if (entry.seen !== undefined) entry.context.refresh()
+    entry.seen = state.closed
+    stage.replaceChildren(card.el, entry.context)
+  } else if (entry.seen !== state.closed) {
+    entry.seen = state.closed
+    clearTimeout(later)
+    later = setTimeout(entry.context.refresh, 300)   // many may close at once
+  }
   card.refresh()
+}
+
+/** Decided by somebody else while something was typed here: it is shown with the outcome. */
+function tooLate(request, was) {
+  const kept = state.unsent.get(request.id), d = request.decision
+  if (kept) keepUnsent(request.id, null)
+  if (mine.has(request.id) || lost.has(request.id)) return
+  const arrived = kept && d && d.type === kept.type && d.reason === (kept.reason || '') && d.option === (kept.option ?? null)
+  const body = arrived ? null : kept || was.draft()
+  if (body) lost.set(request.id, body)
 }
 
 function drawBanner() {
@@ -160,7 +182,7 @@ function drawBanner() {
     box.dataset.kind = link
     box.replaceChildren(icon('warn'), link === 'lost'
       ? h('p', null, h('b', null, 'The server cannot be reached. '), 'What you see is ', h('span', { id: 'age' }), ' old. Trying again.')
-      : h('p', null, h('b', null, 'Your sign-in has ended. '), 'Run ', h('code', null, 'sayso login-link'), ' and open the link it prints. What you typed here is kept.'),
+      : h('p', null, h('b', null, 'Your sign-in has ended. '), 'Run ', h('code', null, `sayso login-link${location.port && location.port !== '8080' ? ` --port ${location.port}` : ''}`), ' and open the link it prints. What you typed here is kept.'),
     h('button', { type: 'button', onclick: stream.reconnect }, link === 'lost' ? 'Try now' : 'I have signed in'))
   }
   age()
@@ -173,6 +195,7 @@ function draw() {
     state.openId = state.order[0]
   }
   drawQueue()
+  if (!revealed && state.openId) revealed = !!reveal(state.openId) && state.loaded
   drawStage()
   drawBanner()
   refreshTimes()

@@ -3,7 +3,7 @@
 import { h, icon } from './dom.js'
 
 export const riskMark = risk => risk ? h(`span.risk.${risk}`, null, h('i.shape', { 'aria-hidden': 'true' }), `${risk} risk`) : null
-export const priorityMark = p => p && p !== 'normal' ? h(`span.priority.${p}`, null, p === 'low' ? 'low priority' : p) : null
+export const priorityMark = p => p && p !== 'normal' ? h(`span.priority.${p}`, null, p === 'urgent' ? p : `${p} priority`) : null
 
 const RESULT = {
   approved: ['good', 'check', 'Approved'], rejected: ['no', 'x', 'Rejected'], answered: ['info', 'reply', 'Answered'],

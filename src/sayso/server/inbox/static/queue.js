@@ -62,4 +62,4 @@ export function drawQueue() {
   document.title = `${total ? `(${total}) ` : ''}Inbox · Sayso`
 }
 
-export const reveal = id => rows.get(id)?.el.scrollIntoView({ block: 'nearest' })
+export function reveal(id) { const el = rows.get(id)?.el; el?.scrollIntoView({ block: 'nearest' }); return el }

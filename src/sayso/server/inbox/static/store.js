@@ -16,6 +16,7 @@ export const state = {
   link: 'connecting',    // connecting | live | lost | signed-out
   contactAt: Date.now(), // when the server last answered
   loaded: false,
+  closed: 0,             // how many were seen to close: what was before is asked for anew when it rises
 }
 
 export const watch = fn => { watchers.add(fn) }
@@ -66,7 +67,7 @@ export function put(request, { fresh = false } = {}) {
   if (known && known.status !== 'pending' && request.status === 'pending') return known
   if (known && known.status === request.status) return known
   if (fresh && !known && request.status === 'pending') state.fresh.add(request.id)
-  if (request.status !== 'pending') state.fresh.delete(request.id)
+  if (request.status !== 'pending') { state.fresh.delete(request.id); state.closed++ }
   state.requests.set(request.id, request)
   changed()
   return request

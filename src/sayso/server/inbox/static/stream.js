@@ -45,7 +45,7 @@ function lost() {
   wait = Math.min(wait * 2, 15000)
 }
 
-export function reconnect() { wait = 1000; clearTimeout(timer); source?.close(); source = null; connect() }
+export function reconnect() { if (state.link === 'live') setLink('connecting'); wait = 1000; clearTimeout(timer); source?.close(); source = null; connect() }
 
 async function connect() {
   try {
