@@ -194,3 +194,9 @@ def test_a_name_reads_the_same_in_script(told: dict[str, Any], at: int) -> None:
 def test_deceiving_characters_are_the_same_in_script(told: dict[str, Any], at: int) -> None:
     expected = [list(piece) for piece in visible.pieces(TEXTS[at])]
     assert [p for p in told["texts"][at] if p[0]] == [p for p in expected if p[0]]
+
+
+def test_a_text_full_of_deceiving_characters_costs_little_and_is_cut_with_a_word() -> None:
+    found = visible.pieces("a" + "\u200c" * 100_000)
+    assert len(found) == 502
+    assert found[-1].text == "99500 more characters"

@@ -24,10 +24,10 @@ _WHY = {
 }
 _SUSPECT = re.compile(
     "(?P<bidi>[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])"
-    "|(?P<hidden>[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\u3164\ufeff"
+    "|(?P<hidden>[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200d\u2060-\u206f\u2800\u3164\ufeff"
     "\uffa0\ufff9-\ufffb\ufe00-\ufe0f\U000e0100-\U000e01ef])"
-    "|(?P<control>[\0-\x08\x0b-\x1f\x7f-\x9f\ue000-\uf8ff])"
-    "|(?P<space>[\u1680\u2000-\u200a\u2028\u2029\u205f\u3000])"
+    "|(?P<control>[\0-\x08\x0b-\x1f\x7f-\x9f\ue000-\uf8ff\U000f0000-\U0010ffff])"
+    "|(?P<space>[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])"
     "|(?P<tags>[\U000e0000-\U000e007f]+)"
 )
 # fmt: off
@@ -42,6 +42,10 @@ _WORD = re.compile(r"\w+")
 _FOREIGN = re.compile("[\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f]")
 _CJK = re.compile("[\u3040-\u9fff]")
 _WIDE = re.compile("[\uff10-\uff5a\U0001d400-\U0001d7ff]")
+_MOST = 500
+_TOO_MANY = (
+    "not shown here, since the text has too many characters that deceive: see the raw request"
+)
 _PLAIN = re.compile(r"[\x20-\x7e\n\t]*")
 
 
@@ -58,6 +62,10 @@ def pieces(text: str) -> list[Piece]:
     if _PLAIN.fullmatch(text):
         return [Piece(text)]
     marks = sorted([*_suspects(text), *_alikes(text)])
+    if len(marks) > _MOST:
+        start = marks[_MOST][0]
+        rest = Piece(f"{len(text) - start} more characters", "hidden", _TOO_MANY)
+        marks[_MOST:] = [(start, len(text) - start, rest)]
     out: list[Piece] = []
     start = 0
     for at, size, piece in marks:
@@ -73,6 +81,8 @@ def pieces(text: str) -> list[Piece]:
 def _suspects(text: str) -> list[tuple[int, int, Piece]]:
     found: list[tuple[int, int, Piece]] = []
     for match in _SUSPECT.finditer(text):
+        if len(found) > _MOST:
+            break
         char, kind = match[0], match.lastgroup or ""
         if _harmless(text, match.start(), match.end(), char):
             continue
@@ -113,15 +123,20 @@ def _alikes(text: str) -> list[tuple[int, int, Piece]]:
     found: list[tuple[int, int, Piece]] = []
     foreign_text = any(_FOREIGN.match(c) and c not in _ALIKE for c in text)
     cjk = bool(_CJK.search(text))
+    has_ascii = re.search("[A-Za-z]", text) is not None
     for match in _WORD.finditer(text):
         word = match[0]
+        if len(found) > _MOST:
+            break
+        if word.isascii():
+            continue
         latin = any(unicodedata.name(c, "").startswith("LATIN") for c in word)
         whole = (
             not latin
             and not foreign_text
             and len(word) > 1
             and all(c in _ALIKE for c in word)
-            and bool(re.search("[A-Za-z]", text))
+            and has_ascii
         )
         for at, char in enumerate(word, match.start()):
             if char in _ALIKE and (latin or whole):

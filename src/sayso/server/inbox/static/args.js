@@ -3,7 +3,6 @@
 import { h, icon, plural } from './dom.js'
 import { isObject, isNumber, digits, pretty, parse } from './json.js'
 import { visible, warningNote } from './visible.js'
-import { label } from './headline.js'
 
 const LINES = 14, CHARS = 1200
 const CODE_KEY = /(^|_)(sql|query|code|script|command|cmd|patch|diff|html|xml|yaml|regex|expression)$/i
@@ -47,9 +46,13 @@ function url(text) {
   const authority = text.slice(at.protocol.length + 2).split(/[/?#]/, 1)[0]
   const userinfo = authority.includes('@') ? authority.slice(0, authority.lastIndexOf('@') + 1) : ''
   const start = at.protocol + '//' + userinfo, host = authority.slice(userinfo.length)
+  if (text.includes('\\') || host.toLowerCase().replace(/:(80|443)$/, '') !== at.host) return [h('span.mono.url', null, visible(text)), h('span.vis-note', null, `A browser reads this as ${at.host}.`)]
   return h('span.mono.url', null, visible(start), h('b', null, visible(host)), visible(text.slice(start.length + host.length)),
     userinfo && h('span.vis-note', null, `The part before @ is a user name; the address is ${host}.`))
 }
+
+// A text that reads otherwise than it looks (a key given twice, odd escapes) is not shown as JSON.
+const bare = text => text.replace(/\s+/g, '')
 
 function string(text, key) {
   if (text === '') return h('span.quiet', null, 'empty text')
@@ -57,7 +60,7 @@ function string(text, key) {
   const lead = /^[ \t]+|[ \t\n]+$/.test(text) && text.trim().length < 200 && !text.includes('\n')
   let view
   if (/^\s*[[{]/.test(text) && text.length < 200000) {
-    try { const inner = parse(text); if (typeof inner === 'object') return [h('p.quiet.as', null, 'JSON in a text'), value(inner, key, 1), note] } catch { /* plain text */ }
+    try { const inner = parse(text); if (typeof inner === 'object' && bare(JSON.stringify(inner)) === bare(text)) return [h('p.quiet.as', null, 'JSON in a text'), value(inner, key, 1), note] } catch { /* plain text */ }
   }
   if (SQL.test(text) && (CODE_KEY.test(key) || /;\s*$|\n/.test(text))) view = clamp(sql(text), text)
   else if (DIFF.test(text) && text.includes('\n')) view = clamp(patch(text), text)
@@ -94,7 +97,7 @@ function many(list, rows) {
 
 function table(object, depth) {
   return h(depth ? 'dl.args.nested' : 'dl.args', null, Object.entries(object).map(([key, v]) =>
-    [h('dt', { title: key }, visible(label(key)), warningNote(key)), h('dd', null, value(v, key, depth))]))
+    [h('dt', null, key ? visible(key) : h('span.quiet', null, 'no name'), warningNote(key)), h('dd', null, value(v, key, depth))]))
 }
 
 /** The table of an action's arguments, or of any object of an agent. */

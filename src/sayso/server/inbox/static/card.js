@@ -232,7 +232,7 @@ export function createCard(request, ctx) {
   const optionButtons = () => request.options.map((o, i) => {
     const run = () => give({ type: 'respond', option: o.value }, `choose “${o.label}”`, o.approves)
     if (i < 9) keys[i + 1] = run
-    return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, visible(o.label)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
+    return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, visible(o.label)), o.value !== o.label && h('small.mono', { dir: 'auto' }, visible(o.value)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
   })
 
   function more() {

@@ -16,7 +16,9 @@ export const WHY = {
   alike: 'looks like a Latin letter, but is another character',
   tags: 'carries hidden text, which people do not see and models read',
 }
-const SUSPECT = /([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])|([\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ufe00-\ufe0f]|[\u{e0100}-\u{e01ef}])|([\0-\x08\x0b-\x1f\x7f-\x9f\ue000-\uf8ff])|([\u1680\u2000-\u200a\u2028\u2029\u205f\u3000])|([\u{e0000}-\u{e007f}]+)/gu
+const SUSPECT = /([\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])|([\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200d\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb\ufe00-\ufe0f]|[\u{e0100}-\u{e01ef}])|([\0-\x08\x0b-\x1f\x7f-\x9f\ue000-\uf8ff\u{f0000}-\u{10ffff}])|([\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])|([\u{e0000}-\u{e007f}]+)/gu
+const MOST = 500   // marks in one text; the rest is shown as one, so that nobody can drown the page in them
+const TOO_MANY = 'not shown here, since the text has too many characters that deceive: see the raw request'
 const KINDS = ['bidi', 'hidden', 'control', 'space', 'tags']
 const ALIKE = new Map((
   'аa еe оo рp сc уy хx іi ѕs јj һh ԁd ӏl ԛq ԝw кk АA ВB ЕE КK МM НH ОO РP СC ТT УY ХX ІI ЅS ЈJ Ԛq Ԝw ' +
@@ -30,15 +32,16 @@ const code = c => 'U+' + c.codePointAt(0).toString(16).toUpperCase().padStart(4,
 /** The text as pieces: strings, and {at, kind, show, why} for what would deceive. */
 export function scan(text) {
   if (PLAIN.test(text)) return [text]
-  const marks = []
+  const marks = [], cjk = /[\u3040-\u9fff]/.test(text), ascii = /[A-Za-z]/.test(text)
   for (const m of text.matchAll(SUSPECT)) {
     const kind = KINDS[m.slice(1).findIndex(Boolean)]
-    const c = m[0], before = text.slice(0, m.index), after = text.slice(m.index + c.length)
+    if (marks.length > MOST) break
+    const c = m[0], before = text.slice(Math.max(0, m.index - 16), m.index), after = text.slice(m.index + c.length, m.index + c.length + 16)
     if (c === '\r' && after[0] === '\n') continue
     if (/[\u200c\u200d]/.test(c) && /[\p{Script=Arabic}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Sinhala}]\p{M}*$/u.test(before)) continue
     if (c === '\u200d' && /^\p{Extended_Pictographic}/u.test(after) && /[\p{Extended_Pictographic}\ufe0f\p{EMod}]$/u.test(before)) continue
     if (/[\ufe0e\ufe0f]/.test(c) && /[\p{Emoji}]$/u.test(before)) continue
-    if (kind === 'space' && c === '\u3000' && /[\u3040-\u9fff]/.test(text)) continue
+    if (kind === 'space' && c === '\u3000' && cjk) continue
     if (kind === 'tags') {
       if (/\u{1f3f4}$/u.test(before)) continue
       const said = [...c].map(x => String.fromCharCode(x.codePointAt(0) - 0xe0000)).join('').replace(/[^\x20-\x7e]/g, '')
@@ -46,12 +49,13 @@ export function scan(text) {
     } else marks.push({ at: m.index, size: c.length, kind, show: NAMES[c] || code(c), why: `${code(c)} ${WHY[kind]}` })
   }
   const real = [...text].some(c => FOREIGN.test(c) && !ALIKE.has(c))
-  const cjk = /[\u3040-\u9fff]/.test(text)
+  const hidden = marks.length
   for (const m of text.matchAll(WORD)) {
+    if (marks.length - hidden > MOST) break
     const word = m[0], chars = [...word]
     const latin = /\p{Script=Latin}/u.test(word)
     const fake = chars.filter(c => ALIKE.has(c)).length
-    const whole = !latin && !real && fake === chars.length && fake > 1 && /[A-Za-z]/.test(text)
+    const whole = !latin && !real && fake === chars.length && fake > 1 && ascii
     let at = m.index
     for (const c of chars) {
       const twin = ALIKE.get(c)
@@ -62,6 +66,10 @@ export function scan(text) {
   }
   if (!marks.length) return [text]
   marks.sort((a, b) => a.at - b.at)
+  if (marks.length > MOST) {
+    const at = marks[MOST].at, count = [...text.slice(at)].length
+    marks.splice(MOST, Infinity, { at, size: text.length - at, kind: 'hidden', show: `${count} more characters`, why: TOO_MANY })
+  }
   const out = []
   let from = 0
   for (const mark of marks) {
