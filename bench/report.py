@@ -137,7 +137,8 @@ make bench                                  # all figures, under three minutes
 make bench ARGS=--quick                     # one short pass of each, under 40 seconds
 ```
 
-`ARGS="--only submits cycles"` makes some of them, `ARGS="--markdown docs/performance.md"` this page.
+`ARGS="--only submits cycles"` makes some of them, and `ARGS="--markdown docs/performance.md"` this
+page.
 
 ## Figures
 
