@@ -464,6 +464,20 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
         assert_refused(start(tmp_path, "--port", port), port, "--port")
 
 
+def test_a_port_that_somebody_else_has_on_ipv6_is_taken(tmp_path: Path) -> None:
+    """A browser tries [::1] first: whoever listens there would be sent our sign-in link."""
+    try:
+        taken = socket.socket(socket.AF_INET6)
+        taken.bind(("::1", 0))
+    except OSError:  # no IPv6 here: then nobody else can be there, and it starts
+        RunningServer(tmp_path).start().stop()
+        return
+    with taken:
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_refused(start(tmp_path, "--port", port), port, "--port")
+
+
 @pytest.mark.parametrize(
     "environment",
     [
