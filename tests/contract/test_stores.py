@@ -14,6 +14,7 @@ from sayso.signals.memory import MemorySignal
 from sayso.stores import sqlite, sqlite_jobs
 from sayso.stores.base import JobQuery, Query
 from sayso.stores.memory import MemoryStore
+from sayso.stores.postgres import PostgresStore
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing import make_change, make_draft
 from sayso.testing.contracts import SignalContract, StoreContract
@@ -149,6 +150,15 @@ class TestSqliteStore(StoreContract):
         await run(store, lambda c: c.execute("PRAGMA max_page_count = 1000000"))
         await store.commit(make_change())
         assert await store.get("default", kept.request.id) == kept.request
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    async def store(self, postgres_dsn: str) -> AsyncIterator[PostgresStore]:
+        store = PostgresStore(postgres_dsn)
+        await store.open()
+        yield store
+        await store.close()
 
 
 class TestMemorySignal(SignalContract):
