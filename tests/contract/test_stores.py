@@ -1,4 +1,4 @@
-"""Every store and every signal, by the public contract suites."""
+"""Every store, by the public contract suite."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -9,13 +9,12 @@ import pytest
 
 from sayso.domain.requests import Status
 from sayso.errors import ConfigurationError, StoreError
-from sayso.signals.memory import MemorySignal
 from sayso.stores import sqlite
 from sayso.stores.base import Query
 from sayso.stores.memory import MemoryStore
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing import make_change, make_draft
-from sayso.testing.contracts import SignalContract, StoreContract
+from sayso.testing.contracts import StoreContract
 
 pytestmark = pytest.mark.anyio
 
@@ -137,14 +136,3 @@ class TestSqliteStore(StoreContract):
         await run(store, lambda c: c.execute("PRAGMA max_page_count = 1000000"))
         await store.commit(make_change())
         assert await store.get("default", kept.request.id) == kept.request
-
-
-class TestMemorySignal(SignalContract):
-    @pytest.fixture
-    def signal(self) -> MemorySignal:
-        return MemorySignal()
-
-    def test_a_left_block_is_forgotten(self, signal: MemorySignal) -> None:
-        with signal.subscribe("k"):
-            pass
-        assert signal._waiters == {}
