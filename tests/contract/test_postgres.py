@@ -216,7 +216,11 @@ async def test_replicas_that_start_together_make_the_schema_once(postgres_dsn: s
 @pytest.mark.parametrize(
     ("url", "error", "words"),
     [
-        ("postgresql://u:secret@127.0.0.1:1/x", StoreError, "127.0.0.1:1/x cannot be opened"),
+        (
+            "postgresql://u:secret@127.0.0.1:1/x",
+            StoreError,
+            "postgresql://127.0.0.1:1/x cannot be opened",
+        ),
         ("postgresql://u:secret@127.0.0.1:notaport/x", ConfigurationError, "cannot be used"),
         ("mysql://u:secret@127.0.0.1/x", ConfigurationError, "cannot be used"),
     ],

@@ -1,4 +1,4 @@
-"""Every store and every signal, by the public contract suites."""
+"""Every store, by the public contract suite."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -10,14 +10,13 @@ import pytest
 from sayso.domain.jobs import JobState
 from sayso.domain.requests import Status
 from sayso.errors import ConfigurationError, StoreError
-from sayso.signals.memory import MemorySignal
 from sayso.stores import sqlite, sqlite_jobs
 from sayso.stores.base import JobQuery, Query
 from sayso.stores.memory import MemoryStore
 from sayso.stores.postgres import PostgresStore
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing import make_change, make_draft
-from sayso.testing.contracts import SignalContract, StoreContract
+from sayso.testing.contracts import StoreContract
 
 pytestmark = pytest.mark.anyio
 
@@ -159,14 +158,3 @@ class TestPostgresStore(StoreContract):
         await store.open()
         yield store
         await store.close()
-
-
-class TestMemorySignal(SignalContract):
-    @pytest.fixture
-    def signal(self) -> MemorySignal:
-        return MemorySignal()
-
-    def test_a_left_block_is_forgotten(self, signal: MemorySignal) -> None:
-        with signal.subscribe("k"):
-            pass
-        assert signal._waiters == {}

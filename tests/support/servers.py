@@ -67,6 +67,11 @@ class LocalServer:
         raise NotImplementedError
 
     @property
+    def url(self) -> str:
+        """Where it is."""
+        raise NotImplementedError
+
+    @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
@@ -181,7 +186,7 @@ class PostgresServer(LocalServer):
         return super().missing()
 
     @property
-    def dsn(self) -> str:
+    def url(self) -> str:
         """The database that is always there."""
         return self._dsn("postgres")
 
@@ -222,7 +227,7 @@ class PostgresServer(LocalServer):
 
     def _sql(self, statement: str) -> None:
         psql = str(self.program().with_name("psql"))
-        _run([psql, "--no-psqlrc", "--quiet", "--dbname", self.dsn, "--command", statement])
+        _run([psql, "--no-psqlrc", "--quiet", "--dbname", self.url, "--command", statement])
 
 
 class RedisServer(LocalServer):

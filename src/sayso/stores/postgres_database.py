@@ -14,8 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
+from sayso.addresses import shown, without_secrets
 from sayso.clock import SharedClock
 from sayso.errors import ConfigurationError, MissingExtraError, StoreError
 
@@ -70,8 +70,7 @@ class Database:
     @property
     def name(self) -> str:
         """The database as it may be shown: without the password."""
-        parts = urlsplit(self._url)
-        return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+        return shown(self._url)
 
     async def open(self) -> None:
         """Connect, bring the schema up to date, follow the clock.
@@ -81,6 +80,7 @@ class Database:
             ConfigurationError: the URL cannot be used, or the schema is newer than this code.
         """
         try:
+            shown(self._url)
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
@@ -97,12 +97,12 @@ class Database:
             )
         except (ValueError, asyncpg.ClientConfigurationError) as error:
             raise ConfigurationError(
-                f"The database URL cannot be used: {error}.",
+                f"The database URL cannot be used: {self._words(error)}.",
                 hint="It has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
             ) from None
         except (asyncpg.PostgresError, *_AWAY) as error:
             raise StoreError(
-                f"The database at {self.name} cannot be opened: {_words(error)}.",
+                f"The database at {self.name} cannot be opened: {self._words(error)}.",
                 hint="Check that it runs, the name, the password, and that it may be reached.",
             ) from error
         try:
@@ -172,24 +172,29 @@ class Database:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 return await work(connection)
         except _NOT_AWAY as error:
-            raise StoreError(f"The database took too long: {_words(error)}.") from error
+            raise StoreError(f"The database took too long: {self._words(error)}.") from error
         except ValueError as error:  # the driver cannot encode it
-            raise StoreError(f"The database cannot keep this: {_words(error)}.") from error
+            raise StoreError(f"The database cannot keep this: {self._words(error)}.") from error
         except _AWAY as error:
             raise _AwayError(error) from error
         except asyncpg.PostgresError as error:
-            raise StoreError(f"The database failed: {_words(error)}.") from error
+            raise StoreError(f"The database failed: {self._words(error)}.") from error
 
     def _as_away(self, reason: BaseException) -> StoreError:
         if not self._is_away:
             self._is_away = True
-            log.error("the database at %s is away: %s", self.name, _words(reason))
+            log.error("the database at %s is away: %s", self.name, self._words(reason))
         return StoreError(
-            f"The database is away: {_words(reason)}.",
+            f"The database is away: {self._words(reason)}.",
             hint="Try again in a moment. Whether the last write was kept is not known: read the"
             " request, or send it again with the same Idempotency-Key.",
             code="database_away",
         )
+
+    def _words(self, error: BaseException) -> str:
+        """An error in a line, without a full stop and secrets; the driver's may have several."""
+        text = str(error).strip() or type(error).__name__
+        return without_secrets(re.sub(r"\s+", " ", text).rstrip("."), self._url)
 
     async def _follow_clock(self) -> None:
         while True:
@@ -232,9 +237,3 @@ async def _migrate(connection: Connection) -> None:
         for number, file in enumerate(files[version:], start=version + 1):
             await connection.execute(file.read_text(encoding="utf-8"))
             await connection.execute("INSERT INTO sayso_schema VALUES ($1)", number)
-
-
-def _words(error: BaseException) -> str:
-    """An error in a line, without a full stop; the driver's may have several lines."""
-    text = str(error).strip() or type(error).__name__
-    return re.sub(r"\s+", " ", text).rstrip(".")
