@@ -41,6 +41,14 @@ decode_session = _decoders[Session].decode
 """A session from JSON."""
 
 
+def encode_request(request: Request) -> bytes:
+    """A request as JSON bytes, made once however often it is kept and sent."""
+    encoded: bytes | None = vars(request).get("encoded")
+    if encoded is None:
+        encoded = vars(request)["encoded"] = encode(request)
+    return encoded
+
+
 def decode(record: type[T], body: bytes | str) -> T:
     """What somebody sent, as a `record`.
 

@@ -121,7 +121,7 @@ class SqliteStore:
     async def commit(self, change: Change) -> None:
         """Keep the request and its events in one transaction."""
         request = change.request
-        record = codec.encode(request)
+        record = codec.encode_request(request)
         if change.expected_version == 0:
             row = (
                 request.id,
@@ -258,10 +258,10 @@ class SqliteStore:
         write = _Write(statements=lambda c: c.execute(statement, row).rowcount, events=events)
         return await self._write(write)
 
-    async def _write(self, write: _Write, done: Callable[[], None] | None = None) -> Any:
+    def _write(self, write: _Write, done: Callable[[], None] | None = None) -> asyncio.Future[Any]:
         if self._writer is None:
             raise StoreError("The store is not open.")
-        return await self._writer.write(write, done)
+        return self._writer.write(write, done)
 
     def _carry_out(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
         """New requests at once, then the rest in order, then the events of what was not refused.
