@@ -46,7 +46,7 @@ class Call:
         body: as received, once it was read.
         receive: ASGI's, by which the rest of the body and the hang-up are told; None where
             whoever made the call tells of a hang-up by `hang_up`, and the body is complete.
-        gone: the caller has hung up, and what was held for it is given up.
+        gone: the caller has hung up.
     """
 
     __slots__ = (
@@ -155,6 +155,8 @@ class Call:
     def given_up_when_gone(self) -> Generator[None]:
         """Cancel the current task when the caller hangs up, so that nothing is held for nobody."""
         self._held = asyncio.current_task()
+        if self.gone:  # since before it came here
+            self.hang_up()
         watcher = None
         if self.receive is not None:
             watcher = asyncio.ensure_future(self._watch(self.receive))
@@ -167,8 +169,8 @@ class Call:
 
     def hang_up(self) -> None:
         """The caller has gone: give up what is held for it; what is being done is done."""
+        self.gone = True
         if self._held is not None:
-            self.gone = True
             self._held.cancel()
 
     async def _watch(self, receive: Receive) -> None:
