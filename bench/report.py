@@ -162,6 +162,8 @@ compare the ratios.
 - Product and reference take turns, each pass on a fresh server with an empty database on a real
   disk, and each is first every other time. All traffic stays on 127.0.0.1.
 - Everything runs in one server process on one core. The product runs as it comes: `sayso serve`.
+- The product answers hot requests in its fast lane (`server/fast_lane.py`): from the parser
+  straight to the endpoint, without the ASGI scope, cycle and messages that the reference makes.
 - The load generator is a process of its own on another core (`bench/load.py`). It tells how much of
   its core it used; past 90 % the table says so. A single reply that is not a success ends the run.
 - **Submits**: 128 connections, a body of about 1 KB with an action, a session and metadata. A reply
