@@ -81,8 +81,8 @@ def default_of(name: str) -> str:
     value = getattr(Settings(), name)
     if isinstance(value, bool):
         return "on" if value else "off"
-    if value == ():
-        return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(f'{each:g}' for each in value)}`" if value else "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

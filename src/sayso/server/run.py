@@ -6,7 +6,6 @@ import errno
 import gc
 import logging
 import resource
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -18,12 +17,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sayso.broker.deadlines import keep_deadlines
 from sayso.errors import ConfigurationError
-from sayso.links import load_secret, make_link_token
+from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
 from sayso.server.server import Server
 from sayso.settings import Settings
-from sayso.wiring import make_broker
+from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
 
 log = logging.getLogger("sayso.server")
 
@@ -69,9 +68,9 @@ def serve(settings: Settings, ready: Callable[[Ready], None] = lambda _: None) -
 async def _serve(
     settings: Settings, sockets: list[socket.socket], ready: Callable[[Ready], None]
 ) -> None:
-    secret = secrets.token_bytes(32) if settings.memory else load_secret(settings.data, create=True)
+    secret = make_secret(settings)
     port: int = sockets[0].getsockname()[1]
-    broker = make_broker(settings)
+    broker, courier = make_broker(settings), make_courier(settings)
     await broker.store.open()
     try:
         auth = Authenticator(
@@ -83,14 +82,19 @@ async def _serve(
         )
         url = f"http://localhost:{port}"
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
-        server = Server(broker, auth, settings, port=port)
+        server = Server(broker, auth, settings, courier=courier, port=port)
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
-        sweeper = asyncio.ensure_future(keep_deadlines(broker))
+        working = [asyncio.ensure_future(keep_deadlines(broker))]
+        if settings.worker:
+            dispatcher = server.worker = make_dispatcher(settings, broker, courier, secret)
+            working.append(asyncio.ensure_future(dispatcher.run()))
         await uvicorn_server.serve(sockets)
-        sweeper.cancel()
+        for task in working:
+            task.cancel()
     finally:
+        await courier.close()
         await broker.store.close()
 
 
