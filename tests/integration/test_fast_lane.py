@@ -30,6 +30,7 @@ from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signals.memory import MemorySignal
 from sayso.stores.memory import MemoryStore
+from sayso.testing.courier import FakeCourier
 
 pytestmark = pytest.mark.anyio
 
@@ -283,7 +284,7 @@ class Inside:
         self.broker = Broker(MemoryStore(), MemorySignal(), clock)
         self.auth = Authenticator(self.broker.store, clock, secret, cookie="c")
         self.link = make_link_token(secret, datetime.now(UTC))
-        self.app = CountingApp(Server(self.broker, self.auth, Settings()))
+        self.app = CountingApp(Server(self.broker, self.auth, Settings(), courier=FakeCourier()))
         self.config = uvicorn.Config(
             self.app,
             lifespan="off",

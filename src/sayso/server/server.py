@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sayso.broker.broker import Broker
+from sayso.channels.base import Courier
 from sayso.server.auth import Authenticator
 from sayso.server.openapi import Operation
 from sayso.settings import Settings
 
 
 class Stoppable(Protocol):
-    """An open socket."""
+    """An open socket, or the worker."""
 
     async def stop(self) -> None:
-        """Answer what is held, then hang up."""
+        """Finish what is begun, then end."""
         ...
 
 
@@ -24,28 +25,39 @@ class Server:
     Attributes:
         broker: the engine, on an open store.
         auth: who is calling.
+        courier: tests subscriptions.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
+        worker: carries out jobs, if this process does.
     """
 
     def __init__(
-        self, broker: Broker, auth: Authenticator, settings: Settings, *, port: int = 0
+        self,
+        broker: Broker,
+        auth: Authenticator,
+        settings: Settings,
+        *,
+        courier: Courier,
+        port: int = 0,
     ) -> None:
         self.port = port or settings.port
         self.broker = broker
         self.auth = auth
+        self.courier = courier
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False
         self.streams = 0
         self.sockets: set[Stoppable] = set()
+        self.worker: Stoppable | None = None
 
     async def stop(self) -> None:
         """Answer all held waits with what is known, and end the streams."""
         self.stopping = True
         self.broker.signal.release_all()
-        await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))
+        ending = [*self.sockets, *((self.worker,) if self.worker is not None else ())]
+        await asyncio.gather(*(each.stop() for each in ending))
