@@ -81,7 +81,6 @@ async def _serve(
         url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
         server = Server(broker, auth, settings, courier=courier, port=port)
-        server.worker = dispatcher
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
@@ -135,6 +134,9 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is held, then stop."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, FastLane):
+                connection.answer_last()
         await self._served.stop()
         await super().shutdown(sockets)
 

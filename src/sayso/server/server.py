@@ -12,7 +12,7 @@ from sayso.settings import Settings
 
 
 class Stoppable(Protocol):
-    """An open socket, or the worker."""
+    """An open socket."""
 
     async def stop(self) -> None:
         """Finish what is begun, then end."""
@@ -32,7 +32,6 @@ class Server:
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
-        worker: carries out jobs, if this process does.
     """
 
     def __init__(
@@ -53,11 +52,9 @@ class Server:
         self.stopping = False
         self.streams = 0
         self.sockets: set[Stoppable] = set()
-        self.worker: Stoppable | None = None
 
     async def stop(self) -> None:
         """Answer all held waits with what is known, and end the streams."""
         self.stopping = True
         self.broker.signal.release_all()
-        ending = [*self.sockets, *((self.worker,) if self.worker is not None else ())]
-        await asyncio.gather(*(each.stop() for each in ending))
+        await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))
