@@ -22,6 +22,8 @@ from msgspec import Struct
 
 from bench import machine
 from bench.client import Connection, Wire, connect, id_of
+from bench.passes import Result
+from bench.summary import percentiles
 
 WARM_UP = 0.5
 HELD_AT_LEAST = 0.005
@@ -46,19 +48,6 @@ class Job(Struct, kw_only=True):
     """How long to measure; for `held`, how long to decide at a steady pace."""
     count: int
     """Connections, cycles in flight, or waits held."""
-
-
-class Result(Struct, kw_only=True):
-    """What was measured, by name; `errors` must be 0 for it to mean anything."""
-
-    values: dict[str, float]
-    load_cpu: float
-    """The share of its core that the generator used while it measured."""
-    server_cpu: float | None
-    others_cpu: float | None
-    """The share of the server's core that other processes took."""
-    errors: int = 0
-    first_error: str = ""
 
 
 class Run:
@@ -135,17 +124,6 @@ class Meter:
         if core is None or self._core is None:
             return own, server / seconds, None
         return own, server / seconds, max(0.0, core - self._core - server) / seconds
-
-
-def percentiles(took: list[float]) -> dict[str, float]:
-    """The median and the 99th percentile, in milliseconds."""
-    if not took:
-        return {}
-    ordered = sorted(took)
-    return {
-        "p50_ms": ordered[len(ordered) // 2] * 1000,
-        "p99_ms": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000,
-    }
 
 
 async def submits(run: Run) -> Result:

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from bench import machine
+from bench.errors import BenchError
 from sayso.settings import SETTINGS
 
 Side: TypeAlias = Literal["product", "reference"]
@@ -27,10 +28,6 @@ _PRODUCT_LINE = re.compile(rb"http://[^\s/]+:(?P<port>\d+)/login\?token=(?P<toke
 _REFERENCE_LINE = re.compile(rb"http://127\.0\.0\.1:(?P<port>\d+)\s")
 _START_SECONDS = 20
 _STOP_SECONDS = 10
-
-
-class BenchError(Exception):
-    """A measurement that could not be made."""
 
 
 class Running(Struct, frozen=True):
@@ -45,16 +42,27 @@ class Running(Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def running(side: Side, folder: Path) -> Generator[Running]:
-    """A fresh server, on its core, with its data in a folder that is deleted afterwards."""
+def running(side: Side, folder: Path, dsn: str | None = None) -> Generator[Running]:
+    """A fresh server, on its core, with its data in a folder that is deleted afterwards.
+
+    Args:
+        side: which of the two.
+        folder: a disk, to make that folder on.
+        dsn: the PostgreSQL database to use; None for SQLite.
+    """
     cores = machine.cores()
     with tempfile.TemporaryDirectory(
         dir=folder, prefix="sayso-bench-", ignore_cleanup_errors=True
     ) as data:
         if side == "product":
             words, line = ["-m", "sayso.cli", "serve", "--port", "0", "--data", data], _PRODUCT_LINE
+            if dsn is not None:
+                words += ["--database-url", dsn]
         else:
-            words, line = ["-m", "bench.reference", f"{data}/reference.db"], _REFERENCE_LINE
+            line = _REFERENCE_LINE
+            words = ["-m", "bench.reference", f"{data}/reference.db"]
+            if dsn is not None:
+                words = ["-m", "bench.reference_postgres", dsn]
         log = Path(data) / "stderr.txt"
         with log.open("wb") as errors, machine.pinned(cores[0] if cores else None):
             began = time.perf_counter()
