@@ -4,12 +4,15 @@ import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from support.person import Person
 from support.server import RunningServer, port_to_come_back_to
+from support.servers import LocalServer, NatsServer, PostgresServer, RedisServer
 
 ROOT = Path(__file__).parents[1]
+Backend = TypeVar("Backend", bound=LocalServer)
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
@@ -58,6 +61,54 @@ def curl() -> str:
     if path is None or shutil.which("bash") is None:
         pytest.skip("curl or bash is missing: run tools/install_test_tools.py")
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[PostgresServer]:
+    """PostgreSQL, for all tests of this process; one that kills it starts it again."""
+    yield from _running(PostgresServer, tmp_path_factory)
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: PostgresServer) -> Generator[str]:
+    """The address of a fresh, empty database."""
+    dsn = postgres_server.start().create_database()
+    yield dsn
+    postgres_server.start().drop_database(dsn)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisServer]:
+    """Redis, for all tests of this process; one that kills it starts it again."""
+    yield from _running(RedisServer, tmp_path_factory)
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of an empty Redis."""
+    redis_server.start().flush()
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[NatsServer]:
+    """NATS, for all tests of this process; one that kills it starts it again."""
+    yield from _running(NatsServer, tmp_path_factory)
+
+
+@pytest.fixture
+def nats_url(nats_server: NatsServer) -> str:
+    """The address of NATS."""
+    return nats_server.start().url
+
+
+def _running(kind: type[Backend], folders: pytest.TempPathFactory) -> Generator[Backend]:
+    missing = kind.missing()
+    if missing is not None:
+        pytest.skip(f"{missing} is missing: run tools/install_test_tools.py")
+    server = kind(folders.mktemp(kind.name)).start()
+    yield server
+    server.stop()
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

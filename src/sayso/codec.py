@@ -7,8 +7,10 @@ import msgspec
 
 from sayso.domain.decisions import Answer
 from sayso.domain.events import Event
+from sayso.domain.jobs import Job
 from sayso.domain.requests import Draft, Request
 from sayso.domain.sessions import Session
+from sayso.domain.webhooks import Webhook
 from sayso.errors import InvalidRequestError
 from sayso.types import Json
 
@@ -22,7 +24,8 @@ MAX_NODES = 100_000
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
-    record: msgspec.json.Decoder(record) for record in (Request, Draft, Answer, Event, Session)
+    record: msgspec.json.Decoder(record)
+    for record in (Request, Draft, Answer, Event, Session, Job, Webhook)
 }
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _TOKEN = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
@@ -39,6 +42,12 @@ decode_event = _decoders[Event].decode
 
 decode_session = _decoders[Session].decode
 """A session from JSON."""
+
+decode_job = _decoders[Job].decode
+"""A job from JSON."""
+
+decode_webhook = _decoders[Webhook].decode
+"""A subscription from JSON."""
 
 
 def decode(record: type[T], body: bytes | str) -> T:

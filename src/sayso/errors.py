@@ -216,6 +216,8 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "cancelled": (InvalidTransitionError, "The request was cancelled by the agent's side."),
     "expired": (InvalidTransitionError, "The request has expired: nobody answered in time."),
     "not_due": (InvalidTransitionError, "The request's deadline has not come."),
+    "not_later": (InvalidTransitionError, "The request has more time than that already."),
+    "already_reminded": (InvalidTransitionError, "People were reminded already."),
     "expired_link": (SignInRequiredError, "The sign-in link has expired."),
     "invalid_link": (SignInRequiredError, "The sign-in link is not valid here."),
     "used_link": (SignInRequiredError, "The sign-in link was used already."),

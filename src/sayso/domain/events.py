@@ -16,6 +16,8 @@ class EventType(StrEnum):
     REQUEST_DECIDED = "request.decided"
     REQUEST_EXPIRED = "request.expired"
     REQUEST_CANCELLED = "request.cancelled"
+    REQUEST_EXTENDED = "request.extended"
+    REQUEST_REMINDED = "request.reminded"
     SESSION_REGISTERED = "session.registered"
     SESSION_DEACTIVATED = "session.deactivated"
 

@@ -17,6 +17,7 @@ from sayso.domain.accounts import Principal
 from sayso.domain.actions import Action, digest_of
 from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
 from sayso.domain.events import Event, EventType
+from sayso.domain.jobs import Job
 from sayso.domain.requests import Draft, Kind, Option, Request, Status
 from sayso.errors import (
     InvalidAnswerError,
@@ -41,11 +42,25 @@ class Cancel(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Extend(Struct, frozen=True, kw_only=True):
+    """People get more time: so much from now, or any."""
+
+    by: Principal
+    timeout: timedelta | None
+
+
+class Remind(Struct, frozen=True, kw_only=True):
+    """Nobody has answered yet."""
+
+    after: int
+    """The reminders before this one; with another number it was given already."""
+
+
 class Expire(Struct, frozen=True, kw_only=True):
     """Nobody answered in time."""
 
 
-Command: TypeAlias = Decide | Cancel | Expire
+Command: TypeAlias = Decide | Cancel | Extend | Remind | Expire
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -59,12 +74,16 @@ class Change(Struct, frozen=True, kw_only=True):
     """A new request's idempotency key, unique in its tenant."""
     fingerprint: str = ""
     """What was sent with that key, as a hash."""
+    jobs: tuple[Job, ...] = ()
+    """What it causes; a job of an id that is known already is left as it is."""
 
 
 TRANSITIONS: Mapping[tuple[Status, type[Command]], frozenset[Status]] = MappingProxyType(
     {
         (Status.PENDING, Decide): frozenset({Status.APPROVED, Status.REJECTED, Status.ANSWERED}),
         (Status.PENDING, Cancel): frozenset({Status.CANCELLED}),
+        (Status.PENDING, Extend): frozenset({Status.PENDING}),
+        (Status.PENDING, Remind): frozenset({Status.PENDING}),
         (Status.PENDING, Expire): frozenset({Status.EXPIRED}),
     }
 )
@@ -123,6 +142,7 @@ def submit(
         priority=draft.priority,
         metadata=draft.metadata,
         callback_url=draft.callback_url,
+        remind_every_seconds=draft.remind_every_seconds,
         on_timeout=draft.on_timeout,
         created_at=now,
         deadline_at=deadline,
@@ -142,7 +162,8 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
 
     Raises:
         InvalidTransitionError: the request is closed, or its time has passed; its `reason_code`
-            is `already_decided`, `expired` or `cancelled`.
+            is `already_decided`, `expired` or `cancelled`; or an extension is none (`not_later`),
+            or a reminder was given already (`already_reminded`).
         InvalidAnswerError: the decision does not fit the question.
         PersonRequiredError: the command is a decision, and no person gave it.
     """
@@ -161,6 +182,10 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
                 actor=command.by.actor,
                 reason=command.reason,
             )
+        case Extend():
+            change = _extend(request, command, now)
+        case Remind():
+            change = _remind(request, command, now)
         case Expire():
             if request.deadline_at is None or now < request.deadline_at:
                 raise InvalidTransitionError("The request is not due yet.", code="not_due")
@@ -180,12 +205,7 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
 def _decide(request: Request, command: Decide, now: datetime) -> Change:
     if not command.by.is_person:
         raise PersonRequiredError
-    if request.deadline_at is not None and now >= request.deadline_at:
-        raise InvalidTransitionError(
-            "The request has expired: nobody answered in time.",
-            hint="The agent was told no. It has to ask again.",
-            code="expired",
-        )
+    _refuse_when_due(request, now)
     answer = command.answer
     status, option = _outcome(request, answer)
     args = answer.args if answer.type is DecisionType.EDIT else None
@@ -216,6 +236,44 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
     }
     event = _event(decided, EventType.REQUEST_DECIDED, now, command.by.actor, data)
     return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+def _extend(request: Request, command: Extend, now: datetime) -> Change:
+    _refuse_when_due(request, now)
+    deadline = None if command.timeout is None else now + command.timeout
+    if request.deadline_at is None or (deadline is not None and deadline < request.deadline_at):
+        raise InvalidTransitionError(
+            "The request has more time than that already.",
+            hint="Extend it to a later deadline, or cancel it.",
+            code="not_later",
+        )
+    extended = msgspec.structs.replace(request, deadline_at=deadline, version=request.version + 1)
+    data: JsonObject = {
+        "deadline_at": None if deadline is None else deadline.isoformat().replace("+00:00", "Z")
+    }
+    event = _event(extended, EventType.REQUEST_EXTENDED, now, command.by.actor, data)
+    return Change(request=extended, expected_version=request.version, events=(event,))
+
+
+def _remind(request: Request, command: Remind, now: datetime) -> Change:
+    if command.after != request.reminders:
+        raise InvalidTransitionError("People were reminded already.", code="already_reminded")
+    _refuse_when_due(request, now)
+    reminded = msgspec.structs.replace(
+        request, reminders=request.reminders + 1, version=request.version + 1
+    )
+    data: JsonObject = {"reminders": reminded.reminders}
+    event = _event(reminded, EventType.REQUEST_REMINDED, now, "system", data)
+    return Change(request=reminded, expected_version=request.version, events=(event,))
+
+
+def _refuse_when_due(request: Request, now: datetime) -> None:
+    if request.deadline_at is not None and now >= request.deadline_at:
+        raise InvalidTransitionError(
+            "The request has expired: nobody answered in time.",
+            hint="The agent was told no. It has to ask again.",
+            code="expired",
+        )
 
 
 def _outcome(request: Request, answer: Answer) -> tuple[Status, Option | None]:

@@ -75,6 +75,9 @@ class Request(Struct, frozen=True, kw_only=True):
     metadata: JsonObject = {}
     callback_url: str | None = None
     on_timeout: OnTimeout = OnTimeout.EXPIRE
+    remind_every_seconds: float | None = None
+    reminders: int = 0
+    """How many times people were reminded of it."""
     created_at: datetime
     deadline_at: datetime | None = None
     decision: Decision | None = None
@@ -195,6 +198,11 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     on_timeout: OnTimeout = OnTimeout.EXPIRE
     priority: Priority = Priority.NORMAL
     metadata: Metadata = {}
+    remind_every_seconds: Annotated[
+        Annotated[float, Meta(ge=1, le=31_622_400)] | None,
+        Meta(description="Remind people this often, until it is closed."),
+    ] = None
     callback_url: Annotated[
-        CallbackUrl | None, Meta(description="Kept and shown; nothing is sent there yet.")
+        CallbackUrl | None,
+        Meta(description="Told how the request ended, by a signed POST (Standard Webhooks)."),
     ] = None

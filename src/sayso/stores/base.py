@@ -13,9 +13,11 @@ from msgspec import Struct
 
 from sayso.domain.accounts import DEFAULT_TENANT
 from sayso.domain.events import Event, EventType
+from sayso.domain.jobs import Job, JobState
 from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
+from sayso.domain.webhooks import Webhook
 
 SCAN_LIMIT = 20_000
 """How many requests one `find` may look at; past that it returns what it has and a cursor, so that
@@ -60,7 +62,8 @@ class Page(Struct, frozen=True, kw_only=True):
 class EventQuery(Struct, frozen=True, kw_only=True):
     """Which events to read: in order, after `after`."""
 
-    tenant: str = DEFAULT_TENANT
+    tenant: str | None = DEFAULT_TENANT
+    """None: of all tenants."""
     after: int = 0
     types: frozenset[EventType] = frozenset()
     request_id: str | None = None
@@ -71,7 +74,7 @@ class EventQuery(Struct, frozen=True, kw_only=True):
     def matches(self, event: Event) -> bool:
         """Whether `event` is asked for."""
         return (
-            event.tenant == self.tenant
+            (self.tenant is None or event.tenant == self.tenant)
             and (not self.types or event.type in self.types)
             and (self.request_id is None or event.request_id == self.request_id)
             and (self.session_id is None or event.session_id == self.session_id)
@@ -98,6 +101,34 @@ class Login(Struct, frozen=True, kw_only=True):
     tenant: str = DEFAULT_TENANT
 
 
+class JobQuery(Struct, frozen=True, kw_only=True):
+    """Which jobs to find: newest first, all filters at once."""
+
+    tenant: str = DEFAULT_TENANT
+    state: JobState | None = None
+    request_id: str | None = None
+    webhook_id: str | None = None
+    limit: int = 50
+    after: str | None = None
+    """The id of the last job already seen."""
+
+    def matches(self, job: Job) -> bool:
+        """Whether `job` is asked for."""
+        return (
+            job.tenant == self.tenant
+            and (self.state is None or job.state is self.state)
+            and (self.request_id is None or job.request_id == self.request_id)
+            and (self.webhook_id is None or job.webhook_id == self.webhook_id)
+        )
+
+
+class JobPage(Struct, frozen=True, kw_only=True):
+    """One page of jobs; `next` is the cursor of the following one, None at the end."""
+
+    items: tuple[Job, ...]
+    next: str | None
+
+
 class Store(Protocol):
     """Requests and events.
 
@@ -113,7 +144,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Keep the request and its events in one transaction.
+        """Keep the request, its events and its jobs in one transaction.
 
         Raises:
             ConflictError: the request is not at `expected_version` any more, or the idempotency
@@ -149,8 +180,8 @@ class Store(Protocol):
 class SessionStore(Protocol):
     """Agents' sessions."""
 
-    async def put_session(self, session: Session, event: Event) -> None:
-        """Keep the session, replacing one of the same id, and the event that tells of it."""
+    async def put_session(self, session: Session, event: Event, jobs: Sequence[Job] = ()) -> None:
+        """Keep the session, replacing one of the same id, its event, and what that causes."""
         ...
 
     async def get_session(self, tenant: str, session_id: str) -> Session | None:
@@ -178,7 +209,56 @@ class LoginStore(Protocol):
         ...
 
 
-class Stores(Store, SessionStore, LoginStore, Protocol):
+class JobStore(Protocol):
+    """What is to be done, and by whom it is being done."""
+
+    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Job]:
+        """Take due jobs for this caller alone, longest due first.
+
+        Each comes back `running`, with `attempt` one higher and `due_at` at `until`; when that
+        time comes and it was not settled, it is due again. Jobs that others are claiming in the
+        same moment are passed over.
+        """
+        ...
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        """Keep what became of claimed jobs.
+
+        One whose `attempt` is not the stored one any more is left alone: its lease ran out, and
+        somebody else has it. A job that is waiting again is due at its `due_at`.
+        """
+        ...
+
+    async def get_job(self, tenant: str, job_id: str) -> Job | None:
+        """The job, or None."""
+        ...
+
+    async def find_jobs(self, query: JobQuery) -> JobPage:
+        """Jobs, newest first by id. A page may hold fewer than `limit` and still have a `next`."""
+        ...
+
+    async def forget_jobs(self, before: datetime, limit: int) -> int:
+        """Delete jobs that were done before then; how many, at most `limit`. The dead stay."""
+        ...
+
+
+class WebhookStore(Protocol):
+    """Subscriptions to events."""
+
+    async def put_webhook(self, webhook: Webhook) -> None:
+        """Keep the subscription, replacing one of the same id."""
+        ...
+
+    async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:
+        """All subscriptions of a tenant, oldest first."""
+        ...
+
+    async def delete_webhook(self, tenant: str, webhook_id: str) -> bool:
+        """Forget it; False if there was none."""
+        ...
+
+
+class Stores(Store, SessionStore, LoginStore, JobStore, WebhookStore, Protocol):
     """All that one backend keeps."""
 
 

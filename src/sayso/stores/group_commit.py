@@ -22,7 +22,7 @@ MAX_QUEUED = 20_000
 log = logging.getLogger("sayso.store")
 
 
-class Job:
+class Queued:
     """One write: what to do, and what became of it."""
 
     __slots__ = ("done", "error", "future", "result", "work")
@@ -46,21 +46,21 @@ class GroupCommit:
     Args:
         connection: made with `check_same_thread=False` and `isolation_level=None`; it is used by
             the thread alone from now on, and closed by it.
-        carry_out: does the work of some jobs within a transaction, in the thread. A job that is
+        carry_out: does the work of some writes within a transaction, in the thread. A write that is
             refused gets its `error` before anything is changed; anything raised takes the whole
-            transaction back, and then each job is tried by itself.
+            transaction back, and then each is tried by itself.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        carry_out: Callable[[sqlite3.Connection, Sequence[Job]], None],
+        carry_out: Callable[[sqlite3.Connection, Sequence[Queued]], None],
     ) -> None:
         self._connection = connection
         self._carry_out = carry_out
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[Job] = []
-        self._batches: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._waiting: list[Queued] = []
+        self._batches: queue.SimpleQueue[list[Queued] | None] = queue.SimpleQueue()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -82,12 +82,12 @@ class GroupCommit:
             raise StoreError("The store is closed.")
         if len(self._waiting) >= MAX_QUEUED:
             raise BusyError("Too many writes are waiting for the disk.")
-        job = Job(work, done, self._loop.create_future())
-        self._waiting.append(job)
+        queued = Queued(work, done, self._loop.create_future())
+        self._waiting.append(queued)
         if self._idle.is_set():
             self._idle.clear()
             self._loop.call_soon(self._hand_over)
-        return await job.future
+        return await queued.future
 
     async def close(self) -> None:
         """Finish what is queued, then close the connection."""
@@ -101,20 +101,20 @@ class GroupCommit:
         batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         self._batches.put(batch)
 
-    def _tell(self, batch: Sequence[Job]) -> None:
+    def _tell(self, batch: Sequence[Queued]) -> None:
         if self._waiting:
             self._hand_over()
         else:
             self._idle.set()
-        for job in batch:
-            if job.error is None and job.done is not None:
-                job.done()
-            if job.future.done():  # whoever waited has gone; the write stands all the same
+        for queued in batch:
+            if queued.error is None and queued.done is not None:
+                queued.done()
+            if queued.future.done():  # whoever waited has gone; the write stands all the same
                 continue
-            if job.error is not None:
-                job.future.set_exception(job.error)
+            if queued.error is not None:
+                queued.future.set_exception(queued.error)
             else:
-                job.future.set_result(job.result)
+                queued.future.set_result(queued.result)
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
@@ -122,12 +122,12 @@ class GroupCommit:
                 self._commit(batch)
             except BaseException as error:
                 log.exception("the writer failed")
-                for job in batch:
-                    job.error = StoreError(f"The writer failed: {error!r}.")
+                for queued in batch:
+                    queued.error = StoreError(f"The writer failed: {error!r}.")
             self._loop.call_soon_threadsafe(self._tell, batch)
         self._connection.close()
 
-    def _commit(self, batch: Sequence[Job]) -> None:
+    def _commit(self, batch: Sequence[Queued]) -> None:
         """One transaction for all; if it fails, one for each, so that a bad one fails alone."""
         try:
             if self._connection.in_transaction:  # left by what failed before
@@ -139,9 +139,9 @@ class GroupCommit:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if len(batch) > 1:
-                for job in batch:
-                    job.error = None
-                    self._commit([job])
+                for queued in batch:
+                    queued.error = None
+                    self._commit([queued])
             else:
                 batch[0].error = _as_ours(error)
 

@@ -8,11 +8,22 @@ from datetime import datetime
 import msgspec
 
 from sayso.domain.events import Event
+from sayso.domain.jobs import Job, JobState
 from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
+from sayso.domain.webhooks import Webhook
 from sayso.errors import ConflictError
-from sayso.stores.base import SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+from sayso.stores.base import (
+    SCAN_LIMIT,
+    EventQuery,
+    JobPage,
+    JobQuery,
+    Login,
+    Page,
+    Query,
+    Replay,
+)
 
 
 class MemoryStore:
@@ -27,6 +38,9 @@ class MemoryStore:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._logins: dict[str, Login] = {}
         self._used_links: dict[str, datetime] = {}
+        self._jobs: dict[str, Job] = {}
+        self._due_jobs: list[tuple[datetime, str]] = []
+        self._webhooks: dict[tuple[str, str], Webhook] = {}
 
     async def open(self) -> None:
         """Nothing to connect."""
@@ -48,10 +62,13 @@ class MemoryStore:
         self._requests[request.id] = request
         if current is None:
             bisect.insort(self._order, request.id)
-            if request.deadline_at is not None:
-                heapq.heappush(self._deadlines, (request.deadline_at, request.id))
+        moved = current is None or current.deadline_at != request.deadline_at
+        if moved and request.deadline_at is not None:
+            heapq.heappush(self._deadlines, (request.deadline_at, request.id))
         for event in change.events:
             self._append(event)
+        for job in change.jobs:
+            self._add_job(job)
 
     async def get(self, tenant: str, request_id: str) -> Request | None:
         """The request as last committed."""
@@ -84,7 +101,8 @@ class MemoryStore:
         due: list[tuple[datetime, str]] = []
         while self._deadlines and self._deadlines[0][0] <= now and len(due) < limit:
             entry = heapq.heappop(self._deadlines)
-            if self._requests[entry[1]].status is Status.PENDING:
+            request = self._requests[entry[1]]
+            if request.status is Status.PENDING and request.deadline_at == entry[0]:
                 due.append(entry)
         for entry in due:  # due until it is closed
             heapq.heappush(self._deadlines, entry)
@@ -97,10 +115,12 @@ class MemoryStore:
         rows = self._events[query.after : query.after + query.limit]
         return [event for event in rows if query.matches(event)], query.after + len(rows)
 
-    async def put_session(self, session: Session, event: Event) -> None:
-        """Keep the session and its event."""
+    async def put_session(self, session: Session, event: Event, jobs: Sequence[Job] = ()) -> None:
+        """Keep the session, its event and what that causes."""
         self._sessions[session.tenant, session.id] = session
         self._append(event)
+        for job in jobs:
+            self._add_job(job)
 
     async def get_session(self, tenant: str, session_id: str) -> Session | None:
         """The session, or None."""
@@ -124,6 +144,80 @@ class MemoryStore:
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
         self._logins.pop(token_hash, None)
+
+    async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Job]:
+        """Take due jobs for this caller alone."""
+        claimed: list[Job] = []
+        while self._due_jobs and self._due_jobs[0][0] <= now and len(claimed) < limit:
+            due_at, job_id = heapq.heappop(self._due_jobs)
+            job = self._jobs.get(job_id)
+            if job is not None and job.is_open and job.due_at == due_at:
+                claimed.append(job)
+        running = [
+            msgspec.structs.replace(
+                job, state=JobState.RUNNING, due_at=until, attempt=job.attempt + 1
+            )
+            for job in claimed
+        ]
+        for job in running:
+            self._keep_job(job)
+        return running
+
+    async def settle(self, jobs: Sequence[Job]) -> None:
+        """Keep what became of claimed jobs."""
+        for job in jobs:
+            kept = self._jobs.get(job.id)
+            if kept is not None and kept.attempt == job.attempt:
+                self._keep_job(job)
+
+    async def get_job(self, tenant: str, job_id: str) -> Job | None:
+        """The job, or None."""
+        job = self._jobs.get(job_id)
+        return job if job is not None and job.tenant == tenant else None
+
+    async def find_jobs(self, query: JobQuery) -> JobPage:
+        """Jobs, newest first by id."""
+        jobs = [self._jobs[job_id] for job_id in sorted(self._jobs, reverse=True)]
+        found = [
+            job
+            for job in jobs
+            if (query.after is None or job.id < query.after) and query.matches(job)
+        ]
+        more = len(found) > query.limit
+        page = tuple(found[: query.limit])
+        return JobPage(items=page, next=page[-1].id if more else None)
+
+    async def forget_jobs(self, before: datetime, limit: int) -> int:
+        """Delete jobs that were done before then."""
+        old = [
+            job.id
+            for job in self._jobs.values()
+            if job.state is JobState.DONE and job.finished_at and job.finished_at < before
+        ][:limit]
+        for job_id in old:
+            del self._jobs[job_id]
+        return len(old)
+
+    async def put_webhook(self, webhook: Webhook) -> None:
+        """Keep the subscription."""
+        self._webhooks[webhook.tenant, webhook.id] = webhook
+
+    async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:
+        """All subscriptions of a tenant, oldest first."""
+        return [w for (of, _), w in sorted(self._webhooks.items()) if of == tenant]
+
+    async def delete_webhook(self, tenant: str, webhook_id: str) -> bool:
+        """Forget it."""
+        return self._webhooks.pop((tenant, webhook_id), None) is not None
+
+    def _add_job(self, job: Job) -> None:
+        if job.id not in self._jobs:
+            self._keep_job(job)
+
+    def _keep_job(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        if job.is_open:
+            heapq.heappush(self._due_jobs, (job.due_at, job.id))
 
     def _append(self, event: Event) -> None:
         self._events.append(msgspec.structs.replace(event, id=len(self._events) + 1))

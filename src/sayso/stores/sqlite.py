@@ -14,18 +14,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import msgspec
 
 from sayso import codec
 from sayso.domain.events import Event
+from sayso.domain.jobs import Job
 from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.errors import ConfigurationError, ConflictError, StoreError
 from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
-from sayso.stores.group_commit import GroupCommit, Job
+from sayso.stores.group_commit import GroupCommit, Queued
+from sayso.stores.sqlite_jobs import INSERT_JOB, RELEASE_JOBS, SqliteJobs, job_row
 
 _PENDING = frozenset({Status.PENDING})
 _CHUNK = 256
@@ -36,7 +38,10 @@ _INSERT = (
     "INSERT INTO requests (id, tenant, status, version, session_id, deadline_at, key,"
     " fingerprint, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_UPDATE = "UPDATE requests SET status = ?, version = ?, record = ? WHERE id = ? AND version = ?"
+_UPDATE = (
+    "UPDATE requests SET status = ?, version = ?, deadline_at = ?, record = ?"
+    " WHERE id = ? AND version = ?"
+)
 _INSERT_EVENT = "INSERT INTO events (id, tenant, record) VALUES (?, ?, ?)"
 _GET = "SELECT record FROM requests WHERE id = ? AND tenant = ?"
 _REPLAY = "SELECT record, fingerprint FROM requests WHERE tenant = ? AND key = ?"
@@ -45,6 +50,7 @@ _DUE = (
     " AND deadline_at IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?"
 )
 _EVENTS = "SELECT id, record FROM events WHERE id > ? AND tenant = ? ORDER BY id LIMIT ?"
+_ALL_EVENTS = "SELECT id, record FROM events WHERE id > ? ORDER BY id LIMIT ?"
 _LAST_EVENT = "SELECT coalesce(max(id), 0) FROM events"
 _PUT_SESSION = "INSERT OR REPLACE INTO sessions (tenant, id, record) VALUES (?, ?, ?)"
 _GET_SESSION = "SELECT record FROM sessions WHERE tenant = ? AND id = ?"
@@ -56,15 +62,16 @@ _FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < ? - 86400000000"
 _USE_LINK = "INSERT INTO used_links (name, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
+T = TypeVar("T")
 _Row = tuple[Any, ...]
 _Statements = Callable[[sqlite3.Connection], Any]
 """Statements to run in a transaction; refuses by `ConflictError` before it changes anything."""
 
 
 class _Write:
-    """Either a new request's row, or statements; and the events that tell of it."""
+    """Either a new request's row, or statements; and the events and jobs that go with it."""
 
-    __slots__ = ("events", "row", "statements")
+    __slots__ = ("events", "jobs", "row", "statements")
 
     def __init__(
         self,
@@ -72,14 +79,16 @@ class _Write:
         row: _Row | None = None,
         statements: _Statements | None = None,
         events: Sequence[Event] = (),
+        jobs: Sequence[Job] = (),
     ) -> None:
         self.row = row
         self.statements = statements
         self.events = [(event.tenant, codec.encode(event)) for event in events]
+        self.jobs = [job_row(job) for job in jobs]
 
 
-class SqliteStore:
-    """Requests, events, sessions and sign-ins in one SQLite file.
+class SqliteStore(SqliteJobs):
+    """Requests, events, sessions, sign-ins and jobs in one SQLite file.
 
     Args:
         path: the file; it and its folder are made when missing. A second process on the same
@@ -101,6 +110,7 @@ class SqliteStore:
             self._lock = undo.enter_context(_lock(self._path))
             writer = undo.enter_context(contextlib.closing(_connect(self._path)))
             _migrate(writer, self._path)
+            writer.execute(RELEASE_JOBS)
             self._reader = undo.enter_context(contextlib.closing(_connect(self._path)))
             self._reader.execute("PRAGMA query_only = ON")
             self._reader.execute("PRAGMA cache_size = -8192")  # 8 MB
@@ -119,7 +129,7 @@ class SqliteStore:
             self._lock = None
 
     async def commit(self, change: Change) -> None:
-        """Keep the request and its events in one transaction."""
+        """Keep the request, its events and its jobs in one transaction."""
         request = change.request
         record = codec.encode(request)
         if change.expected_version == 0:
@@ -134,11 +144,12 @@ class SqliteStore:
                 change.fingerprint or None,
                 record,
             )
-            write = _Write(row=row, events=change.events)
+            write = _Write(row=row, events=change.events, jobs=change.jobs)
         else:
             row = (
                 request.status.value,
                 request.version,
+                _microseconds(request.deadline_at),
                 record,
                 request.id,
                 change.expected_version,
@@ -148,7 +159,7 @@ class SqliteStore:
                 if connection.execute(_UPDATE, row).rowcount != 1:
                     raise ConflictError
 
-            write = _Write(statements=update, events=change.events)
+            write = _Write(statements=update, events=change.events, jobs=change.jobs)
         try:
             # Remembered as it becomes durable, even if whoever asked for it has gone by then.
             await self._write(write, lambda: self._remember(request, len(record)))
@@ -207,16 +218,23 @@ class SqliteStore:
         """Events after `query.after`, in order."""
         if query.limit == 0:
             return (), self._read(_LAST_EVENT)[0][0]
-        rows = self._read(_EVENTS, query.after, query.tenant, query.limit)
+        if query.tenant is None:
+            rows = self._read(_ALL_EVENTS, query.after, query.limit)
+        else:
+            rows = self._read(_EVENTS, query.after, query.tenant, query.limit)
         events = [
             msgspec.structs.replace(codec.decode_event(record), id=place) for place, record in rows
         ]
         return [e for e in events if query.matches(e)], rows[-1][0] if rows else query.after
 
-    async def put_session(self, session: Session, event: Event) -> None:
-        """Keep the session and its event."""
+    async def put_session(self, session: Session, event: Event, jobs: Sequence[Job] = ()) -> None:
+        """Keep the session, its event and what that causes."""
         row = (session.tenant, session.id, codec.encode(session))
-        await self._execute(_PUT_SESSION, row, events=(event,))
+
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute(_PUT_SESSION, row)
+
+        await self._write(_Write(statements=put, events=(event,), jobs=jobs))
 
     async def get_session(self, tenant: str, session_id: str) -> Session | None:
         """The session, or None."""
@@ -231,7 +249,7 @@ class SqliteStore:
             connection.execute(_FORGET_LINKS, (row[1],))
             return connection.execute(_USE_LINK, row).rowcount == 1
 
-        return await self._write(_Write(statements=use))
+        return await self._run(use)
 
     async def put_login(self, login: Login) -> None:
         """Keep a signed-in session."""
@@ -242,7 +260,7 @@ class SqliteStore:
             connection.execute(_FORGET_LOGINS, (began,))
             connection.execute(_PUT_LOGIN, row)
 
-        await self._write(_Write(statements=put))
+        await self._run(put)
 
     async def get_login(self, token_hash: str) -> Login | None:
         """The session of this token, or None."""
@@ -251,36 +269,39 @@ class SqliteStore:
 
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
-        await self._execute(_END_LOGIN, (token_hash,))
+        await self._run(lambda c: c.execute(_END_LOGIN, (token_hash,)).rowcount)
 
-    async def _execute(self, statement: str, row: _Row, events: Sequence[Event] = ()) -> int:
-        """Run one writing statement; how many rows it changed."""
-        write = _Write(statements=lambda c: c.execute(statement, row).rowcount, events=events)
-        return await self._write(write)
+    async def _run(self, statements: Callable[[sqlite3.Connection], T]) -> T:
+        """Run writing statements in a transaction, in the writer thread."""
+        return await self._write(_Write(statements=statements))
 
     async def _write(self, write: _Write, done: Callable[[], None] | None = None) -> Any:
         if self._writer is None:
             raise StoreError("The store is not open.")
         return await self._writer.write(write, done)
 
-    def _carry_out(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
-        """New requests at once, then the rest in order, then the events of what was not refused.
+    def _carry_out(self, connection: sqlite3.Connection, batch: Sequence[Queued]) -> None:
+        """New requests at once, then the rest in order, then what goes with what was not refused.
 
         Only this thread counts events, and a number stays only with its commit: no gaps.
         """
-        rows = [job.work.row for job in jobs if job.work.row is not None]
+        rows = [queued.work.row for queued in batch if queued.work.row is not None]
         if rows:
             connection.executemany(_INSERT, rows)
         events: list[tuple[str, bytes]] = []
-        for job in jobs:
-            write: _Write = job.work
+        caused: list[_Row] = []
+        for queued in batch:
+            write: _Write = queued.work
             if write.statements is not None:
                 try:
-                    job.result = write.statements(connection)
+                    queued.result = write.statements(connection)
                 except ConflictError as error:
-                    job.error = error
+                    queued.error = error
                     continue
             events += write.events
+            caused += write.jobs
+        if caused:
+            connection.executemany(INSERT_JOB, caused)
         if events:
             last: int = connection.execute(_LAST_EVENT).fetchone()[0]
             numbered = [(last + n, *event) for n, event in enumerate(events, start=1)]

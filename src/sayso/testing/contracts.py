@@ -22,13 +22,15 @@ from sayso.domain.accounts import DEFAULT_TENANT, Plane, Principal
 from sayso.domain.actions import RiskClass
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import Event, EventType
-from sayso.domain.lifecycle import Cancel, Change, Decide, Expire
+from sayso.domain.jobs import Job, JobState
+from sayso.domain.lifecycle import Cancel, Change, Decide, Expire, Extend
 from sayso.domain.requests import ActionDraft, Request, Status
 from sayso.domain.sessions import Session
+from sayso.domain.webhooks import Webhook
 from sayso.errors import ConflictError
 from sayso.signals.base import Signal
-from sayso.stores.base import EventQuery, Login, Query, Stores
-from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft
+from sayso.stores.base import EventQuery, JobQuery, Login, Query, Stores
+from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft, make_job
 
 _APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
 _REJECT = Decide(answer=Answer(type=DecisionType.REJECT), by=PERSON, channel=Channel.WEB)
@@ -46,6 +48,25 @@ async def _applied(store: Stores, request: Request, command: lifecycle.Command) 
     change = lifecycle.apply(request, command, NOW + timedelta(seconds=1))
     await store.commit(change)
     return change.request
+
+
+async def _with_jobs(store: Stores, count: int) -> list[Job]:
+    """A change that causes so many jobs, all due."""
+    change = make_change()
+    jobs = tuple(make_job(change.request, f"{number:03}") for number in range(count))
+    await store.commit(msgspec.structs.replace(change, jobs=jobs))
+    return list(jobs)
+
+
+async def _all_jobs(store: Stores, query: JobQuery) -> list[str]:
+    """The ids of all pages of a query."""
+    found: list[str] = []
+    while True:
+        page = await store.find_jobs(query)
+        found += [job.id for job in page.items]
+        if page.next is None:
+            return found
+        query = msgspec.structs.replace(query, after=page.next)
 
 
 async def _all(store: Stores, query: Query) -> list[Request]:
@@ -211,6 +232,8 @@ class StoreContract:
         assert await _all(store, Query(status=_PENDING, tenant="elsewhere")) == [change.request]
         events, _ = await store.events(EventQuery())
         assert {event.request_id for event in events} == {ours.id}
+        of_all, _ = await store.events(EventQuery(tenant=None))
+        assert [event.request_id for event in of_all] == [change.request.id, ours.id]
 
     async def test_events_are_read_in_order_without_gap_or_double(self, store: Stores) -> None:
         requests = [await _submitted(store) for _ in range(5)]
@@ -255,6 +278,149 @@ class StoreContract:
         assert await store.get_session("elsewhere", "s") is None
         events, _ = await store.events(EventQuery(session_id="s"))
         assert len(events) == 2
+
+    async def test_an_extended_deadline_is_due_at_its_new_time(self, store: Stores) -> None:
+        request = await _submitted(store, timeout_seconds=10)
+        await _applied(store, request, Extend(by=AGENT, timeout=timedelta(seconds=60)))
+        assert list(await store.due(NOW + timedelta(seconds=30), 10)) == []
+        (due,) = await store.due(NOW + timedelta(seconds=61), 10)
+        assert due.version == 2
+        await _applied(store, due, Extend(by=AGENT, timeout=None))
+        assert list(await store.due(NOW + timedelta(days=9), 10)) == []
+
+    async def test_jobs_are_kept_with_their_change_or_not_at_all(self, store: Stores) -> None:
+        change = make_change()
+        first, second = make_job(change.request, "a"), make_job(change.request, "b")
+        await store.commit(msgspec.structs.replace(change, jobs=(first, second)))
+        again = msgspec.structs.replace(change, jobs=(make_job(change.request, "c"),))
+        results = await asyncio.gather(store.commit(again), return_exceptions=True)
+        assert isinstance(results[0], ConflictError)
+        page = await store.find_jobs(JobQuery(request_id=change.request.id))
+        assert page.items == (second, first)
+        assert page.next is None
+        assert await store.get_job(DEFAULT_TENANT, first.id) == first
+        assert await store.get_job("elsewhere", first.id) is None
+
+    async def test_a_job_whose_id_is_known_is_left_as_it_is(self, store: Stores) -> None:
+        request = await _submitted(store)
+        kept = make_job(request, "a")
+        other = msgspec.structs.replace(kept, url="https://elsewhere.example/")
+        for number, job in enumerate((kept, other), start=1):
+            command = Extend(by=AGENT, timeout=timedelta(hours=number))
+            change = lifecycle.apply(request, command, NOW)
+            await store.commit(msgspec.structs.replace(change, jobs=(job,)))
+            request = change.request
+        assert await store.get_job(DEFAULT_TENANT, kept.id) == kept
+
+    async def test_a_due_job_is_claimed_by_one_alone(self, store: Stores) -> None:
+        await _with_jobs(store, 30)
+        until = NOW + timedelta(seconds=30)
+        claims = await asyncio.gather(*(store.claim(NOW, until, 4) for _ in range(20)))
+        ids = [job.id for claim in claims for job in claim]
+        assert len(ids) == len(set(ids)) == 30
+        for job in (job for claim in claims for job in claim):
+            assert (job.state, job.attempt, job.due_at) == (JobState.RUNNING, 1, until)
+        assert list(await store.claim(NOW, until, 4)) == []
+
+    async def test_a_job_is_not_claimed_before_it_is_due(self, store: Stores) -> None:
+        request = await _submitted(store)
+        jobs = [make_job(request, str(n), due_at=NOW + timedelta(seconds=n)) for n in (3, 1, 2)]
+        change = lifecycle.apply(request, _APPROVE, NOW)
+        await store.commit(msgspec.structs.replace(change, jobs=tuple(jobs)))
+        until = NOW + timedelta(seconds=60)
+        assert list(await store.claim(NOW + timedelta(seconds=0.999), until, 5)) == []
+        claimed = await store.claim(NOW + timedelta(seconds=2), until, 5)
+        assert [job.id for job in claimed] == [jobs[1].id, jobs[2].id]
+
+    async def test_a_lease_that_ran_out_is_claimed_again_and_its_holder_changes_nothing(
+        self, store: Stores
+    ) -> None:
+        await _with_jobs(store, 1)
+        lease = timedelta(seconds=30)
+        (first,) = await store.claim(NOW, NOW + lease, 1)
+        assert list(await store.claim(NOW + lease / 2, NOW + lease, 1)) == []
+        (second,) = await store.claim(NOW + lease, NOW + 2 * lease, 1)
+        assert (second.id, second.attempt) == (first.id, 2)
+        await store.settle([msgspec.structs.replace(first, state=JobState.DEAD)])
+        assert await store.get_job(DEFAULT_TENANT, first.id) == second
+        done = msgspec.structs.replace(second, state=JobState.DONE, finished_at=NOW)
+        await store.settle([done])
+        assert await store.get_job(DEFAULT_TENANT, first.id) == done
+        assert list(await store.claim(NOW + 9 * lease, NOW + 10 * lease, 1)) == []
+
+    async def test_a_job_that_failed_is_due_again_when_it_was_said(self, store: Stores) -> None:
+        await _with_jobs(store, 1)
+        (job,) = await store.claim(NOW, NOW + timedelta(seconds=30), 1)
+        later = NOW + timedelta(seconds=5)
+        again = msgspec.structs.replace(
+            job, state=JobState.WAITING, due_at=later, failures=1, error="refused", status=500
+        )
+        await store.settle([again])
+        assert await store.get_job(DEFAULT_TENANT, job.id) == again
+        assert list(await store.claim(NOW + timedelta(seconds=4), later, 1)) == []
+        (claimed,) = await store.claim(later, later + timedelta(seconds=30), 1)
+        assert (claimed.attempt, claimed.failures, claimed.error) == (2, 1, "refused")
+
+    async def test_jobs_are_found_by_state_and_subscription(self, store: Stores) -> None:
+        request = await _submitted(store)
+        mine = [make_job(request, str(n), webhook_id="w1") for n in range(3)]
+        other = make_job(request, "x", webhook_id="w2")
+        change = lifecycle.apply(request, _APPROVE, NOW)
+        await store.commit(msgspec.structs.replace(change, jobs=(*mine, other)))
+        claimed = await store.claim(NOW, NOW + timedelta(seconds=30), 9)
+        dead = [
+            msgspec.structs.replace(job, state=JobState.DEAD, finished_at=NOW)
+            for job in claimed
+            if job.id in (mine[0].id, other.id)
+        ]
+        await store.settle(dead)
+        for query, expected in (
+            (JobQuery(webhook_id="w1"), mine[::-1]),
+            (JobQuery(state=JobState.DEAD), [other, mine[0]]),
+            (JobQuery(state=JobState.DEAD, webhook_id="w1"), [mine[0]]),
+            (JobQuery(state=JobState.RUNNING), mine[:0:-1]),
+            (JobQuery(request_id="00000000"), []),
+            (JobQuery(tenant="elsewhere"), []),
+        ):
+            for limit in (1, 2, 50):
+                found = await _all_jobs(store, msgspec.structs.replace(query, limit=limit))
+                assert found == [job.id for job in expected], (query, limit)
+
+    async def test_only_what_is_done_is_forgotten(self, store: Stores) -> None:
+        jobs = await _with_jobs(store, 4)
+        claimed = await store.claim(NOW, NOW + timedelta(seconds=30), 3)
+        states = (JobState.DONE, JobState.DONE, JobState.DEAD)
+        settled = [
+            msgspec.structs.replace(job, state=state, finished_at=NOW + timedelta(seconds=number))
+            for number, (job, state) in enumerate(zip(claimed, states, strict=True))
+        ]
+        await store.settle(settled)
+        assert await store.forget_jobs(NOW, 10) == 0
+        assert await store.forget_jobs(NOW + timedelta(seconds=9), 1) == 1
+        assert await store.forget_jobs(NOW + timedelta(seconds=9), 10) == 1
+        left = [await store.get_job(DEFAULT_TENANT, job.id) for job in jobs]
+        assert {job.state for job in left if job is not None} == {JobState.DEAD, JobState.WAITING}
+
+    async def test_subscriptions_are_kept_by_tenant(self, store: Stores) -> None:
+        first = Webhook(
+            id="w1",
+            url="https://one.example/",
+            types=(EventType.REQUEST_DECIDED,),
+            secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",  # noqa: S106  a test's
+            created_at=NOW,
+            created_by=PERSON.actor,
+        )
+        second = msgspec.structs.replace(first, id="w2", url="https://two.example/")
+        elsewhere = msgspec.structs.replace(first, id="w3", tenant="elsewhere")
+        for webhook in (second, first, elsewhere):
+            await store.put_webhook(webhook)
+        assert list(await store.get_webhooks(DEFAULT_TENANT)) == [first, second]
+        closed = msgspec.structs.replace(first, active=False, disabled_reason="410")
+        await store.put_webhook(closed)
+        assert await store.delete_webhook(DEFAULT_TENANT, "w2")
+        assert not await store.delete_webhook(DEFAULT_TENANT, "w2")
+        assert not await store.delete_webhook(DEFAULT_TENANT, "w3")
+        assert list(await store.get_webhooks(DEFAULT_TENANT)) == [closed]
 
     async def test_a_link_is_used_once(self, store: Stores) -> None:
         used = await asyncio.gather(*(store.use_link("name", NOW) for _ in range(10)))

@@ -6,6 +6,7 @@ from typing import Any
 
 from sayso.domain import lifecycle
 from sayso.domain.accounts import Plane, Principal, Strength
+from sayso.domain.jobs import Job, JobKind
 from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Draft, Request
 
@@ -38,6 +39,22 @@ def make_change(
         by=by,
         key=key,
         fingerprint=fingerprint,
+    )
+
+
+def make_job(
+    request: Request, name: str, *, due_at: datetime = NOW, webhook_id: str | None = None
+) -> Job:
+    """A delivery that a change of `request` caused, waiting."""
+    return Job(
+        id=f"{request.id}_1_{name}",
+        kind=JobKind.CALLBACK if webhook_id is None else JobKind.WEBHOOK,
+        request_id=request.id,
+        webhook_id=webhook_id,
+        url="https://agent.example/told",
+        due_at=due_at,
+        created_at=NOW,
+        tenant=request.tenant,
     )
 
 
