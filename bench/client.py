@@ -105,6 +105,15 @@ class Wire:
         path = b"%b/%b/decision" % (_PATH.encode(), request_id)
         return self._post(path, self._person, self._decision)
 
+    def submits_with(self, extra: dict[str, str]) -> list[bytes]:
+        """Submits with further fields."""
+        bodies = (json.loads(question(number)) | extra for number in range(64))
+        return [self._post(_PATH.encode(), self._json, json.dumps(b).encode()) for b in bodies]
+
+    def look(self) -> bytes:
+        """Read `/`."""
+        return b"GET / HTTP/1.1\r\n%b\r\n" % self._host
+
     @staticmethod
     def _post(path: bytes, headers: bytes, body: bytes) -> bytes:
         return b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (

@@ -144,8 +144,8 @@ _SAID = {
 counted when the question is kept. Then 64 callers answer them; a resume is counted when the one who
 asked has the answer. With Sayso that is a submit, and then a decision and a look by the agent.
 
-A library shares its process, and so one core, with those who call it, and PostgreSQL and Redis have
-the other one for the most part. Sayso has a core for its server, and its callers have the other.""",
+A library shares its process, and so one core, with those who call it; PostgreSQL and Redis have the
+other one for the most part. Sayso's server has a core, and its callers have the other.""",
     "wait": """\
 64 callers go round: ask, wait 5 ms or more, be answered, go on. With Sayso that is a submit, a held
 wait, a decision, the release, all over HTTP. Then 200 questions stand and 50 decisions a second

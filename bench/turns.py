@@ -12,7 +12,8 @@ import msgspec
 
 from bench import machine
 from bench.errors import BenchError
-from bench.load import PACE, Job
+from bench.load.held import PACE
+from bench.load.job import Job
 from bench.passes import MOST_HELD, Passes, Plan, Result, Tell
 from bench.servers import ROOT, SIDES, Running, Side, environment, running
 
@@ -85,7 +86,9 @@ def server(side: Side, plan: Plan, store: Store) -> Generator[Running]:
         yield stack.enter_context(running(side, plan.folder, dsn))
 
 
-def generate(kind: str, running_server: Running, seconds: float, count: int) -> Result:
+def generate(
+    kind: str, running_server: Running, seconds: float, count: int, sink: int = 0
+) -> Result:
     """Have the load generator do one job, on its own core."""
     cores = machine.cores()
     job = Job(
@@ -96,6 +99,7 @@ def generate(kind: str, running_server: Running, seconds: float, count: int) -> 
         bearer=running_server.bearer,
         seconds=seconds,
         count=count,
+        sink=sink,
     )
     with machine.pinned(cores[1] if cores else None):
         process = subprocess.run(
