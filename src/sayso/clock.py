@@ -2,7 +2,8 @@
 
 import os
 import threading
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -20,6 +21,25 @@ class SystemClock:
     def now(self) -> datetime:
         """The present moment."""
         return datetime.now(UTC)
+
+
+class SharedClock:
+    """The time of a database that several processes share, kept up by this machine's ticks.
+
+    So all of them agree, whatever their own clocks say, and a clock that is set here moves no
+    deadline. Until it is set it is the machine's.
+    """
+
+    def __init__(self) -> None:
+        self.set(datetime.now(UTC), at=time.monotonic())
+
+    def set(self, now: datetime, *, at: float) -> None:
+        """It was `now` when `time.monotonic()` was `at`."""
+        self._then, self._at = now, at
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return self._then + timedelta(seconds=time.monotonic() - self._at)
 
 
 class RequestIds:

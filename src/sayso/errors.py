@@ -227,6 +227,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "idempotency_conflict": (ConflictError, "The key was used for another request."),
     "session_inactive": (RefusedError, "The session is closed."),
     "unknown_session": (NotFoundError, "There is no such session."),
+    "database_away": (StoreError, "The database cannot be reached."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),
     "too_many_values": (InvalidRequestError, "The JSON holds too many values."),

@@ -1,4 +1,4 @@
-"""Every store and every signal, by the public contract suites."""
+"""Every store, by the public contract suite."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -10,13 +10,13 @@ import pytest
 from sayso.domain.jobs import JobState
 from sayso.domain.requests import Status
 from sayso.errors import ConfigurationError, StoreError
-from sayso.signals.memory import MemorySignal
 from sayso.stores import sqlite, sqlite_jobs
 from sayso.stores.base import JobQuery, Query
 from sayso.stores.memory import MemoryStore
+from sayso.stores.postgres import PostgresStore
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing import make_change, make_draft
-from sayso.testing.contracts import SignalContract, StoreContract
+from sayso.testing.contracts import StoreContract
 
 pytestmark = pytest.mark.anyio
 
@@ -151,12 +151,10 @@ class TestSqliteStore(StoreContract):
         assert await store.get("default", kept.request.id) == kept.request
 
 
-class TestMemorySignal(SignalContract):
+class TestPostgresStore(StoreContract):
     @pytest.fixture
-    def signal(self) -> MemorySignal:
-        return MemorySignal()
-
-    def test_a_left_block_is_forgotten(self, signal: MemorySignal) -> None:
-        with signal.subscribe("k"):
-            pass
-        assert signal._waiters == {}
+    async def store(self, postgres_dsn: str) -> AsyncIterator[PostgresStore]:
+        store = PostgresStore(postgres_dsn)
+        await store.open()
+        yield store
+        await store.close()

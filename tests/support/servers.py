@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -26,6 +27,8 @@ START_SECONDS = 20
 STOP_SECONDS = 15
 PORT_TRIES = 5
 _NOBODY = "nobody"
+_starter = ThreadPoolExecutor(1)
+"""A server that is tied to us dies with the thread that started it: so one that stays does."""
 _PACKAGES = Path(sysconfig.get_path("platlib"))
 
 
@@ -61,6 +64,11 @@ class LocalServer:
 
     def is_ready(self) -> bool:
         """Whether it serves; raises OSError while it does not listen."""
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
         raise NotImplementedError
 
     @property
@@ -118,13 +126,14 @@ class LocalServer:
     def _launch(self) -> None:
         seen = len(self.log)
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = _starter.submit(
+                subprocess.Popen,
                 self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-            )
+            ).result()
         _wait(lambda: not self.is_running or self._serves(), START_SECONDS)
         if not self.is_running or not self._serves():
             self.kill9()
@@ -177,7 +186,7 @@ class PostgresServer(LocalServer):
         return super().missing()
 
     @property
-    def dsn(self) -> str:
+    def url(self) -> str:
         """The database that is always there."""
         return self._dsn("postgres")
 
@@ -218,7 +227,7 @@ class PostgresServer(LocalServer):
 
     def _sql(self, statement: str) -> None:
         psql = str(self.program().with_name("psql"))
-        _run([psql, "--no-psqlrc", "--quiet", "--dbname", self.dsn, "--command", statement])
+        _run([psql, "--no-psqlrc", "--quiet", "--dbname", self.url, "--command", statement])
 
 
 class RedisServer(LocalServer):

@@ -2,6 +2,9 @@
 
 A signal is a hint: whoever is woken reads the store again, and whoever subscribes does so
 *before* reading, so that nothing can fall in between. Losing one costs time, never a decision.
+
+A signal may wake more than it has to: where something may have been missed, it wakes everybody, as
+if each key had been published. So whoever is woken looks, and if nothing has come, waits on.
 """
 
 from contextlib import AbstractContextManager
@@ -20,10 +23,29 @@ class Waiter(Protocol):
 
 
 class Signal(Protocol):
-    """Publish and subscribe, by key."""
+    """Publish and subscribe, by key: short, printable ASCII, such as an id.
+
+    Between `open` and `close` the processes on one bus wake one another's waiters. A bus that is
+    lost meanwhile is no error: it is logged, and found again by itself.
+    """
+
+    async def open(self) -> None:
+        """Connect to the other processes, if there can be any.
+
+        Raises:
+            SignalError: the bus cannot be reached, within some five seconds.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go, within some seconds, whatever the bus does. Closing twice is harmless."""
+        ...
 
     def publish(self, key: str) -> None:
-        """Wake all who wait for `key`; with nobody waiting, nothing happens."""
+        """Wake all who wait for `key`; with nobody waiting, nothing happens.
+
+        It never waits and never fails. Waiters in this process are woken before it returns.
+        """
         ...
 
     def subscribe(self, key: str) -> AbstractContextManager[Waiter]:

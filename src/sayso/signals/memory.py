@@ -63,10 +63,22 @@ class MemorySignal:
         self._waiters: dict[str, list[MemoryWaiter]] = {}
         self.released = False
 
+    async def open(self) -> None:
+        """Nothing to connect."""
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
     def publish(self, key: str) -> None:
         """Wake all who wait for `key`."""
         for waiter in self._waiters.get(key, ()):
             waiter.publish()
+
+    def publish_all(self) -> None:
+        """Wake everybody, as if each key had been published."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.publish()
 
     def subscribe(self, key: str) -> MemoryWaiter:
         """A waiter that counts from now on."""

@@ -12,8 +12,9 @@ Subclass one in a test module and give it a fixture that makes the backend:
 """
 
 import asyncio
+import contextlib
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -451,7 +452,7 @@ class StoreContract:
 
 
 class SignalContract:
-    """What every signal promises. The fixture `signal` gives one."""
+    """What every signal promises. The fixture `signal` gives an open one."""
 
     async def test_a_publication_wakes_all_who_wait_for_the_key(self, signal: Signal) -> None:
         with signal.subscribe("k") as a, signal.subscribe("k") as b, signal.subscribe("x") as other:
@@ -495,3 +496,121 @@ class SignalContract:
             assert not await waiting
         with signal.subscribe("k") as later:
             assert not await later.wait(60)
+
+    async def test_closing_twice_is_harmless(self, signal: Signal) -> None:
+        await signal.close()
+        await signal.close()
+        with signal.subscribe("k") as waiter:
+            signal.publish("k")
+            assert await waiter.wait(5)
+
+
+class Bus(Protocol):
+    """The server of a bus, for a test to kill and to start again."""
+
+    def kill9(self) -> object:
+        """Kill it."""
+        ...
+
+    def start(self) -> object:
+        """Start it on the port that it had, and return when it serves."""
+        ...
+
+
+class BusContract(SignalContract):
+    """What every signal between processes promises, besides.
+
+    The fixtures `signal` and `another` give two open ones on one bus, and `bus` its server.
+    """
+
+    async def test_a_publication_wakes_waiters_of_another_process(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        with another.subscribe("k") as waiter, another.subscribe("x") as other:
+            signal.publish("k")
+            assert await waiter.wait(1)
+            assert not await other.wait(0)
+
+    async def test_of_many_publications_at_once_none_is_lost(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        keys = [f"request-{number}" for number in range(5_000)]
+        with contextlib.ExitStack() as all_of_them:
+            waiters = [all_of_them.enter_context(another.subscribe(key)) for key in keys]
+            other = all_of_them.enter_context(another.subscribe("other"))
+            for key in keys:
+                signal.publish(key)
+            woken = await asyncio.gather(*(waiter.wait(5) for waiter in waiters))
+            assert woken == [True] * len(keys)
+            assert not await other.wait(0)  # so it was not everybody who was woken
+
+    async def test_publications_one_after_another_all_arrive(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        with another.subscribe("there") as there, signal.subscribe("back") as back:
+            for _ in range(50):
+                signal.publish("there")
+                assert await there.wait(5)
+                another.publish("back")
+                assert await back.wait(5)
+
+    async def test_its_own_publications_do_not_wake_twice(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        with signal.subscribe("k") as ours, another.subscribe("k") as theirs:
+            signal.publish("k")
+            assert await ours.wait(5)
+            assert await theirs.wait(5)
+            with signal.subscribe("later") as later:
+                another.publish("later")  # whatever came back of our own, came before this
+                assert await later.wait(5)
+            assert not await ours.wait(0.05)
+
+    async def test_a_key_that_no_message_can_carry_wakes_everybody(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        for key in ("a\nb", "Schl\u00fcssel", "k" * 20_000, "nul\0"):
+            with another.subscribe(key) as waiter:
+                signal.publish(key)
+                assert await waiter.wait(5), key
+
+    async def test_a_release_is_for_one_process_alone(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        signal.release_all()
+        with another.subscribe("k") as waiter:
+            assert not await waiter.wait(0.05)
+            signal.publish("k")
+            assert await waiter.wait(5)
+
+    async def test_what_is_published_last_is_sent_before_closing(
+        self, signal: Signal, another: Signal
+    ) -> None:
+        with another.subscribe("k") as waiter:
+            signal.publish("k")
+            await signal.close()
+            assert await waiter.wait(5)
+
+    async def test_after_the_bus_was_away_waiters_are_woken_and_it_goes_on(
+        self, signal: Signal, another: Signal, bus: Bus
+    ) -> None:
+        with another.subscribe("k") as waiter, signal.subscribe("k") as ours:
+            bus.kill9()
+            signal.publish("k")
+            assert await ours.wait(0)  # at once, whatever the bus does
+            bus.start()
+            woken = await asyncio.gather(waiter.wait(15), ours.wait(15))
+            assert woken == [True, True]
+        with another.subscribe("later") as waiter:
+            signal.publish("later")
+            assert await waiter.wait(15)
+
+    async def test_closing_while_the_bus_is_away_takes_no_long(
+        self, signal: Signal, another: Signal, bus: Bus
+    ) -> None:
+        signal.publish("k")
+        bus.kill9()
+        another.publish("k")
+        async with asyncio.timeout(5):
+            await signal.close()
+            await another.close()

@@ -1,0 +1,302 @@
+"""PostgreSQL beyond the contract: replicas, restarts, query plans, and what cannot work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import asyncpg
+import msgspec
+import pytest
+from support.servers import PostgresServer
+
+from sayso.clock import SharedClock
+from sayso.domain import lifecycle
+from sayso.domain.decisions import Answer, Channel, DecisionType
+from sayso.domain.lifecycle import Change, Decide
+from sayso.domain.requests import Status
+from sayso.errors import ConfigurationError, ConflictError, StoreError
+from sayso.stores import postgres, postgres_database, postgres_jobs
+from sayso.stores.base import EventQuery, JobQuery, Query
+from sayso.stores.postgres import PostgresStore
+from sayso.testing.factories import NOW, PERSON, make_change, make_job
+
+pytestmark = pytest.mark.anyio
+
+_APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
+
+
+@pytest.fixture
+async def store(postgres_dsn: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(postgres_dsn)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def replica(store: PostgresStore, postgres_dsn: str) -> AsyncIterator[PostgresStore]:
+    replica = PostgresStore(postgres_dsn)
+    await replica.open()
+    yield replica
+    await replica.close()
+
+
+async def committed(store: PostgresStore, change: Change) -> bool:
+    try:
+        await store.commit(change)
+    except ConflictError:
+        return False
+    return True
+
+
+async def test_of_decisions_at_several_replicas_one_is_kept(
+    store: PostgresStore, replica: PostgresStore
+) -> None:
+    changes = [make_change() for _ in range(200)]
+    await asyncio.gather(*(store.commit(change) for change in changes))
+    decisions = [lifecycle.apply(c.request, _APPROVE, NOW) for c in changes]
+    kept = await asyncio.gather(
+        *(committed(each, d) for d in decisions for each in (store, replica))
+    )
+    assert [first + second for first, second in zip(kept[::2], kept[1::2], strict=True)] == (
+        [1] * 200
+    )
+    assert len((await store.events(EventQuery(limit=1000)))[0]) == 400
+
+
+async def test_events_of_several_replicas_are_numbered_as_they_become_visible(
+    store: PostgresStore, replica: PostgresStore
+) -> None:
+    seen: list[int] = []
+
+    async def follow() -> None:
+        after = 0
+        while len(seen) < 600:
+            events, after = await store.events(EventQuery(after=after, limit=50))
+            seen.extend(event.id for event in events)
+
+    async def write(to: PostgresStore) -> None:
+        for _ in range(30):
+            await asyncio.gather(*(to.commit(make_change()) for _ in range(10)))
+
+    await asyncio.wait_for(asyncio.gather(follow(), write(store), write(replica)), 30)
+    assert seen == list(range(1, 601))
+
+
+async def test_an_idempotency_key_is_kept_once_at_several_replicas(
+    store: PostgresStore, replica: PostgresStore
+) -> None:
+    for number in range(20):
+        key = f"key-{number}"
+        kept = await asyncio.gather(
+            *(committed(each, make_change(key=key)) for each in (store, replica, store, replica))
+        )
+        assert kept.count(True) == 1
+
+
+async def test_claims_of_several_replicas_share_nothing(
+    store: PostgresStore, replica: PostgresStore
+) -> None:
+    change = make_change()
+    jobs = tuple(make_job(change.request, f"{n:03}") for n in range(300))
+    await store.commit(msgspec.structs.replace(change, jobs=jobs))
+    until = NOW + timedelta(seconds=30)
+    claims = await asyncio.gather(
+        *(each.claim(NOW, until, 20) for _ in range(10) for each in (store, replica))
+    )
+    ids = [job.id for claim in claims for job in claim]
+    assert sorted(ids) == [job.id for job in jobs]
+
+
+async def test_one_bad_change_fails_alone(store: PostgresStore) -> None:
+    bad = make_change()
+    bad = msgspec.structs.replace(
+        bad, request=msgspec.structs.replace(bad.request, session_id="a\0b")
+    )
+    good = [make_change() for _ in range(20)]
+    results = await asyncio.gather(
+        *(store.commit(c) for c in (*good[:10], bad, *good[10:])), return_exceptions=True
+    )
+    assert [type(r) for r in results if r is not None] == [StoreError]
+    for change in good:
+        assert await store.get("default", change.request.id) == change.request
+
+
+async def test_a_restart_of_the_database_is_outlived(
+    store: PostgresStore, postgres_server: PostgresServer
+) -> None:
+    kept = make_change()
+    await store.commit(kept)
+    postgres_server.kill9()
+    with pytest.raises(StoreError, match="away") as caught:
+        await store.commit(make_change())
+    assert caught.value.reason_code == "database_away"
+    with pytest.raises(StoreError, match="away"):
+        await store.get("default", kept.request.id)
+    postgres_server.start()
+    await store.commit(make_change())
+    assert await store.get("default", kept.request.id) == kept.request
+
+
+async def test_what_is_under_way_while_the_database_restarts_is_kept_once(
+    store: PostgresStore, postgres_server: PostgresServer
+) -> None:
+    """Whatever is told to be kept is there, and what is refused was not doubled."""
+    sent: list[Change] = []
+    told: list[Change] = []
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        while not stop.is_set():
+            change = make_change()
+            sent.append(change)
+            try:
+                await store.commit(change)
+            except StoreError:
+                continue
+            told.append(change)
+
+    writers = [asyncio.ensure_future(write()) for _ in range(20)]
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(postgres_server.kill9)
+        await asyncio.to_thread(postgres_server.start)
+    await asyncio.sleep(0.3)
+    stop.set()
+    await asyncio.gather(*writers)
+    assert len(told) > 100
+    events: list[str | None] = []
+    after = -1
+    reached = 0
+    while after != reached:
+        after = reached
+        some, reached = await store.events(EventQuery(after=after, limit=1000))
+        events += [event.request_id for event in some]
+    assert len(events) == len(set(events))
+    assert {change.request.id for change in told} <= set(events)
+    for change in told[:: len(told) // 50]:
+        assert await store.get("default", change.request.id) == change.request
+
+
+async def test_a_change_that_was_kept_before_the_line_broke_is_told_as_kept(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = store._database.run_once
+    breaks = iter([True])
+
+    async def breaking(work: object) -> object:
+        result = await once(work)  # type: ignore[arg-type]
+        if next(breaks, False):
+            raise postgres_database._AwayError(ConnectionResetError("the line broke"))
+        return result
+
+    monkeypatch.setattr(store._database, "run_once", breaking)
+    change = make_change(key="k")
+    await store.commit(change)
+    assert len((await store.events(EventQuery()))[0]) == 1
+    with pytest.raises(ConflictError):
+        await store.commit(change)
+
+
+async def test_a_newer_schema_is_refused(store: PostgresStore, postgres_dsn: str) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute("INSERT INTO sayso_schema VALUES (999)")
+    await connection.close()
+    with pytest.raises(ConfigurationError, match="newer Sayso"):
+        await PostgresStore(postgres_dsn).open()
+
+
+async def test_replicas_that_start_together_make_the_schema_once(postgres_dsn: str) -> None:
+    replicas = [PostgresStore(postgres_dsn, connections=1) for _ in range(5)]
+    await asyncio.gather(*(replica.open() for replica in replicas))
+    await asyncio.gather(*(replica.commit(make_change()) for replica in replicas))
+    await asyncio.gather(*(replica.close() for replica in replicas))
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        (
+            "postgresql://u:secret@127.0.0.1:1/x",
+            StoreError,
+            "postgresql://127.0.0.1:1/x cannot be opened",
+        ),
+        ("postgresql://u:secret@127.0.0.1:notaport/x", ConfigurationError, "cannot be used"),
+        ("mysql://u:secret@127.0.0.1/x", ConfigurationError, "cannot be used"),
+    ],
+)
+async def test_a_database_that_cannot_be_opened_is_named_without_its_password(
+    url: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error) as caught:
+        await PostgresStore(url).open()
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_database_that_does_not_exist_is_refused(postgres_dsn: str) -> None:
+    url = postgres_dsn.rpartition("/")[0] + "/nosuchdatabase"
+    with pytest.raises(StoreError, match="nosuchdatabase"):
+        await PostgresStore(url).open()
+
+
+async def test_replicas_take_the_time_of_the_database(postgres_dsn: str) -> None:
+    clock = SharedClock()
+    clock.set(NOW, at=0)
+    store = PostgresStore(postgres_dsn, clock=clock)
+    await store.open()
+    now = await store._database.run(lambda c: c.fetchval("SELECT clock_timestamp()"))
+    assert abs((clock.now() - now).total_seconds()) < 0.5
+    await store.close()
+
+
+async def test_no_query_scans_a_table(store: PostgresStore, postgres_dsn: str) -> None:
+    """With a hundred thousand sleeping rows, as the database plans it, each finds its index."""
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(_SLEEPING)
+    closed = frozenset(Status) - {Status.PENDING}
+    due = NOW - timedelta(days=300)
+    statements: list[tuple[str, tuple[object, ...]]] = [
+        (postgres.GET, (["a"],)),
+        (postgres.REPLAY, ("default", "k")),
+        (postgres.DUE, (due, 100)),
+        (postgres.EVENTS, (99_000, "default", 100)),
+        (postgres.ALL_EVENTS, (99_000, 100)),
+        (postgres_jobs.CLAIM, (due, due, 100)),
+        (postgres_jobs._SETTLE, (["a"], [1], ["done"], [due], [due], [b""])),
+        (postgres_jobs._GET_JOB, ("a", "default")),
+    ]
+    for query in (
+        Query(),
+        Query(status=frozenset({Status.PENDING})),
+        Query(status=closed),
+        Query(session_id="s"),
+    ):
+        statement, parameters, _ = postgres.requests_plan(query)
+        statements.append((statement, (*parameters, "~", 51, 4_000_000)))
+    for job_query in (JobQuery(webhook_id="w"), JobQuery(request_id="r")):
+        statement, parameters = postgres_jobs.jobs_plan(job_query)
+        statements.append((statement, (*parameters, "~", 50)))
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    for statement, parameters in statements:
+        rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
+        plan = "\n".join(row[0] for row in rows)
+        assert "Index" in plan, plan
+        for table in ("requests", "events", "jobs"):
+            assert f"Seq Scan on {table}" not in plan, plan
+    await connection.close()
+
+
+_SLEEPING = """
+INSERT INTO requests (id, tenant, status, version, session_id, deadline_at, record)
+SELECT lpad(n::text, 12, '0'), 'default', CASE n % 2 WHEN 0 THEN 'pending' ELSE 'approved' END, 1,
+       's' || n % 1000, timestamptz '2026-01-01' + n * interval '1 s', '{}'
+FROM generate_series(1, 100000) n;
+INSERT INTO events (id, tenant, record)
+SELECT n, 'default', '{}' FROM generate_series(1, 100000) n;
+INSERT INTO jobs (id, tenant, state, due_at, attempt, webhook_id, record)
+SELECT lpad(n::text, 12, '0'), 'default', 'waiting', timestamptz '2026-01-01' + n * interval '1 s',
+       0, 'w' || n % 1000, '{}'
+FROM generate_series(1, 100000) n;
+ANALYZE;
+"""
