@@ -19,6 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
+import asyncpg
 import msgspec
 import uvloop
 from msgspec import Struct
@@ -33,6 +34,7 @@ from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Strength
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.requests import Draft, Request, Status
 from sayso.stores.base import Query, Stores
+from sayso.stores.postgres import PostgresStore
 from sayso.stores.sqlite import SqliteStore
 
 AT_ONCE = 128
@@ -230,7 +232,11 @@ def named(kind: str, values: dict[str, float]) -> dict[str, float]:
 
 
 async def _main(job: Job) -> dict[int, dict[str, float]]:
-    store: Stores = SqliteStore(Path(job.database))
+    store: Stores
+    if job.store == "postgres":
+        store = PostgresStore(job.database)
+    else:
+        store = SqliteStore(Path(job.database))
     await store.open()
     measured: dict[int, dict[str, float]] = {}
     try:
@@ -253,6 +259,11 @@ async def _main(job: Job) -> dict[int, dict[str, float]]:
 
 
 async def _size_mb(job: Job) -> float:
+    if job.store == "postgres":
+        connection = await asyncpg.connect(job.database)
+        size = await connection.fetchval("SELECT pg_database_size(current_database())")
+        await connection.close()
+        return size / 1_048_576
     path = Path(job.database)
     return sum(file.stat().st_size for file in path.parent.glob(path.name + "*")) / 1_048_576
 

@@ -50,7 +50,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "peers-pause": _asked_for(contest("pause")),
     "peers-wait": _asked_for(contest("wait")),
     "million-sqlite": _asked_for(million.growing("sqlite")),
-    "million-postgres": _asked_for(million.growing("postgres"), _POSTGRES),
+    "million-postgres": _asked_for(million.growing("postgres")),
 }
 
 
