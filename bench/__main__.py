@@ -4,8 +4,10 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -13,9 +15,12 @@ from bench import figures, machine, million, report, sections
 from bench.errors import BenchError
 from bench.passes import MOST_HELD, MOST_PENDING, Passes, Plan
 from bench.peers import environment
+from bench.profile import KINDS, profile
 from bench.scenarios import SCENARIOS, measure
 from bench.services import Services
 from bench.turns import DISTURBED, most_held
+
+T = TypeVar("T")
 
 _BUSY = 0.9
 _SPARE_SECONDS = 30
@@ -42,31 +47,36 @@ def main() -> int:
             spare_seconds=0 if asked.quick else _SPARE_SECONDS,
         )
         facts = machine.facts(folder)
-        measured, failed = _measured(asked.only, plan)
+        measured, failed = _each(asked.only, lambda name: measure(name, plan, _progress))
+        profiles, unseen = _each(asked.profile, lambda name: profile(name, plan, _progress))
+    failed |= {f"profile of {name}": why for name, why in unseen.items()}
+    for name, passes in measured.items():
+        failed |= {f"{name}, {side}": why for side, why in passes.failed.items()}
     told = _report(plan, facts, measured, failed)
+    told.profiles = list(profiles.values())
+    told.sections += [sections.limits(each) for each in told.profiles]
     told.notes += _notes(measured, plan, limit, time.monotonic() - began)
     print(report.text(told))
     if asked.json:
         asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
     if asked.markdown:
         asked.markdown.write_text(report.markdown(told), encoding="utf-8")
-    return 1 if failed or any(passes.failed for passes in measured.values()) else 0
+    return 1 if failed else 0
 
 
-def _measured(names: list[str], plan: Plan) -> tuple[dict[str, Passes], dict[str, str]]:
-    """One scenario after the other; those that failed, and why."""
-    measured: dict[str, Passes] = {}
+def _each(names: Sequence[str], one: Callable[[str], T]) -> tuple[dict[str, T], dict[str, str]]:
+    """One after the other; those that failed are told at once, and the others go on."""
+    done: dict[str, T] = {}
     failed: dict[str, str] = {}
     for name in names:
         try:
-            measured[name] = measure(name, plan, _progress)
+            done[name] = one(name)
         except BenchError as error:
             failed[name] = str(error)
-        _progress("")
-        problems = [failed[name]] if name in failed else measured[name].failed.values()
-        for problem in problems:
-            print(f"{name} FAILED: {problem}", file=sys.stderr, flush=True)
-    return measured, failed
+            _progress("")
+            print(f"{name} FAILED: {error}", file=sys.stderr, flush=True)
+    _progress("")
+    return done, failed
 
 
 def _report(
@@ -117,12 +127,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short pass of each")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=names)
-    chosen.add_argument("--all", action="store_true", help="these too")
+    chosen.add_argument("--all", action="store_true", help="everything, and profiles")
+    parser.add_argument(
+        "--profile",
+        nargs="+",
+        choices=KINDS,
+        default=[],
+        metavar="NAME",
+        help=f"tell where the server's time goes: {', '.join(KINDS)}",
+    )
     parser.add_argument("--seconds", type=_seconds, help="length of a timed pass; 2, quick: 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all values there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write docs/performance.md")
     asked = parser.parse_args()
-    asked.only = asked.only or (there if asked.all else default)
+    if asked.all:
+        asked.only, asked.profile = there, [name for name in KINDS if name in there]
+    elif not asked.only and not asked.profile:
+        asked.only = default
+    asked.only = asked.only or []
     return asked
 
 

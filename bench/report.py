@@ -9,6 +9,7 @@ from msgspec import Struct
 from bench.figures import Line
 from bench.page import PAGE
 from bench.passes import Passes
+from bench.profile import Profile
 from bench.sections import Section, missed
 
 _PARTS = ("uvicorn", "uvloop", "httptools", "msgspec", "starlette", "asyncpg")
@@ -28,6 +29,7 @@ class Report(Struct, kw_only=True):
     failed: Mapping[str, str]
     """Scenarios that could not be measured, and why."""
     notes: list[str]
+    profiles: list[Profile] = []
 
 
 def packages() -> dict[str, str]:

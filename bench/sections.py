@@ -8,6 +8,7 @@ from msgspec import Struct
 from bench.figures import Figure, Line
 from bench.passes import Passes
 from bench.peers.contenders import ABOUT
+from bench.profile import LOOKS_A_SECOND, Profile
 
 
 class Section(Struct, kw_only=True):
@@ -53,6 +54,23 @@ def about(taking_part: Collection[str]) -> str:
     """What each contender does and does not do."""
     seen = {side.split(",")[0] for side in taking_part}
     return "\n".join(_item(f"**{name}** is {text}") for name, text in ABOUT.items() if name in seen)
+
+
+def limits(profile: Profile) -> Section:
+    """Where the server's time goes."""
+    total = sum(profile.seen.values())
+    idle = max(0, profile.looks - total)
+    seen = {**profile.seen, **({"nothing to do": idle} if idle else {})}
+    return Section(
+        title=f"What limits it: {profile.name}",
+        head=("part", "seen", "share"),
+        rows=[
+            (part, f"{number:,}", f"{number / (total + idle):.1%}") for part, number in seen.items()
+        ],
+        before=_LIMITS.format(
+            looks=profile.looks, seconds=profile.looks // LOOKS_A_SECOND, rate=profile.rate
+        ),
+    )
 
 
 def missed(lines: Sequence[Line]) -> str:
@@ -134,6 +152,10 @@ each request with its event, about 1 KB; their deadlines are 5, 15 and 60 minute
 128 callers submit, and decide pending requests taken at random; reads, pages of 50 and sweeps come
 one after the other. A decision reads the request first. Below one third of the rate of the small
 store the goal is missed, below one fifth it falls short."""
+_LIMITS = """\
+The product under that load, looked at {looks:,} times in {seconds} s by a sampling profiler; it did
+{rate:,.0f}/s, slowed down by that. A thread is counted when it was running, or could have been if
+the core had been free, so there are more counts than looks when two threads compete for it."""
 _TITLES = {
     "pause": "Beside others: pause and resume",
     "wait": "Beside others: wait and go on",
