@@ -51,7 +51,9 @@ def main() -> int:
         profiles, unseen = _each(asked.profile, lambda name: profile(name, plan, _progress))
     failed |= {f"profile of {name}": why for name, why in unseen.items()}
     for name, passes in measured.items():
-        failed |= {f"{name}, {side}": why for side, why in passes.failed.items()}
+        for side, why in passes.failed.items():
+            print(f"{name} FAILED: {why}", file=sys.stderr, flush=True)
+            failed[f"{name}, {side}"] = why
     told = _report(plan, facts, measured, failed)
     told.profiles = list(profiles.values())
     told.sections += [sections.limits(each) for each in told.profiles]
@@ -108,7 +110,11 @@ def _report(
 
 
 def _beside_others(measured: dict[str, Passes]) -> list[sections.Section]:
-    shapes = [shape for shape in ("pause", "wait") if f"peers-{shape}" in measured]
+    shapes = [
+        shape
+        for shape in sections.SHAPES
+        if (passes := measured.get(f"peers-{shape}")) is not None and passes.values
+    ]
     told = [sections.peers(shape, measured[f"peers-{shape}"]) for shape in shapes]
     if told:
         sides = [side for shape in shapes for side in measured[f"peers-{shape}"].values]

@@ -49,6 +49,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "start-up": _scenario(in_turn(start_up)),
     "peers-pause": _asked_for(contest("pause")),
     "peers-wait": _asked_for(contest("wait")),
+    "peers-gate": _asked_for(contest("gate")),
     "million-sqlite": _asked_for(million.growing("sqlite")),
     "million-postgres": _asked_for(million.growing("postgres")),
 }

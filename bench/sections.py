@@ -145,6 +145,11 @@ _COLUMNS: Mapping[str, Sequence[tuple[str, str, int]]] = {
         ("one by one, p50 ms", "alone_p50_ms", 1),
         ("p99 ms", "alone_p99_ms", 1),
     ),
+    "gate": (
+        ("calls/s", "calls", 0),
+        ("p50 ms", "call_p50_ms", 3),
+        ("p99 ms", "call_p99_ms", 3),
+    ),
 }
 _GROWTH = """\
 The store alone, opened in a process of its own: no HTTP, no broker. It is filled through its port,
@@ -159,7 +164,9 @@ the core had been free, so there are more counts than looks when two threads com
 _TITLES = {
     "pause": "Beside others: pause and resume",
     "wait": "Beside others: wait and go on",
+    "gate": "Beside others: the gate around a call that is allowed",
 }
+SHAPES = tuple(_TITLES)
 _SAID = {
     "pause": """\
 64 callers ask, one question of about 1 KB after the other, and nothing is answered; a pause is
@@ -172,4 +179,7 @@ other one for the most part. Sayso's server has a core, and its callers have the
 64 callers go round: ask, wait 5 ms or more, be answered, go on. With Sayso that is a submit, a held
 wait, a decision, the release, all over HTTP. Then 200 questions stand and 50 decisions a second
 come in; "one by one" is the time from giving one until the one who asked has it.""",
+    "gate": """\
+One caller, one call after the other, none of which anybody has to approve: the policy is asked, the
+tool does nothing, and both are logged. Sayso has no gate yet.""",
 }

@@ -3,6 +3,7 @@
 driving            the same load for each of them, and for the product
 dbos_peer          DBOS: a workflow that waits in `recv`
 hitloop_peer       hitloop: its PersistentWebhookBackend
+hitloop_gate       hitloop: its gate around a call that needs no approval
 langgraph_peer     LangGraph: `interrupt()`, and `Command(resume=...)`
 sayso_peer         the product, over HTTP
 contenders         who takes part, and what each does and does not do

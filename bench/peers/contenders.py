@@ -18,7 +18,7 @@ from bench.servers import ROOT
 from bench.turns import server
 from sayso.settings import SETTINGS
 
-Shape = Literal["pause", "wait"]
+Shape = Literal["pause", "wait", "gate"]
 
 
 class Contender(Struct, frozen=True, kw_only=True):
@@ -27,6 +27,7 @@ class Contender(Struct, frozen=True, kw_only=True):
     name: str
     module: str
     store: Literal["sqlite", "postgres", "redis"]
+    shapes: frozenset[Shape] = frozenset({"pause", "wait"})
 
     @property
     def is_ours(self) -> bool:
@@ -43,6 +44,9 @@ CONTENDERS = (
     Contender(name="LangGraph, PostgreSQL", module="langgraph_peer", store="postgres"),
     Contender(name="DBOS, SQLite", module="dbos_peer", store="sqlite"),
     Contender(name="DBOS, PostgreSQL", module="dbos_peer", store="postgres"),
+    Contender(
+        name="hitloop, SQLite", module="hitloop_gate", store="sqlite", shapes=frozenset({"gate"})
+    ),
 )
 
 ABOUT = {
@@ -67,7 +71,7 @@ def contest(shape: Shape) -> Callable[[str, Plan, Tell], Passes]:
         environment.program("python")
         done = Passes()
         for number in range(plan.passes):
-            for contender in taking_part()[:: 1 if number % 2 == 0 else -1]:
+            for contender in taking_part(shape)[:: 1 if number % 2 == 0 else -1]:
                 if contender.name in done.failed:
                     continue
                 tell(f"{name}: pass {number + 1} of {plan.passes}, {contender.name}")
@@ -81,9 +85,9 @@ def contest(shape: Shape) -> Callable[[str, Plan, Tell], Passes]:
     return measure
 
 
-def taking_part() -> list[Contender]:
+def taking_part(shape: Shape) -> list[Contender]:
     """The contenders, as far as this version of the product has the store."""
-    return [c for c in CONTENDERS if not c.is_ours or _we_have(c.store)]
+    return [c for c in CONTENDERS if shape in c.shapes and (not c.is_ours or _we_have(c.store))]
 
 
 def _we_have(store: str) -> bool:

@@ -46,7 +46,7 @@ class Job(TypedDict):
     """What to do."""
 
     shape: str
-    """`pause`: many are asked, then all are answered. `wait`: one is answered after the other."""
+    """`pause`: many are asked, then all are answered. `wait`: they go round. `gate`: no answers."""
     seconds: float
     address: str
     bearer: str
@@ -106,8 +106,14 @@ async def wait(peer: Peer, seconds: float) -> dict[str, float]:
     return values | _named("alone", percentiles(alone))
 
 
+async def gate(peer: Peer, seconds: float) -> dict[str, float]:
+    """One caller, one call after the other, none of which anybody has to answer."""
+    spent, took = await _callers(seconds, sys.maxsize, peer.ask, at_once=1)
+    return {"calls": len(took) / spent, **_named("call", percentiles(took))}
+
+
 async def _callers(
-    seconds: float, most: int, one: Callable[[int], Awaitable[None]]
+    seconds: float, most: int, one: Callable[[int], Awaitable[None]], at_once: int = AT_ONCE
 ) -> tuple[float, list[float]]:
     """Callers who do `one` over and over for so long; the time it took, in all and each."""
     took: list[float] = []
@@ -122,7 +128,7 @@ async def _callers(
             await one(number)
             took.append(_now() - started)
 
-    await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(caller() for _ in range(at_once)))
     return _now() - began, took
 
 
@@ -134,7 +140,9 @@ async def _measure(open_peer: Open, job: Job) -> dict[str, float]:
     async with open_peer(job) as peer:
         for number in range(_WARM_UP):
             await peer.answer(await peer.ask(number))
-        values = await {"pause": pause, "wait": wait}[job["shape"]](peer, job["seconds"])
+        values = await {"pause": pause, "wait": wait, "gate": gate}[job["shape"]](
+            peer, job["seconds"]
+        )
         print(json.dumps(values), flush=True)
         os._exit(0)  # what was never answered is not waited for
 
