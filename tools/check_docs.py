@@ -81,7 +81,7 @@ def default_of(name: str) -> str:
     value = getattr(Settings(), name)
     if isinstance(value, bool):
         return "on" if value else "off"
-    if value == ():
+    if value in ((), "", None):
         return "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 

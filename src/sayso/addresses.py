@@ -5,7 +5,10 @@ message or a log but what comes out of here.
 """
 
 import re
-from urllib.parse import parse_qsl, unquote
+import shlex
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from sayso.errors import ConfigurationError
 
 _SEVERAL = re.compile(r",(?=\w+://)")
 _ADDRESS = re.compile(
@@ -46,6 +49,28 @@ def without_secrets(text: str, url: str) -> str:
     for secret in sorted(secrets - {""}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
+
+
+def from_keywords(dsn: str) -> str:
+    """The URL of a PostgreSQL database that may be given as `host=localhost dbname=name`.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if "://" in dsn:
+        return dsn
+    try:
+        given = dict(word.split("=", 1) for word in shlex.split(dsn))
+    except ValueError:
+        raise ConfigurationError(
+            "The address of the database cannot be read.",
+            hint="Write postgresql://USER:PASSWORD@HOST:PORT/NAME, or host=... dbname=...",
+        ) from None
+    user, password = (quote(given.pop(name, ""), safe="") for name in ("user", "password"))
+    who = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    where = f"{given.pop('host', 'localhost')}:{given.pop('port', '5432')}"
+    name = quote(given.pop("dbname", ""), safe="")
+    return f"postgresql://{who}{where}/{name}" + (f"?{urlencode(given)}" if given else "")
 
 
 def _read(url: str) -> list[re.Match[str]]:

@@ -16,22 +16,21 @@ from pathlib import Path
 
 from sayso.errors import ConfigurationError, SignInRequiredError
 
-SECRET_FILE = "secret.key"  # noqa: S105  the name of a file
 LINK_LIFETIME = timedelta(hours=1)
 _PURPOSE = b"sayso login link v1\0"
 
 
-def load_secret(data: Path, *, create: bool) -> bytes:
+def load_secret(path: Path, *, create: bool) -> bytes:
     """The server's secret: 32 bytes, in a file that only its owner can read.
 
     Args:
-        data: the data folder.
-        create: make the folder and the secret if they do not exist (the server does).
+        path: the file.
+        create: make its folder and the secret if they do not exist (the server does).
 
     Raises:
         ConfigurationError: there is no secret, or it cannot be read.
     """
-    path = data / SECRET_FILE
+    data = path.parent
     try:
         if create and not path.exists():
             data.mkdir(parents=True, exist_ok=True, mode=0o700)

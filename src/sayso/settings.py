@@ -1,6 +1,7 @@
 """Every setting: name, default, help; the one reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from sayso.addresses import from_keywords
 from sayso.errors import ConfigurationError
 
+SECRET_FILE = "secret.key"  # noqa: S105  the name of a file
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -27,6 +30,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     data: Path = Path("sayso-data")
+    database_url: str = ""
+    database_connections: int = 6
+    signal_url: str = ""
+    secret_file: Path | None = None
+    public_url: str = ""
     memory: bool = False
     request_timeout: float = 300
     max_waits: int = 20_000
@@ -41,6 +49,26 @@ class Settings(Struct, frozen=True, kw_only=True):
         return timedelta(seconds=self.request_timeout)
 
     @property
+    def database_scheme(self) -> str:
+        """What the address of the database begins with; nothing: SQLite in the data folder."""
+        return self.database_url.partition(":")[0]
+
+    @property
+    def database_path(self) -> Path:
+        """The file that `sqlite:PATH` names."""
+        return Path(self.database_url.partition(":")[2].removeprefix("//"))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use the same database."""
+        return not self.memory and self.database_scheme not in ("", "sqlite")
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the secret key."""
+        return self.secret_file or self.data / SECRET_FILE
+
+    @property
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
@@ -50,6 +78,24 @@ SETTINGS: Mapping[str, Setting] = {
     "host": Setting(("SAYSO_HOST",), "The address to listen on."),
     "port": Setting(("SAYSO_PORT", "SERVER_PORT"), "The port to listen on; 0 takes a free one."),
     "data": Setting(("SAYSO_DATA",), "The folder of the database and the secret key."),
+    "database_url": Setting(
+        ("SAYSO_DATABASE_URL",),
+        "The database: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, or `sqlite:PATH`.",
+    ),
+    "database_connections": Setting(
+        ("SAYSO_DATABASE_CONNECTIONS",), "Connections to PostgreSQL at the most, for each process."
+    ),
+    "signal_url": Setting(
+        ("SAYSO_SIGNAL_URL",),
+        "What wakes waiters in other processes, if it is not the database: `postgresql://` (past a"
+        " pooler), `redis://` or `nats://`.",
+    ),
+    "secret_file": Setting(
+        ("SAYSO_SECRET_FILE",), "The secret key, if it is not in the data folder."
+    ),
+    "public_url": Setting(
+        ("SAYSO_PUBLIC_URL",), "The address that people open, if there is a proxy in front."
+    ),
     "memory": Setting(("SAYSO_MEMORY",), "Keep everything in memory, and forget it at exit."),
     "request_timeout": Setting(
         ("SAYSO_REQUEST_TIMEOUT", "REQUEST_TIMEOUT"),
@@ -68,6 +114,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "dev": Setting(("SAYSO_DEV",), "Serve /dev/gallery, which shows each part of the inbox."),
 }
+_PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -84,12 +131,42 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
             if source.get(variable):
                 given[name] = _read(name, variable, source[variable])
                 break
+    if "database_url" not in given and "memory" not in given:
+        given |= _loopgate_database(source)
     given |= {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = _converted(given)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"A setting cannot be used: {error}.") from None
     return _checked(settings)
+
+
+def _loopgate_database(source: Mapping[str, str]) -> dict[str, Any]:
+    """The database as Loopgate's variables name it."""
+    adapter = source.get("DB_ADAPTER") or source.get("STORAGE_ADAPTER") or ""
+    if not adapter and source.get("POSTGRES_DSN"):
+        adapter = "postgres"
+    match adapter.lower():
+        case "":
+            return {}
+        case "memory" | "inmemory":
+            return {"memory": True}
+        case "sqlite" | "sqlite3":
+            path = source.get("DB_URI") or source.get("SQLITE_DSN") or ""
+            return {"database_url": f"sqlite:{path}"} if path else {}
+        case "postgres" | "postgresql":
+            dsn = source.get("DB_URI") or source.get("POSTGRES_DSN") or ""
+            if dsn:
+                return {"database_url": from_keywords(dsn)}
+            raise ConfigurationError(
+                f"DB_ADAPTER={adapter!r} needs the address of the database.",
+                hint="Set DB_URI or POSTGRES_DSN, or SAYSO_DATABASE_URL instead of both.",
+            )
+        case _:
+            raise ConfigurationError(
+                f"There is no database adapter {adapter!r} (from DB_ADAPTER or STORAGE_ADAPTER).",
+                hint="Use postgres, sqlite or inmemory.",
+            )
 
 
 def _converted(given: dict[str, Any]) -> Settings:
@@ -112,13 +189,23 @@ def _read(name: str, variable: str, text: str) -> Any:
 def _checked(settings: Settings) -> Settings:
     if not 0 <= settings.port <= 65_535:
         raise ConfigurationError(f"The port {settings.port} does not exist.")
-    for name in ("request_timeout", "max_waits", "max_body_bytes"):
+    for name in ("request_timeout", "max_waits", "max_body_bytes", "database_connections"):
         if getattr(settings, name) <= 0:
             raise ConfigurationError(f"The setting {name!r} must be greater than 0.")
     if settings.log_level.lower() not in _LOG_LEVELS:
         raise ConfigurationError(
             f"There is no log level {settings.log_level!r}.",
             hint=f"Use one of: {', '.join(_LOG_LEVELS)}.",
+        )
+    if settings.memory and settings.database_url:
+        raise ConfigurationError(
+            "Both a database and keeping everything in memory were asked for.",
+            hint="Leave one of them out: --memory or --database-url.",
+        )
+    if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
+        raise ConfigurationError(
+            f"The public address {settings.public_url!r} cannot be used.",
+            hint="It has the form https://approvals.example.com, without a path.",
         )
     if not settings.is_local:
         raise ConfigurationError(

@@ -1,8 +1,10 @@
 """Settings to objects: the only module that names a concrete backend."""
 
 from sayso.broker.broker import Broker
-from sayso.clock import SystemClock
+from sayso.clock import Clock, SharedClock, SystemClock
+from sayso.errors import ConfigurationError
 from sayso.settings import Settings
+from sayso.signals.base import Signal
 from sayso.signals.memory import MemorySignal
 from sayso.stores.base import Stores
 from sayso.stores.memory import MemoryStore
@@ -11,17 +13,60 @@ from sayso.stores.sqlite import SqliteStore
 DATABASE_FILE = "sayso.db"
 
 
-def make_store(settings: Settings) -> Stores:
-    """The store that the settings name, not opened yet."""
-    return MemoryStore() if settings.memory else SqliteStore(settings.data / DATABASE_FILE)
+def make_store(settings: Settings) -> tuple[Stores, Clock]:
+    """The store that the settings name, not opened yet, and the clock that goes with it."""
+    if settings.memory:
+        return MemoryStore(), SystemClock()
+    match settings.database_scheme:
+        case "":
+            return SqliteStore(settings.data / DATABASE_FILE), SystemClock()
+        case "sqlite":
+            return SqliteStore(settings.database_path), SystemClock()
+        case "postgres" | "postgresql":
+            from sayso.stores.postgres import PostgresStore  # its driver is an extra
+
+            clock = SharedClock()
+            connections = settings.database_connections
+            return PostgresStore(settings.database_url, connections=connections, clock=clock), clock
+        case scheme:
+            raise ConfigurationError(
+                f"There is no store for addresses that begin with {scheme!r}.",
+                hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:PATH.",
+            )
+
+
+def make_signal(settings: Settings) -> Signal:
+    """The signal that the settings name, not opened yet; else the one that the database has."""
+    url = settings.signal_url or (settings.database_url if settings.is_shared else "")
+    match url.partition(":")[0]:
+        case "":
+            return MemorySignal()
+        case "postgres" | "postgresql":
+            from sayso.signals.postgres import PostgresSignal
+
+            return PostgresSignal(url)
+        case "redis" | "rediss" | "unix":
+            from sayso.signals.redis import RedisSignal
+
+            return RedisSignal(url)
+        case "nats" | "tls":
+            from sayso.signals.nats import NatsSignal
+
+            return NatsSignal(url)
+        case scheme:
+            raise ConfigurationError(
+                f"There is no signal for addresses that begin with {scheme!r}.",
+                hint="Use postgresql://, redis:// or nats://.",
+            )
 
 
 def make_broker(settings: Settings) -> Broker:
     """A broker on a store that is not opened yet."""
+    store, clock = make_store(settings)
     return Broker(
-        make_store(settings),
-        MemorySignal(),
-        SystemClock(),
+        store,
+        make_signal(settings),
+        clock,
         default_timeout=settings.default_timeout,
         max_waits=settings.max_waits,
     )

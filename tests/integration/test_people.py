@@ -74,7 +74,7 @@ def test_the_printed_link_signs_in_once(fresh_server: RunningServer) -> None:
 
 
 def _links(server: RunningServer) -> dict[str, str]:
-    secret, now = load_secret(server.data, create=False), datetime.now(UTC)
+    secret, now = load_secret(server.secret, create=False), datetime.now(UTC)
     token = server.new_link().partition("token=")[2]
     forged = ("A" if token[20] != "A" else "B").join((token[:20], token[21:]))
     return {

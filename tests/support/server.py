@@ -61,6 +61,7 @@ class RunningServer:
         port: 0 takes a free one.
         environment: settings for this server only.
         arguments: further words of the command line.
+        secret: the file of its secret key, if it is not in its data folder.
     """
 
     def __init__(
@@ -70,8 +71,11 @@ class RunningServer:
         port: int = 0,
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        secret: Path | None = None,
     ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
+        self.secret = secret or self.data / "secret.key"
         self.port = port
         self.link = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -123,7 +127,7 @@ class RunningServer:
 
     def new_link(self) -> str:
         """Another one-time link, as `sayso login-link` prints it."""
-        token = make_link_token(load_secret(self.data, create=False), datetime.now(UTC))
+        token = make_link_token(load_secret(self.secret, create=False), datetime.now(UTC))
         return f"{self.url}/login?token={token}"
 
     def sign_in(self) -> str:

@@ -162,7 +162,13 @@ class Broker:
                 if request.is_terminal or seconds <= 0:
                     return request
                 del request  # ten thousand waits hold ten thousand of them for nothing
-                await waiter.wait(min(seconds, MAX_WAIT.total_seconds()))
+                loop = asyncio.get_running_loop()
+                until = loop.time() + min(seconds, MAX_WAIT.total_seconds())
+                while await waiter.wait(until - loop.time()):  # woken by a reminder, it goes on
+                    request = await self.get(request_id, by=by)
+                    if request.is_terminal:
+                        return request
+                    del request
                 return await self.get(request_id, by=by)
         finally:
             self.waits -= 1

@@ -33,8 +33,9 @@ def login_link(
         as_json: Print JSON.
     """
     chosen = settings.load(data=data, port=port)
-    token = make_link_token(load_secret(chosen.data, create=False), datetime.now(UTC))
-    link = f"http://{host}:{chosen.port}/login?token={token}"
+    token = make_link_token(load_secret(chosen.secret_path, create=False), datetime.now(UTC))
+    url = chosen.public_url or f"http://{host}:{chosen.port}"
+    link = f"{url}/login?token={token}"
     if as_json:
         terminal.print_json({"link": link})
     else:

@@ -39,7 +39,7 @@ class Remote:
         token = None if os.environ.get("SAYSO_API_KEY") else os.environ.get("SAYSO_TOKEN")
         return Client(self.url, token=token, retry_seconds=_RETRY_SECONDS)
 
-    def person(self, data: Path) -> Client:
+    def person(self, secret: Path) -> Client:
         """A client that speaks for a person.
 
         By the token in `$SAYSO_TOKEN`; without one, by the secret in the server's data folder,
@@ -51,7 +51,7 @@ class Remote:
         if token := os.environ.get("SAYSO_TOKEN"):
             return Client(self.url, token=token, retry_seconds=_RETRY_SECONDS)
         try:
-            link_token = make_link_token(load_secret(data, create=False), datetime.now(UTC))
+            link_token = make_link_token(load_secret(secret, create=False), datetime.now(UTC))
         except ConfigurationError as error:
             raise SignInRequiredError(
                 "Only a person can decide, and nobody is signed in.",
@@ -64,7 +64,7 @@ class Remote:
         except SignInRequiredError as error:
             client.close()
             raise SignInRequiredError(
-                f"The server at {client.base_url} does not know the secret in {str(data)!r}.",
+                f"The server at {client.base_url} does not know the secret in {str(secret)!r}.",
                 hint="Name the folder with which that server runs: --data DIR.",
             ) from error
         return client

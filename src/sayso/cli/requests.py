@@ -100,7 +100,7 @@ def decide_command(
         as_json: Print JSON.
         remote: Where the server is.
     """
-    with remote.person(settings.load(data=data).data) as server:
+    with remote.person(settings.load(data=data).secret_path) as server:
         found = full_id(server, request_id, status="pending")
         is_form = content is not None and server.get(found).schema is not None
         request = server.decide(

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from sayso import settings
+from sayso.addresses import shown
 from sayso.cli import terminal
 from sayso.errors import MissingExtraError
 from sayso.version import __version__
@@ -40,6 +41,7 @@ def serve(
     host: Annotated[str | None, Parameter(show_default=False)] = None,
     port: Port = None,
     data: Data = None,
+    database_url: Annotated[str | None, Parameter(show_default=False)] = None,
     memory: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Run the server, until Ctrl-C.
@@ -48,9 +50,11 @@ def serve(
         host: The address to listen on. Default: $SAYSO_HOST, else 127.0.0.1: this machine only.
         port: The port; 0 takes a free one. Default: $SAYSO_PORT or $SERVER_PORT, else 8080.
         data: The folder of the database. Default: $SAYSO_DATA, else ./sayso-data.
+        database_url: postgresql://USER:PASSWORD@HOST:PORT/NAME, or sqlite:PATH. Default:
+            $SAYSO_DATABASE_URL, else SQLite in the data folder.
         memory: Keep everything in memory, gone when the server stops.
     """
-    run_server(host=host, port=port, data=data, memory=memory)
+    run_server(host=host, port=port, data=data, database_url=database_url, memory=memory)
 
 
 def run_server(
@@ -58,6 +62,7 @@ def run_server(
     host: str | None = None,
     port: int | None = None,
     data: Path | None = None,
+    database_url: str | None = None,
     memory: bool = False,
     ready: Ready | None = None,
 ) -> None:
@@ -74,10 +79,12 @@ def run_server(
         if package in {"", "sayso"}:
             raise
         raise MissingExtraError(package, "server") from error
-    chosen = settings.load(host=host, port=port, data=data, memory=memory or None)
+    chosen = settings.load(
+        host=host, port=port, data=data, database_url=database_url, memory=memory or None
+    )
 
     def announce(info: Listening) -> None:
-        _banner(info, None if chosen.memory else chosen.data.resolve())
+        _banner(info, chosen)
         if ready is not None:
             ready(info)
 
@@ -85,9 +92,12 @@ def run_server(
     print("Stopped.", flush=True)
 
 
-def _banner(info: Listening, data: Path | None) -> None:
+def _banner(info: Listening, chosen: settings.Settings) -> None:
     """The link stands on a line of its own, unwrapped, so that it can be clicked and cut."""
+    data = None if chosen.memory else chosen.data.resolve()
     where = "in memory only: gone when this stops" if data is None else str(data)
+    if chosen.is_shared:
+        where = shown(chosen.database_url)
     port = info.url.rpartition(":")[2]
     another = f"{terminal.program()} login-link --data {shlex.quote(str(data))} --port {port}"
     screen = terminal.console()

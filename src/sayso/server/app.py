@@ -130,6 +130,7 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
     api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
+    api("GET", "/ready", meta.ready, ANYBODY, None, meta.Health),
     api("GET", "/openapi.json", meta.openapi, ANYBODY),
 
     hitl("POST", "/hitl/register", loopgate.register, loopgate.Registration, loopgate.Registered),

@@ -10,17 +10,18 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable, Generator
+from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
 from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sayso.broker.deadlines import keep_deadlines
+from sayso.broker.engine import running
 from sayso.errors import ConfigurationError
 from sayso.links import load_secret, make_link_token
 from sayso.server.app import App
-from sayso.server.auth import Authenticator
+from sayso.server.auth import Authenticator, check_shared
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.wiring import make_broker
@@ -69,29 +70,31 @@ def serve(settings: Settings, ready: Callable[[Ready], None] = lambda _: None) -
 async def _serve(
     settings: Settings, sockets: list[socket.socket], ready: Callable[[Ready], None]
 ) -> None:
-    secret = secrets.token_bytes(32) if settings.memory else load_secret(settings.data, create=True)
+    secret = (
+        secrets.token_bytes(32)
+        if settings.memory
+        else load_secret(settings.secret_path, create=True)
+    )
     port: int = sockets[0].getsockname()[1]
     broker = make_broker(settings)
-    await broker.store.open()
-    try:
+    async with running(broker, shared=settings.is_shared):
+        if settings.is_shared:
+            await check_shared(broker.store, secret)
+        public = urlsplit(settings.public_url or f"http://localhost:{port}")
         auth = Authenticator(
             broker.store,
             broker.clock,
             secret,
-            cookie=f"sayso_session_{port}",
-            hosts=frozenset({*settings.allowed_hosts, settings.host}),
+            cookie=f"sayso_session_{public.port or public.scheme}",
+            hosts=frozenset({*settings.allowed_hosts, settings.host, public.hostname or ""}),
         )
-        url = f"http://localhost:{port}"
+        url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
         server = Server(broker, auth, settings, port=port)
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
-        sweeper = asyncio.ensure_future(keep_deadlines(broker))
         await uvicorn_server.serve(sockets)
-        sweeper.cancel()
-    finally:
-        await broker.store.close()
 
 
 class _LimitedHeads(HttpToolsProtocol):

@@ -48,6 +48,10 @@ class Signal(Protocol):
         """
         ...
 
+    def wake(self, key: str) -> None:
+        """Wake those who wait for `key` in this process alone."""
+        ...
+
     def subscribe(self, key: str) -> AbstractContextManager[Waiter]:
         """A waiter that counts from now on; leaving the block frees it."""
         ...

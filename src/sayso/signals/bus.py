@@ -119,7 +119,7 @@ class BusSignal(MemorySignal, ABC):
 
     def publish(self, key: str) -> None:
         """Wake all who wait for `key`: here at once, elsewhere as soon as the bus brings it."""
-        super().publish(key)
+        self.wake(key)
         if self._task is not None:
             self._tell(key)
 
@@ -178,7 +178,7 @@ class BusSignal(MemorySignal, ABC):
                 self.publish_all()
             else:
                 for key in keys:
-                    super().publish(key)
+                    self.wake(key)
 
     async def _connected(self) -> Connection:
         """A connection on which what is sent has come back."""

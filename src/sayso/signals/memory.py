@@ -71,6 +71,10 @@ class MemorySignal:
 
     def publish(self, key: str) -> None:
         """Wake all who wait for `key`."""
+        self.wake(key)
+
+    def wake(self, key: str) -> None:
+        """Wake those who wait for `key` in this process."""
         for waiter in self._waiters.get(key, ()):
             waiter.publish()
 

@@ -208,6 +208,10 @@ class LoginStore(Protocol):
         """Forget it; one that is not there is no error."""
         ...
 
+    async def agree(self, name: str, value: str) -> str:
+        """The value that all processes on this store have for `name`: the first one given."""
+        ...
+
 
 class JobStore(Protocol):
     """What is to be done, and by whom it is being done."""

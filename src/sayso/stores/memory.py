@@ -38,6 +38,7 @@ class MemoryStore:
         self._sessions: dict[tuple[str, str], Session] = {}
         self._logins: dict[str, Login] = {}
         self._used_links: dict[str, datetime] = {}
+        self._agreed: dict[str, str] = {}
         self._jobs: dict[str, Job] = {}
         self._due_jobs: list[tuple[datetime, str]] = []
         self._webhooks: dict[tuple[str, str], Webhook] = {}
@@ -218,6 +219,10 @@ class MemoryStore:
         self._jobs[job.id] = job
         if job.is_open:
             heapq.heappush(self._due_jobs, (job.due_at, job.id))
+
+    async def agree(self, name: str, value: str) -> str:
+        """The first value given for `name`."""
+        return self._agreed.setdefault(name, value)
 
     def _append(self, event: Event) -> None:
         self._events.append(msgspec.structs.replace(event, id=len(self._events) + 1))

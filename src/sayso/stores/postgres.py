@@ -54,6 +54,8 @@ _PUT_LOGIN = (
 _FORGET_LOGINS = "DELETE FROM logins WHERE expires_at < $1"
 _GET_LOGIN = "SELECT record FROM logins WHERE token_hash = $1"
 _END_LOGIN = "DELETE FROM logins WHERE token_hash = $1"
+_AGREE = "INSERT INTO agreed (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+_AGREED = "SELECT value FROM agreed WHERE name = $1"
 _FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < $1::timestamptz - interval '1 day'"
 _UP_TO = (
     "SELECT record FROM (SELECT id, record, sum(octet_length(record)) OVER (ORDER BY id DESC) AS"
@@ -193,6 +195,15 @@ class PostgresStore(PostgresJobs):
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
         await self._database.run(lambda c: c.execute(_END_LOGIN, token_hash))
+
+    async def agree(self, name: str, value: str) -> str:
+        """The first value given for `name`."""
+
+        async def agree(connection: Connection) -> str:
+            await connection.execute(_AGREE, name, value)
+            return await connection.fetchval(_AGREED, name)
+
+        return await self._database.run(agree)
 
     async def _get_all(self, batch: Sequence[Asked]) -> None:
         rows = await self._rows(GET, [asked.what for asked in batch])

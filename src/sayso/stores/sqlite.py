@@ -58,6 +58,8 @@ _PUT_LOGIN = "INSERT OR REPLACE INTO logins (token_hash, expires_at, record) VAL
 _FORGET_LOGINS = "DELETE FROM logins WHERE expires_at < ?"
 _GET_LOGIN = "SELECT record FROM logins WHERE token_hash = ?"
 _END_LOGIN = "DELETE FROM logins WHERE token_hash = ?"
+_AGREE = "INSERT INTO agreed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_AGREED = "SELECT value FROM agreed WHERE name = ?"
 _FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < ? - 86400000000"
 _USE_LINK = "INSERT INTO used_links (name, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
@@ -270,6 +272,15 @@ class SqliteStore(SqliteJobs):
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
         await self._run(lambda c: c.execute(_END_LOGIN, (token_hash,)).rowcount)
+
+    async def agree(self, name: str, value: str) -> str:
+        """The first value given for `name`."""
+
+        def agree(connection: sqlite3.Connection) -> str:
+            connection.execute(_AGREE, (name, value))
+            return connection.execute(_AGREED, (name,)).fetchone()[0]
+
+        return await self._run(agree)
 
     async def _run(self, statements: Callable[[sqlite3.Connection], T]) -> T:
         """Run writing statements in a transaction, in the writer thread."""

@@ -443,6 +443,12 @@ class StoreContract:
         await store.end_login("h")
         assert await store.get_login("h") is None
 
+    async def test_the_first_value_is_agreed_on(self, store: Stores) -> None:
+        agreed = await asyncio.gather(*(store.agree("name", str(n)) for n in range(5)))
+        assert len(set(agreed)) == 1
+        assert await store.agree("name", "late") == agreed[0]
+        assert await store.agree("another", "early") == "early"
+
     async def test_closing_finishes_what_was_begun(self, store: Stores) -> None:
         commits = [asyncio.ensure_future(store.commit(make_change())) for _ in range(100)]
         await asyncio.sleep(0)

@@ -45,6 +45,11 @@ CREATE TABLE used_links (
 );
 CREATE INDEX used_links_expired ON used_links (expires_at);
 
+CREATE TABLE agreed (
+    name  text COLLATE "C" PRIMARY KEY,
+    value text COLLATE "C" NOT NULL
+);
+
 CREATE TABLE jobs (
     id          text COLLATE "C" PRIMARY KEY,  -- made from what caused it
     tenant      text COLLATE "C" NOT NULL,

@@ -16,6 +16,11 @@ CREATE INDEX jobs_done ON jobs (finished_at) WHERE state = 'done';
 CREATE INDEX jobs_dead ON jobs (tenant, id) WHERE state = 'dead';
 CREATE INDEX jobs_webhook ON jobs (tenant, webhook_id, id) WHERE webhook_id IS NOT NULL;
 
+CREATE TABLE agreed (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
 CREATE TABLE webhooks (
     tenant TEXT NOT NULL,
     id     TEXT NOT NULL,
