@@ -183,7 +183,7 @@ def _notes(measured: dict[str, Passes], plan: Plan, limit: int, seconds: float) 
         f"WARNING: in a pass of {name!r} other processes took {passes.others_cpu:.0%} of the"
         " server's core; run it again on a quiet machine."
         for name, passes in measured.items()
-        if passes.others_cpu > DISTURBED and not name.endswith("-postgres")
+        if passes.others_cpu > DISTURBED
     ]
     for name, passes in measured.items():
         shares = [passes.median(side, "server_cpu") for side in ("product", "reference")]

@@ -8,11 +8,13 @@ PAGE = """\
 Measured on {day}, by one command that anybody can repeat:
 
 ```bash
-make bench                                  # the product and its reference, under five minutes
-make bench ARGS=--quick                     # one short pass of each, under a minute
-make bench ARGS="--only peers-pause"        # some of them; --help names them all
-make bench ARGS="--all --markdown docs/performance.md"  # everything, into this page
+make bench                # the product and its reference, under five minutes
+make bench ARGS=--quick   # one short pass of each, under a minute
+make bench ARGS=--all     # also peers, a million pending, and profiles: about 20 minutes
 ```
+
+`ARGS="--only submits cycles"` makes some of them, `ARGS=--help` names them all, and
+`ARGS="--all --markdown docs/performance.md"` writes this page.
 
 {sections}
 
@@ -34,6 +36,10 @@ compare the ratios.
 - Product and reference take turns, each pass on a fresh server with an empty database on a real
   disk, and each is first every other time. All traffic stays on 127.0.0.1.
 - Everything runs in one server process on one core. The product runs as it comes: `sayso serve`.
+- **PostgreSQL** has a reference of its own (`bench/reference_postgres.py`): group commit by
+  `unnest`, reads of many ids together, one NOTIFY for each batch. The database is as durable as
+  the file (`fsync`, `synchronous_commit`), is reached over 127.0.0.1, and shares both cores with
+  the server and the load.
 - The load generator is a process of its own on another core (`bench/load.py`). It tells how much of
   its core it used; past 90 % the table says so. A single reply that is not a success ends the run.
 - **Submits**: 128 connections, a body of about 1 KB with an action, a session and metadata. A reply
@@ -44,6 +50,9 @@ compare the ratios.
   process; "each" is what it grew by, divided by their number. Then 400 decisions a second come in,
   and the time is taken from sending one until the waiting side has the reply. Last, all waits are
   decided as fast as 32 connections can; that is 10,000 durable decisions and 10,000 releases.
+- **Deliveries**: 2,000 requests with a `callback_url` are decided as fast as 32 connections can; a
+  sink on the load's core answers 204 and counts each `webhook-id` once. The rate is from the first
+  decision to the last delivery, the time from sending a decision to its delivery.
 - **Start-up**: from the start of the process until it prints its link. `import sayso` and
   `sayso --help` are whole processes; beside them stands an interpreter that does nothing.
 

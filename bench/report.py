@@ -10,7 +10,7 @@ from bench.figures import Line
 from bench.page import PAGE
 from bench.passes import Passes
 from bench.profile import Profile
-from bench.sections import Section, missed
+from bench.sections import Section, item, missed
 
 _PARTS = ("uvicorn", "uvloop", "httptools", "msgspec", "starlette", "asyncpg")
 
@@ -48,15 +48,15 @@ def text(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """The page docs/performance.md."""
-    facts = "\n".join(f"- {name}: {value}" for name, value in report.machine.items())
+    facts = report.machine | {"packages": _packages(report)}
     return PAGE.format(
         day=report.day.isoformat(),
-        facts=f"{facts}\n- packages: {_packages(report)}",
+        facts="\n".join(item(f"{name}: {value}") for name, value in facts.items()),
         passes=report.passes,
         seconds=f"{report.seconds:g}",
         sections="\n\n".join(_marked(section) for section in report.sections),
         missed=missed(report.lines),
-        notes="\n".join(f"- {note}" for note in report.notes),
+        notes="\n".join(item(note) for note in report.notes),
     )
 
 

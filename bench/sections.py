@@ -46,14 +46,14 @@ def peers(shape: str, passes: Passes) -> Section:
         head=("who", *(title for title, _, _ in columns)),
         rows=rows,
         before=_SAID[shape],
-        after="\n".join(_item(f"Not measured: {why}") for why in passes.failed.values()),
+        after="\n".join(item(f"Not measured: {why}") for why in passes.failed.values()),
     )
 
 
 def about(taking_part: Collection[str]) -> str:
     """What each contender does and does not do."""
     seen = {side.split(",")[0] for side in taking_part}
-    return "\n".join(_item(f"**{name}** is {text}") for name, text in ABOUT.items() if name in seen)
+    return "\n".join(item(f"**{name}** is {text}") for name, text in ABOUT.items() if name in seen)
 
 
 def limits(profile: Profile) -> Section:
@@ -82,7 +82,7 @@ def missed(lines: Sequence[Line]) -> str:
     for line in short:
         name, product, _, reference, ratio, goal, _, verdict = _cells(line)
         beside = f"; beside it stands {reference}, the ratio is {ratio}" if reference else ""
-        told.append(f"- **{name}**: {product}, goal {goal} ({verdict}){beside}.")
+        told.append(item(f"**{name}**: {product}, goal {goal} ({verdict}){beside}."))
     return "\n".join(told)
 
 
@@ -120,7 +120,8 @@ def _with_unit(figure: Figure, value: float) -> str:
     return f"{_number(figure, value)} {figure.unit}".rstrip()
 
 
-def _item(text: str) -> str:
+def item(text: str) -> str:
+    """An item of a list, folded."""
     return textwrap.fill(text, 100, initial_indent="- ", subsequent_indent="  ")
 
 

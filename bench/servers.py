@@ -89,6 +89,7 @@ def running(side: Side, folder: Path, dsn: str | None = None) -> Generator[Runni
 def environment() -> dict[str, str]:
     """The environment without settings of the product, which is measured as it comes."""
     ours = {name for setting in SETTINGS.values() for name in setting.environment}
+    ours |= {"DB_ADAPTER", "STORAGE_ADAPTER", "DB_URI", "POSTGRES_DSN", "SQLITE_DSN"}
     return {
         name: value
         for name, value in os.environ.items()
