@@ -28,9 +28,9 @@ from sayso.errors import (
     SaysoError,
     SignInRequiredError,
 )
-from sayso.server.http import Call, Endpoint, HungUpError, Reply, read_body
+from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
-from sayso.server.openapi import FEED, FILTERS, KEY, WAIT, Operation
+from sayso.server.openapi import EVENT_STREAM, FEED, FILTERS, KEY, WAIT, Operation
 from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import events, loopgate, meta, pages, people, requests, stream
 from sayso.server.server import Server
@@ -126,7 +126,7 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", _ID, requests.get, AGENT, None, Request, parameters=WAIT),
     api("POST", f"{_ID}/decision", requests.decide, PERSON, Answer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, AGENT, requests.Cancellation, Request),
-    api("GET", "/api/v1/events", events.stream, AGENT, media="text/event-stream", parameters=FEED),
+    api("GET", "/api/v1/events", events.stream, AGENT, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
     api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
@@ -155,6 +155,7 @@ ROUTES: tuple[Entry, ...] = (
 _GALLERY = page("GET", "/dev/gallery", pages.gallery, Access.ANYBODY)
 _HOT = {"/api/v1/requests", "/api/v1/events", "/hitl/request", "/hitl/poll"}
 _HOT_PREFIX = "/api/v1/requests/"
+_NO_PARTS: Mapping[str, str] = {}
 
 
 class App:
@@ -164,10 +165,8 @@ class App:
         self._server = server
         server.operations = tuple(e.operation for e in ROUTES if e.operation is not None)
         entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
-        roads = [(entry, _Road(server, entry)) for entry in entries]
-        self._roads: dict[tuple[str, str], _Road] = {
-            (entry.method, entry.path): road for entry, road in roads
-        }
+        roads = [(entry, Road(server, entry)) for entry in entries]
+        self._roads = {(entry.method, entry.path): road for entry, road in roads}
         self._starlette = _starlette(server, roads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,24 +174,36 @@ class App:
         if scope["type"] == "http":
             path: str = scope["path"]
             method: str = scope["method"]
-            if path in _HOT:
-                road = self._roads.get((method, path))
-                if road is not None:
-                    return await road.take({}, scope, receive, send)
-            elif path.startswith(_HOT_PREFIX):
-                request_id, slash, verb = path[len(_HOT_PREFIX) :].partition("/")
-                road = self._roads.get((method, f"{_ID}/{verb}" if slash else _ID))
-                if road is not None and request_id:
-                    return await road.take({"id": request_id}, scope, receive, send)
+            found = self.find(method, path)
+            if found is not None:
+                road, params = found
+                return await road.take(params, scope, receive, send)
             try:
                 self._server.auth.check_origin(method, dict(scope["headers"]))
             except SaysoError as error:
                 return await problem_reply(error).send(send)
         return await self._starlette(scope, receive, send)
 
+    def find(self, method: str, path: str) -> "tuple[Road, Mapping[str, str]] | None":
+        """The road of a hot route and the parts of its path; None for everything else."""
+        if path in _HOT:
+            road = self._roads.get((method, path))
+            return None if road is None else (road, _NO_PARTS)
+        if path.startswith(_HOT_PREFIX):
+            request_id, slash, verb = path[len(_HOT_PREFIX) :].partition("/")
+            road = self._roads.get((method, f"{_ID}/{verb}" if slash else _ID))
+            if road is not None and request_id:
+                return road, {"id": request_id}
+        return None
 
-class _Road:
-    """From a request of one route to its endpoint and back."""
+
+class Road:
+    """From a request of one route to its endpoint and back.
+
+    Attributes:
+        reads_body: the endpoint wants it.
+        streams: the reply goes on and on, and is no `Reply`.
+    """
 
     def __init__(self, server: Server, entry: Entry) -> None:
         self._server = server
@@ -202,7 +213,8 @@ class _Road:
             Surface.LOOPGATE: loopgate_reply,
             Surface.PAGE: self._problem_page,
         }[entry.surface]
-        self._reads_body = entry.method == "POST"
+        self.reads_body = entry.method == "POST"
+        self.streams = entry.operation is not None and entry.operation.media == EVENT_STREAM
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same, as Starlette calls it."""
@@ -211,35 +223,11 @@ class _Road:
     async def take(
         self, params: Mapping[str, str], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer one request, whatever happens."""
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        call = Call(
-            self._server,
-            LOCAL_AGENT,
-            params=params,
-            headers=headers,
-            query_string=scope["query_string"],
-            receive=receive,
-        )
-        try:
-            self._server.auth.check_origin(self._entry.method, headers)
-            if self._entry.access is not Access.ANYBODY:
-                call.principal = await self._admit(headers)
-            if self._reads_body:
-                limit = self._server.settings.max_body_bytes
-                call.body = await read_body(receive, headers, limit)
-            reply = await self._entry.endpoint(call)
-        except SaysoError as error:
-            reply = self._problem(error)
-        except HungUpError:
+        """Answer one request that came by ASGI."""
+        call = self.call(params, dict(scope["headers"]), scope["query_string"], receive)
+        reply = await self.answer(call)
+        if reply is None:
             return
-        except asyncio.CancelledError:
-            if not call.gone:
-                raise
-            return  # the caller hung up: there is nobody to answer
-        except Exception:
-            log.exception("%s %s failed", self._entry.method, self._entry.path)
-            reply = self._problem(internal())
         try:
             await reply.send(send)
         except SaysoError as error:  # a stream that was refused before it began
@@ -247,6 +235,44 @@ class _Road:
         except asyncio.CancelledError:
             if not call.gone:
                 raise
+
+    def call(
+        self,
+        params: Mapping[str, str],
+        headers: Mapping[bytes, bytes],
+        query_string: bytes,
+        receive: Receive | None = None,
+    ) -> Call:
+        """A call of this route, by somebody who is not known yet."""
+        return Call(
+            self._server,
+            LOCAL_AGENT,
+            params=params,
+            headers=headers,
+            query_string=query_string,
+            receive=receive,
+        )
+
+    async def answer(self, call: Call) -> Any:
+        """What to reply, whatever happens; None if the caller hung up: nobody is left to hear."""
+        try:
+            self._server.auth.check_origin(self._entry.method, call.headers)
+            if self._entry.access is not Access.ANYBODY:
+                call.principal = await self._admit(call.headers)
+            if self.reads_body:
+                await call.read_body(self._server.settings.max_body_bytes)
+            return await self._entry.endpoint(call)
+        except SaysoError as error:
+            return self._problem(error)
+        except HungUpError:
+            return None
+        except asyncio.CancelledError:
+            if not call.gone:
+                raise
+            return None
+        except Exception:
+            log.exception("%s %s failed", self._entry.method, self._entry.path)
+            return self._problem(internal())
 
     async def _admit(self, headers: Mapping[bytes, bytes]) -> Principal:
         principal = await self._server.auth.principal(headers)
@@ -262,8 +288,8 @@ class _Road:
         return pages.problem_page(error)
 
 
-def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
-    by_path: dict[str, list[tuple[Entry, _Road]]] = {}
+def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
+    by_path: dict[str, list[tuple[Entry, Road]]] = {}
     for entry, road in roads:
         by_path.setdefault(entry.path, []).append((entry, road))
     routes: list[Any] = [_route(e, road) for entries in by_path.values() for e, road in entries]
@@ -280,7 +306,7 @@ def _starlette(server: Server, roads: list[tuple[Entry, _Road]]) -> Starlette:
     return app
 
 
-def _route(entry: Entry, road: _Road) -> Route:
+def _route(entry: Entry, road: Road) -> Route:
     route = Route(entry.path, road, methods=[entry.method])
     if route.methods is not None and entry.endpoint in (pages.login, events.stream):
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end

@@ -39,10 +39,14 @@ class Call:
         principal: who asks, as authentication knows them.
         params: the parts of the path.
         headers: by lower-case name.
-        body: as received.
+        body: as received, once it was read.
+        receive: ASGI's, by which the rest of the body and the hang-up are told; None where
+            whoever made the call tells of a hang-up by `hang_up`, and the body is complete.
+        gone: the caller has hung up, and what was held for it is given up.
     """
 
     __slots__ = (
+        "_held",
         "_query",
         "body",
         "gone",
@@ -74,6 +78,7 @@ class Call:
         self.receive = receive
         self.gone = False
         self._query: dict[str, list[str]] | None = None
+        self._held: asyncio.Task[Any] | None = None
 
     def decode(self, record: type[T]) -> T:
         """The body as a `record`.
@@ -126,25 +131,42 @@ class Call:
             raise bad_parameter(name, f"{value:g} is not a whole number.")
         return int(value)
 
+    async def read_body(self, limit: int) -> None:
+        """Take in the whole body, refused as soon as it is known to be too large.
+
+        Raises:
+            TooLargeError: it is larger than `limit` bytes.
+            HungUpError: the caller went away in the middle: half a body is no body.
+        """
+        if self.receive is not None:
+            self.body = await _read_body(self.receive, self.headers, limit)
+        elif len(self.body) > limit:
+            raise _too_large(limit)
+
     @contextlib.contextmanager
     def given_up_when_gone(self) -> Generator[None]:
         """Cancel the current task when the caller hangs up, so that nothing is held for nobody."""
-        if self.receive is None:
-            yield
-            return
-        task = asyncio.current_task()
-        watcher = asyncio.ensure_future(self._watch(self.receive, task))
+        self._held = asyncio.current_task()
+        watcher = None
+        if self.receive is not None:
+            watcher = asyncio.ensure_future(self._watch(self.receive))
         try:
             yield
         finally:
-            watcher.cancel()
+            self._held = None
+            if watcher is not None:
+                watcher.cancel()
 
-    async def _watch(self, receive: Receive, task: "asyncio.Task[Any] | None") -> None:
+    def hang_up(self) -> None:
+        """The caller has gone: give up what is held for it; what is being done is done."""
+        if self._held is not None:
+            self.gone = True
+            self._held.cancel()
+
+    async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
-        if task is not None:
-            task.cancel()
+        self.hang_up()
 
 
 class Reply:
@@ -186,13 +208,7 @@ def bad_parameter(name: str, message: str) -> InvalidRequestError:
     )
 
 
-async def read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
-    """The whole body, refused as soon as it is known to be too large.
-
-    Raises:
-        TooLargeError: it is larger than `limit` bytes.
-        HungUpError: the caller went away in the middle: half a body is no body.
-    """
+async def _read_body(receive: Receive, headers: Mapping[bytes, bytes], limit: int) -> bytes:
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and int(length) > limit:
         raise _too_large(limit)

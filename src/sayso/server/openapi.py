@@ -11,6 +11,8 @@ from msgspec import Struct
 from sayso.errors import HTTP_STATUS, PRECISE_CODES
 from sayso.version import __version__
 
+EVENT_STREAM = "text/event-stream"
+
 
 class Parameter(Struct, frozen=True):
     """A query parameter or header."""

@@ -15,22 +15,18 @@ from urllib.parse import urlsplit
 import uvicorn
 import uvloop
 from msgspec import Struct
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sayso.broker.engine import running
 from sayso.errors import ConfigurationError
 from sayso.links import load_secret, make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator, check_shared
+from sayso.server.fast_lane import FastLane
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.wiring import make_broker
 
-log = logging.getLogger("sayso.server")
-
 STOP_SECONDS = 2
-MAX_HEAD_BYTES = 65_536
-"""Of a request line and its headers together."""
 KEEP_ALIVE_SECONDS = 75
 """Agents think between two calls; a connection that was closed meanwhile fails the next one."""
 
@@ -97,39 +93,13 @@ async def _serve(
         await uvicorn_server.serve(sockets)
 
 
-class _LimitedHeads(HttpToolsProtocol):
-    """uvicorn's parser, which by itself takes a head of any size."""
-
-    _head = 0
-    _in_head = True
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._in_head, self._head = True, 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Its head has ended."""
-        self._in_head = False
-        super().on_headers_complete()
-
-    def data_received(self, data: bytes) -> None:
-        """Hang up on a head that does not end."""
-        super().data_received(data)
-        if self._in_head:
-            self._head += len(data)
-            if self._head > MAX_HEAD_BYTES:
-                log.warning("a request head of more than %d bytes was cut off", MAX_HEAD_BYTES)
-                self.transport.close()
-
-
 class _Uvicorn(uvicorn.Server):
     """uvicorn, which by itself never ends a held request."""
 
     def __init__(self, server: Server, settings: Settings, on_ready: Callable[[], None]) -> None:
         config = uvicorn.Config(
             App(server),
-            http=_LimitedHeads,
+            http=FastLane,
             ws="websockets-sansio",
             lifespan="off",
             access_log=False,

@@ -1,0 +1,627 @@
+"""The fast lane tells the same as the ordinary way, in order, and holds nothing for nobody."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import re
+import socket
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from support.person import Person
+from support.raw import Line, dial, exchange, head, lines
+from support.server import RunningServer
+from uvicorn.server import ServerState
+
+from sayso.broker import Broker
+from sayso.clock import SystemClock
+from sayso.links import make_link_token
+from sayso.server.app import App
+from sayso.server.auth import Authenticator
+from sayso.server.fast_lane import FastLane
+from sayso.server.server import Server
+from sayso.settings import Settings
+from sayso.signals.memory import MemorySignal
+from sayso.stores.memory import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+SUBMIT = "/api/v1/requests"
+ORDINARY = "Expect: nothing"
+"""With this header a request takes the ordinary way; nobody else looks at it."""
+
+
+@asynccontextmanager
+async def line_to(server: RunningServer) -> AsyncGenerator[Line]:
+    line = await dial(server.port)
+    try:
+        yield line
+    finally:
+        await line.close()
+
+
+async def ask(line: Line, **more: Any) -> str:
+    status, request = await line.ask("POST", SUBMIT, {"message": "Go on?", **more})
+    assert status == 201, request
+    return request["id"]
+
+
+# Both ways alike
+
+BEARER = "Authorization: Bearer {token}"
+APPROVE = b'{"type": "approve"}'
+GOOD = b'{"message": "Go on?"}'
+WITH_ACTION = json.dumps(
+    {
+        "message": "Deploy \u00e4\u2028 now?",
+        "action": {"tool_name": "deploy", "tool_args": {"n": 1}, "risk_class": "high"},
+        "options": ["yes", {"label": "no", "value": "n"}],
+        "timeout_seconds": 9.5,
+        "metadata": {"a": [1, None, "x"]},
+    }
+).encode()
+BOTH_WAYS: list[tuple[str, str, list[str], bytes | None]] = [
+    ("POST", SUBMIT, [], GOOD),
+    ("POST", SUBMIT, [], WITH_ACTION),
+    ("POST", SUBMIT, ["Content-Type: text/plain", "Accept-Encoding: gzip"], WITH_ACTION),
+    ("POST", SUBMIT, ["Connection: close"], GOOD),
+    ("POST", SUBMIT, ["Connection: keep-alive"], GOOD),
+    ("POST", SUBMIT, ["Idempotency-Key: {key}"], GOOD),
+    ("POST", SUBMIT, ["Idempotency-Key: "], GOOD),
+    ("POST", SUBMIT, ["Idempotency-Key: " + "k" * 257], GOOD),
+    ("POST", SUBMIT, [], b""),
+    ("POST", SUBMIT, [], None),
+    ("POST", SUBMIT, [], b"{"),
+    ("POST", SUBMIT, [], b"\xff\xfe"),
+    ("POST", SUBMIT, [], b'{"message": 5}'),
+    ("POST", SUBMIT, [], b'{"message": "a", "unknown": 1}'),
+    ("POST", SUBMIT, [], b'{"message": "a", "metadata": ' + b"[" * 40 + b"]" * 40 + b"}"),
+    ("POST", SUBMIT, [], b'{"message": "' + b"x" * 40_000 + b'"}'),
+    ("POST", SUBMIT, [], b'{"message": "' + b"x" * 70_000 + b'"}'),
+    ("POST", SUBMIT, [], b'{"message": "' + b"x" * 1_100_000 + b'"}'),
+    ("POST", SUBMIT, ["Origin: http://evil.example"], GOOD),
+    ("POST", SUBMIT, ["Sec-Fetch-Site: cross-site"], GOOD),
+    ("POST", SUBMIT, ["Authorization: Bearer nobody"], GOOD),
+    ("POST", SUBMIT, ["Authorization: Basic abc"], GOOD),
+    ("POST", SUBMIT, ["X-Api-Key: nobody"], GOOD),
+    ("POST", SUBMIT, ["Cookie: a=b; c"], GOOD),
+    ("POST", SUBMIT, [BEARER], GOOD),
+    ("POST", f"{SUBMIT}?a=b", [], GOOD),
+    ("GET", SUBMIT + "?q=nothing-that-is-there", [], None),
+    ("GET", SUBMIT + "?status=strange", [], None),
+    ("GET", SUBMIT + "/{id}", [], None),
+    ("GET", SUBMIT + "/{id}", ["Connection: close"], None),
+    ("GET", SUBMIT + "/{id}", [], b"a body that nobody wants"),
+    ("GET", SUBMIT + "/{id}#part", [], None),
+    ("GET", SUBMIT + "/%7Bid%7D", [], None),
+    ("GET", SUBMIT + "/nothing", [], None),
+    ("GET", SUBMIT + "/" + "x" * 2_000, [], None),
+    ("GET", SUBMIT + "/", [], None),
+    ("GET", SUBMIT + "//", [], None),
+    ("GET", SUBMIT + "/{id}/decision", [], None),
+    ("GET", SUBMIT + "/{id}/nothing", [], None),
+    ("GET", "http://localhost" + SUBMIT + "/nothing", [], None),
+    ("GET", SUBMIT + "/{id}?wait=0", [], None),
+    ("GET", SUBMIT + "/{id}?wait=0.01", [], None),
+    ("GET", SUBMIT + "/{id}?wait=%30", [], None),
+    ("GET", SUBMIT + "/{id}?wait=", [], None),
+    ("GET", SUBMIT + "/{id}?wait=long", [], None),
+    ("GET", SUBMIT + "/{id}?wait=61", [], None),
+    ("GET", SUBMIT + "/{id}?wait=-1", [], None),
+    ("GET", SUBMIT + "/{id}?wait=nan", [], None),
+    ("GET", SUBMIT + "/{id}?wait=1&wait=2", [], None),
+    ("GET", SUBMIT + "/{id}?wait=%ff", [], None),
+    ("GET", SUBMIT + "/{id}?wait=%00", [], None),
+    ("GET", SUBMIT + "/{id}?wait=0&" + "&".join("abcdefghij" * 6), [], None),
+    ("GET", SUBMIT + "/nothing?wait=9", [], None),
+    ("POST", SUBMIT + "/{id}/decision", [], APPROVE),
+    ("POST", SUBMIT + "/{id}/decision", ["Authorization: Bearer nobody"], APPROVE),
+    ("POST", SUBMIT + "/{id}/decision", [BEARER], APPROVE),
+    ("POST", SUBMIT + "/{id}/decision", [BEARER], b'{"type": "reject", "reason": "No."}'),
+    ("POST", SUBMIT + "/{id}/decision", [BEARER], b'{"type": "respond"}'),
+    ("POST", SUBMIT + "/{id}/decision", [BEARER], b'{"type": "edit", "args": {}}'),
+    ("POST", SUBMIT + "/{id}/decision", [BEARER], b'{"type": "perhaps"}'),
+    ("POST", SUBMIT + "/{id}/decision", [BEARER], b""),
+    ("POST", SUBMIT + "/nothing/decision", [BEARER], APPROVE),
+    ("POST", SUBMIT + "/{closed}/decision", [BEARER], APPROVE),
+    ("POST", SUBMIT + "/{id}/cancel", [], None),
+    ("POST", SUBMIT + "/{id}/cancel", [], b'{"reason": "Never mind."}'),
+    ("POST", SUBMIT + "/{id}/cancel", [], b"[]"),
+    ("POST", SUBMIT + "/{closed}/cancel", [], None),
+    ("GET", SUBMIT + "/{closed}?wait=9", [], None),
+    ("POST", "/hitl/request", [], b'{"session_id": "none", "message": "Go on?"}'),
+    ("POST", "/hitl/request", [], b"{}"),
+    ("GET", "/hitl/poll?request_id={id}", [], None),
+    ("GET", "/hitl/poll?request_id=nothing", [], None),
+    ("GET", "/hitl/poll", [], None),
+    ("PUT", SUBMIT, [], GOOD),
+    ("DELETE", SUBMIT + "/{id}", [], None),
+    ("HEAD", SUBMIT + "/{id}", [], None),
+    ("GET", "/hitl/request", [], None),
+    ("GET", "/health", [], None),
+    ("GET", "/nothing", [], None),
+]
+
+
+@pytest.fixture(scope="module")
+def token(server: RunningServer) -> str:
+    return server.sign_in()
+
+
+def chunked(body: bytes) -> bytes:
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+
+
+def told(server: RunningServer, method: str, sent: bytes) -> tuple[int, list[Any], str, bool]:
+    """Status, headers, body without ids and times, and whether the connection was kept."""
+    kept = True
+    with socket.create_connection(server.address, timeout=10) as connection:
+        connection.sendall(sent)
+        reply = http.client.HTTPResponse(connection, method=method)
+        reply.begin()
+        body = reply.read().decode()
+        connection.settimeout(0.05)
+        with contextlib.suppress(TimeoutError):
+            assert connection.recv(1) == b""
+            kept = False
+    body = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[-0-9a-f]{21}", "ID", body)
+    body = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", body)
+    body = re.sub(r'"took_seconds":[0-9.e-]+', '"took_seconds":0', body)
+    headers = sorted((k.lower(), v) for k, v in reply.getheaders() if k != "content-length")
+    return reply.status, headers, body, kept
+
+
+def new_request(server: RunningServer, *, closed: bool = False) -> str:
+    size = f"Content-Length: {len(GOOD)}"
+    status, body = exchange(server.address, head("POST", SUBMIT, server.port, size) + GOOD)
+    assert status == 201, body
+    request_id = json.loads(body)["id"]
+    if closed:
+        path = f"{SUBMIT}/{request_id}/cancel"
+        status, body = exchange(server.address, head("POST", path, server.port))
+        assert status == 200, body
+    return request_id
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "chunks"),
+    [(*asked, False) for asked in BOTH_WAYS]
+    + [(*asked, True) for asked in BOTH_WAYS if asked[0] == "POST" and asked[3] is not None],
+)
+def test_the_lane_tells_the_same_as_the_ordinary_way(
+    server: RunningServer,
+    token: str,
+    method: str,
+    path: str,
+    headers: list[str],
+    body: bytes | None,
+    chunks: bool,
+) -> None:
+    replies: list[Any] = []
+    for way in ("lane", "ordinary"):
+        fill = {"token": token, "key": f"{way}-{time.monotonic_ns()}"}
+        if "{id}" in path:
+            fill["id"] = new_request(server)
+        if "{closed}" in path:
+            fill["closed"] = new_request(server, closed=True)
+        told_by = [line.format(**fill) for line in headers]
+        content = body or b""
+        if way == "ordinary" and chunks:
+            told_by.append("Transfer-Encoding: chunked")
+            content = chunked(content)
+        elif body is not None:
+            told_by.append(f"Content-Length: {len(body)}")
+        if way == "ordinary" and not chunks:
+            told_by.append(ORDINARY)
+        sent = head(method, path.format(**fill), server.port, *told_by) + content
+        replies.append(told(server, method, sent))
+    assert replies[0] == replies[1]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "", "localhost:1:2"])
+def test_a_foreign_name_is_refused_both_ways_alike(server: RunningServer, host: str) -> None:
+    top = f"GET {SUBMIT}/nothing HTTP/1.1\r\nHost: {host}\r\n"
+    hot = told(server, "GET", f"{top}\r\n".encode())
+    assert hot == told(server, "GET", f"{top}{ORDINARY}\r\n\r\n".encode())
+    assert hot[0] == 403
+
+
+# What takes the lane, in this process, with a transport that only writes down
+
+
+class Wire(asyncio.Transport):
+    """The other side of a connection: what was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    @property
+    def statuses(self) -> list[int]:
+        text = b"".join(self.written)
+        return [int(found) for found in re.findall(rb"(?:^|})HTTP/1\.1 (\d{3}) ", text)]
+
+
+class CountingApp(App):
+    """The application, which counts what comes to it the ordinary way."""
+
+    calls = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.calls += 1
+        await super().__call__(scope, receive, send)
+
+
+class Inside:
+    """A server without a socket."""
+
+    def __init__(self, *, keep_alive: float = 75) -> None:
+        clock, secret = SystemClock(), b"s" * 32
+        self.broker = Broker(MemoryStore(), MemorySignal(), clock)
+        self.auth = Authenticator(self.broker.store, clock, secret, cookie="c")
+        self.link = make_link_token(secret, datetime.now(UTC))
+        self.app = CountingApp(Server(self.broker, self.auth, Settings()))
+        self.config = uvicorn.Config(
+            self.app,
+            lifespan="off",
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=keep_alive,  # type: ignore[arg-type]
+        )
+        self.config.load()
+        self.state = ServerState()
+
+    def connect(self) -> tuple[FastLane, Wire]:
+        lane, wire = FastLane(self.config, self.state, {}), Wire()
+        lane.connection_made(wire)
+        return lane, wire
+
+    async def submit(self) -> str:
+        lane, wire = self.connect()
+        lane.data_received(self.post(SUBMIT, GOOD))
+        await until(lambda: wire.written)
+        lane.connection_lost(None)
+        return json.loads(wire.written[0].partition(b"\r\n\r\n")[2])["id"]
+
+    def post(self, path: str, body: bytes, *headers: str) -> bytes:
+        return head("POST", path, 80, *headers, f"Content-Length: {len(body)}") + body
+
+    def get(self, path: str, *headers: str) -> bytes:
+        return head("GET", path, 80, *headers)
+
+
+async def until(done: Any, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "It never happened."
+        await asyncio.sleep(0.001)
+
+
+async def test_hot_requests_make_no_asgi_call_and_one_write_each() -> None:
+    inside = Inside()
+    request_id = await inside.submit()
+    lane, wire = inside.connect()
+    for sent in (
+        inside.get(f"{SUBMIT}/{request_id}"),
+        inside.get(f"{SUBMIT}/{request_id}?wait=0.01"),
+        inside.post(f"{SUBMIT}/{request_id}/cancel", b"{}"),
+        inside.get(f"/hitl/poll?request_id={request_id}"),
+    ):
+        wire.written.clear()
+        lane.data_received(sent)
+        await until(lambda: wire.written)
+        assert (wire.statuses, len(wire.written)) == ([200], 1)
+    assert inside.app.calls == 0
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /api/v1/requests/x HTTP/1.0\r\nHost: localhost\r\n\r\n",
+        b"HEAD /api/v1/requests/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1/requests/%78 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://localhost/api/v1/requests/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1/requests/x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n",
+        b"GET /api/v1/requests/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
+        b"POST /hitl/request HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /api/v1/requests HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n"
+        + b" " * 65_537,
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+)
+async def test_what_is_not_plainly_hot_takes_the_ordinary_way(sent: bytes) -> None:
+    inside = Inside()
+    lane, wire = inside.connect()
+    lane.data_received(sent)
+    await until(lambda: wire.written)
+    assert inside.app.calls == 1
+    lane.connection_lost(None)
+    await until(lambda: not inside.state.tasks)
+
+
+async def test_requests_split_at_every_byte_are_answered_whole_and_in_order() -> None:
+    inside = Inside()
+    request_id = await inside.submit()
+    sent = (
+        inside.post(SUBMIT, GOOD)
+        + inside.get("/nothing")
+        + inside.get(f"{SUBMIT}/{request_id}?wait=0.001")
+        + inside.post(SUBMIT, GOOD, ORDINARY)
+        + inside.post(SUBMIT, b"{", "Accept: */*")
+        + inside.post(f"{SUBMIT}/{request_id}/decision", APPROVE)
+    )
+    wanted = [201, 404, 200, 201, 422, 401]
+    for at in range(1, len(sent)):
+        lane, wire = inside.connect()
+        lane.data_received(sent[:at])
+        if at % 3:  # the first part is answered before the second comes, or not
+            await asyncio.sleep(0.002)
+        lane.data_received(sent[at:])
+        await until(lambda wire=wire: len(wire.statuses) == len(wanted))
+        assert wire.statuses == wanted
+    lane, wire = inside.connect()
+    for byte in sent:
+        lane.data_received(bytes((byte,)))
+    await until(lambda: len(wire.statuses) == len(wanted))
+    assert wire.statuses == wanted
+
+
+async def test_a_decision_stands_though_its_client_hung_up_at_once() -> None:
+    inside = Inside()
+    signed_in = await inside.auth.sign_in(inside.link, browser=False)
+    request_id = await inside.submit()
+    lane, wire = inside.connect()
+    bearer = f"Authorization: Bearer {signed_in.token}"
+    lane.data_received(inside.post(f"{SUBMIT}/{request_id}/decision", APPROVE, bearer))
+    wire.closed = True
+    lane.connection_lost(ConnectionResetError())
+    await until(lambda: not inside.state.tasks)
+    assert wire.written == []
+    lane, wire = inside.connect()
+    lane.data_received(inside.get(f"{SUBMIT}/{request_id}"))
+    await until(lambda: wire.written)
+    assert b'"status":"approved"' in wire.written[0]
+
+
+async def test_a_wait_whose_client_hung_up_is_given_up_at_once() -> None:
+    inside = Inside()
+    request_id = await inside.submit()
+    lane, wire = inside.connect()
+    lane.data_received(inside.get(f"{SUBMIT}/{request_id}?wait=60"))
+    await until(lambda: inside.broker.waits == 1)
+    wire.closed = True
+    lane.connection_lost(None)
+    await until(lambda: inside.broker.waits == 0, seconds=0.5)
+    assert not inside.state.tasks
+    assert not inside.state.connections
+    assert wire.written == []
+
+
+async def test_nothing_is_written_to_a_client_that_does_not_read() -> None:
+    inside = Inside()
+    request_id = await inside.submit()
+    lane, wire = inside.connect()
+    lane.pause_writing()
+    lane.data_received(inside.get(f"{SUBMIT}/{request_id}") * 3)
+    await asyncio.sleep(0.05)
+    assert wire.written == []
+    lane.resume_writing()
+    await until(lambda: wire.statuses == [200, 200, 200])
+
+
+async def test_a_connection_idle_too_long_is_closed_and_one_that_waits_is_not() -> None:
+    inside = Inside(keep_alive=0.1)
+    request_id = await inside.submit()
+    lane, wire = inside.connect()
+    for _ in range(3):
+        lane.data_received(inside.get(f"{SUBMIT}/{request_id}?wait=0.2"))
+        await asyncio.sleep(0.15)
+        assert not wire.closed
+        await until(lambda: wire.written)
+        wire.written.clear()
+    await until(lambda: wire.closed, seconds=1)
+
+
+# Order
+
+
+async def test_what_is_pipelined_behind_a_held_wait_is_answered_after_it(
+    server: RunningServer,
+) -> None:
+    async with line_to(server) as line:
+        request_id = await ask(line)
+        began = time.monotonic()
+        line.send("GET", f"{SUBMIT}/{request_id}?wait=0.4")
+        line.send("GET", "/nothing")
+        line.send("POST", SUBMIT, {"message": "And this?"})
+        line.send("GET", "/health")
+        line.send("GET", f"{SUBMIT}/nothing?wait=5", None, ORDINARY)
+        line.send("GET", f"{SUBMIT}/{request_id}")
+        replies = [await line.reply() for _ in range(6)]
+    assert [status for status, _ in replies] == [200, 404, 201, 200, 404, 200]
+    assert replies[0][1]["id"] == replies[5][1]["id"] == request_id
+    assert 0.4 <= time.monotonic() - began < 3
+
+
+async def test_a_hot_request_behind_a_cold_wait_is_answered_after_it(
+    server: RunningServer,
+) -> None:
+    async with line_to(server) as line:
+        request_id = await ask(line)
+        line.send("GET", f"{SUBMIT}/{request_id}?wait=0.3", None, ORDINARY)
+        line.send("POST", SUBMIT, {"message": "Hot."})
+        replies = [await line.reply() for _ in range(2)]
+    assert [status for status, _ in replies] == [200, 201]
+
+
+async def test_the_body_of_a_pipelined_request_may_come_after_its_turn(
+    server: RunningServer,
+) -> None:
+    for pause in (0.05, 0.4):  # before the wait in front of it has ended, and after
+        async with line_to(server) as line:
+            request_id = await ask(line)
+            line.send("GET", f"{SUBMIT}/{request_id}?wait=0.2")
+            line.writer.write(head("POST", SUBMIT, server.port, f"Content-Length: {len(GOOD)}"))
+            line.writer.write(GOOD[:5])
+            await asyncio.sleep(pause)
+            line.writer.write(GOOD[5:])
+            replies = [await line.reply() for _ in range(2)]
+            assert [status for status, _ in replies] == [200, 201]
+            assert (await line.ask("GET", f"{SUBMIT}/{request_id}"))[0] == 200
+
+
+async def test_nothing_is_answered_after_connection_close(server: RunningServer) -> None:
+    async with line_to(server) as line:
+        request_id = await ask(line)
+        line.send("GET", f"{SUBMIT}/{request_id}?wait=0.1", None, "Connection: close")
+        line.send("POST", SUBMIT, {"message": "Too late."})
+        assert (await line.reply())[0] == 200
+        assert await line.reader.read() == b""
+
+
+# Gone
+
+
+@pytest.fixture
+def small_server(tmp_path: Path) -> Generator[RunningServer]:
+    running = RunningServer(tmp_path, environment={"SAYSO_MAX_WAITS": "20"}).start()
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("politely", [True, False])
+async def test_waits_are_freed_as_soon_as_their_clients_are_gone(
+    small_server: RunningServer, politely: bool
+) -> None:
+    async with line_to(small_server) as line:
+        request_id = await ask(line)
+        for _ in range(3):
+            async with lines(small_server.port, 20) as waiting:
+                for each in waiting:
+                    each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
+                await asyncio.sleep(0.2)
+                assert (await line.ask("GET", f"{SUBMIT}/{request_id}?wait=1"))[0] == 429
+                for each in waiting:
+                    each.writer.close() if politely else each.abort()
+                await asyncio.sleep(0.2)
+                assert (await line.ask("GET", f"{SUBMIT}/{request_id}?wait=0.01"))[0] == 200
+
+
+async def test_half_a_body_is_never_taken_for_a_whole_one(server: RunningServer) -> None:
+    async with line_to(server) as line:
+        body = b'{"message": "half a body"}'
+        size = f"Content-Length: {len(body) + 10}"
+        for abort in (True, False):
+            other = await dial(server.port)
+            other.writer.write(head("POST", SUBMIT, server.port, size) + body)
+            await asyncio.sleep(0.1)
+            other.abort() if abort else await other.close()
+        await asyncio.sleep(0.1)
+        _, page = await line.ask("GET", f"{SUBMIT}?q=half")
+        assert page["items"] == []
+    assert "Traceback" not in server.log
+
+
+async def test_a_client_that_does_not_read_does_not_fill_the_memory(server: RunningServer) -> None:
+    async with line_to(server) as line:
+        request_id = await ask(line, message="x" * 16_000)
+        before = server.memory()
+        for _ in range(4_000):
+            line.send("GET", f"{SUBMIT}/{request_id}")
+        await asyncio.sleep(1)
+        assert server.memory() - before < 24 * 1024 * 1024  # all replies are 64 MB
+        for _ in range(4_000):
+            status, request = await line.reply()
+            assert (status, request["id"]) == (200, request_id)
+
+
+# Limits and the end
+
+
+def test_a_hot_head_that_does_not_end_is_cut_off(server: RunningServer) -> None:
+    sent = f"GET {SUBMIT}/x HTTP/1.1\r\nHost: localhost\r\n".encode() + b"X-A: " + b"a" * 700_000
+    assert exchange(server.address, sent) == (0, b"")
+
+
+def test_a_head_after_a_hot_request_is_cut_off_alike(server: RunningServer) -> None:
+    with socket.create_connection(server.address, timeout=10) as connection:
+        connection.sendall(head("GET", f"{SUBMIT}/nothing", server.port))
+        assert b" 404 " in connection.recv(65_536)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET /" + b"a" * 700_000)
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(65_536) == b""
+
+
+@pytest.mark.parametrize("sent", [b"NONSENSE\r\n\r\n", b"POST /api/v1/requests HTTP/1.1\r\nHost"])
+def test_what_is_no_http_is_told_so_after_a_hot_request_too(
+    server: RunningServer, sent: bytes
+) -> None:
+    if sent.startswith(b"POST"):
+        sent += b": localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"
+    with socket.create_connection(server.address, timeout=10) as connection:
+        connection.sendall(head("GET", f"{SUBMIT}/nothing", server.port))
+        assert b" 404 " in connection.recv(65_536)
+        connection.sendall(sent)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_stop_answers_what_is_held_and_then_hangs_up(fresh_server: RunningServer) -> None:
+    async with line_to(fresh_server) as line, line_to(fresh_server) as idle:
+        request_id = await ask(line)
+        assert (await idle.ask("GET", f"{SUBMIT}/{request_id}"))[0] == 200
+        line.send("GET", f"{SUBMIT}/{request_id}?wait=60")
+        await asyncio.sleep(0.2)
+        stopping = asyncio.create_task(asyncio.to_thread(fresh_server.stop))
+        top = await line.reader.readuntil(b"\r\n\r\n")
+        assert top.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in top
+        assert b'"status":"pending"' in await line.reader.read()
+        assert await idle.reader.read() == b""
+        assert await stopping < 2
+    assert "Traceback" not in fresh_server.log
+
+
+async def test_a_stop_does_not_wait_long_for_a_body_that_never_comes(
+    fresh_server: RunningServer,
+) -> None:
+    async with line_to(fresh_server) as line:
+        line.writer.write(head("POST", SUBMIT, fresh_server.port, "Content-Length: 9"))
+        await asyncio.sleep(0.2)
+        assert await asyncio.to_thread(fresh_server.stop) < 5
+
+
+async def test_a_person_decides_in_the_lane(server: RunningServer, person: Person) -> None:
+    async with line_to(server) as waiting, line_to(server) as deciding:
+        request_id = await ask(waiting)
+        waiting.send("GET", f"{SUBMIT}/{request_id}?wait=30")
+        bearer = f"Authorization: Bearer {person.token}"
+        path = f"{SUBMIT}/{request_id}/decision"
+        status, decided = await deciding.ask("POST", path, {"type": "approve"}, bearer)
+        assert (status, decided["decision"]["channel"]) == (200, "api")
+        assert await waiting.reply() == (200, decided)
