@@ -10,11 +10,13 @@ scenarios   what can be measured, by name
 turns       product and reference, in turn
 reference   the least that can do the job: what this machine gives at best
 million     a store with a million pending; `pending` is its process
+deliveries  what is sent out, to `sink`
 peers       others who pause a program until a person has answered
 servers     starts and ends product and reference, each on a fresh folder
 services    PostgreSQL and Redis, started when they are asked for
 client      HTTP connections that cost almost nothing
 load        the load generator, a process of its own
+profile     where the server's time goes
 figures     what is to be reached
 sections    the tables; report, page: what is handed out
 """

@@ -48,8 +48,8 @@ _TIMEOUTS = (300.0, 900.0, 3600.0, 86_400.0, None)
 _ARRIVED_WITHIN = timedelta(minutes=4)
 """All were asked within this time, so that none is due yet: the first deadline is after 5."""
 _SAMPLE = 10_000
-_PERSON = Principal(plane=Plane.PERSON, id="bench", name="Bench", strength=Strength.LINK)
-_YES = Answer(type=DecisionType.APPROVE, reason="Looks right.")
+PERSON = Principal(plane=Plane.PERSON, id="bench", name="Bench", strength=Strength.LINK)
+YES = Answer(type=DecisionType.APPROVE, reason="Looks right.")
 
 _now = time.perf_counter
 
@@ -179,7 +179,7 @@ class Pending:
             async def decide(place: int, ids: Sequence[str] = ids) -> None:
                 request = await self._store.get(LOCAL_AGENT.tenant, ids[place])
                 assert request is not None
-                command = lifecycle.Decide(answer=_YES, by=_PERSON, channel=Channel.API)
+                command = lifecycle.Decide(answer=YES, by=PERSON, channel=Channel.API)
                 await self._store.commit(lifecycle.apply(request, command, self._clock.moment))
 
             for name, one in (("submit", submit), ("decide", decide)):
@@ -231,12 +231,13 @@ def named(kind: str, values: dict[str, float]) -> dict[str, float]:
     return {f"{kind}_{name}": value for name, value in values.items()}
 
 
+def make_store(kind: str, database: str) -> Stores:
+    """The store of that kind, at a path or an address; to be opened still."""
+    return PostgresStore(database) if kind == "postgres" else SqliteStore(Path(database))
+
+
 async def _main(job: Job) -> dict[int, dict[str, float]]:
-    store: Stores
-    if job.store == "postgres":
-        store = PostgresStore(job.database)
-    else:
-        store = SqliteStore(Path(job.database))
+    store = make_store(job.store, job.database)
     await store.open()
     measured: dict[int, dict[str, float]] = {}
     try:

@@ -34,8 +34,11 @@ _PARTS = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
         ("event loop: sockets, timers (uvloop)", r"asyncio/runners\.py:Runner\.run"),
-        ("HTTP: sending the reply (uvicorn)", r"uvicorn/.*:RequestResponseCycle\.send"),
-        ("HTTP: parsing, and a task for each request (uvicorn, httptools)", r"uvicorn/"),
+        (
+            "HTTP: sending the reply",
+            r":RequestResponseCycle\.send|fast_lane\.py:_|transport\.write",
+        ),
+        ("HTTP: parsing, and a task for each request", r"uvicorn/|fast_lane\.py"),
         ("digest of the action", r"rfc8785|domain/actions\.py|:digest_of"),
         ("SQLite: reading", r"stores/sqlite.*:\S*(_cursor|_read)\b"),
         ("store: records to JSON", r"stores/.*\bencode\("),

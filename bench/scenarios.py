@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from bench import million
+from bench.deliveries import SETTING, delivered
 from bench.errors import BenchError
 from bench.passes import Passes, Plan, Tell
 from bench.peers.contenders import contest
@@ -46,6 +47,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "held-10000": _scenario(in_turn(loaded("held", None))),
     "submits-postgres": _scenario(in_turn(loaded("submits", 128, "postgres")), _POSTGRES),
     "cycles-postgres": _scenario(in_turn(loaded("cycles", 256, "postgres")), _POSTGRES),
+    "deliveries-sqlite": _scenario(delivered("sqlite"), SETTING),
+    "deliveries-postgres": _scenario(delivered("postgres"), SETTING),
     "start-up": _scenario(in_turn(start_up)),
     "peers-pause": _asked_for(contest("pause")),
     "peers-wait": _asked_for(contest("wait")),
