@@ -93,7 +93,7 @@ def profile(name: str, plan: Plan, tell: Tell) -> Profile:
     seen: Counter[str] = Counter()
     for line in raw.splitlines():
         stack, _, number = line.rpartition(" ")
-        seen[_part(stack.split(";"))] += int(number)
+        seen[part(stack.split(";"))] += int(number)
     looks = seconds * LOOKS_A_SECOND
     return Profile(
         name=name, looks=looks, seen=dict(seen.most_common()), rate=results[0].values["rate"]
@@ -115,7 +115,7 @@ def _looks(py_spy: str, pid: int, seconds: int, folder: Path) -> str:
         file.unlink(missing_ok=True)
 
 
-def _part(stack: list[str]) -> str:
+def part(stack: list[str]) -> str:
     """The part that the innermost known frame belongs to."""
     if _WRITER in stack[0]:
         return "SQLite: writing, in a thread of its own"
