@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ def _each(names: Sequence[str], one: Callable[[str], T]) -> tuple[dict[str, T], 
     for name in names:
         try:
             done[name] = one(name)
-        except BenchError as error:
+        except (BenchError, subprocess.SubprocessError, OSError) as error:
             failed[name] = str(error)
             _progress("")
             print(f"{name} FAILED: {error}", file=sys.stderr, flush=True)
@@ -198,4 +199,7 @@ def _notes(measured: dict[str, Passes], plan: Plan, limit: int, seconds: float) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -29,8 +29,10 @@ from sayso.domain.jobs import deliveries_of, subject_of
 from sayso.domain.requests import Draft
 from sayso.wiring import DATABASE_FILE
 
-BACKLOG = 10_000
-LIVE = 2_000
+BACKLOG = 5_000
+"""Deliveries that a server finds when it starts, for each second of a timed pass."""
+LIVE = 1_000
+"""Deliveries while people decide, for each second."""
 SETTING = "delivery_targets"
 """The setting that lets the product deliver to this machine."""
 _ALLOWED = {"SAYSO_DELIVERY_TARGETS": "127.0.0.1"}
@@ -49,7 +51,9 @@ def delivered(store: Store) -> Callable[[str, Plan, Tell], Passes]:
                 sink() as port,
                 running("product", plan.folder, dsn, _ALLOWED) as server,
             ):
-                result = generate("deliveries", server, plan.seconds, LIVE, port)
+                result = generate(
+                    "deliveries", server, plan.seconds, int(LIVE * plan.seconds), port
+                )
             if result.errors:
                 raise BenchError(f"{name}: {result.first_error}")
             result.values["backlog"] = backlog
@@ -79,12 +83,13 @@ def sink() -> Generator[int]:
 
 def _backlog(store: Store, plan: Plan) -> float:
     """Deliveries a second, from the first to the last, of what a server finds when it starts."""
+    count = int(BACKLOG * plan.seconds)
     with _database(store, plan) as dsn, sink() as port:
-        fill = partial(_fill, store, dsn, port)
+        fill = partial(_fill, store, dsn, port, count)
         with running("product", plan.folder, dsn, _ALLOWED, prepare=fill):
-            at = sorted(asyncio.run(_arrivals(port)).values())
-    if len(at) != BACKLOG:
-        raise BenchError(f"{len(at)} of {BACKLOG} were delivered.")
+            at = sorted(asyncio.run(_arrivals(port, count)).values())
+    if len(at) != count:
+        raise BenchError(f"{len(at)} of {count} were delivered.")
     return (len(at) - 1) / (at[-1] - at[0])
 
 
@@ -97,12 +102,12 @@ def _database(store: Store, plan: Plan) -> Generator[str | None]:
             yield dsn
 
 
-def _fill(store: Store, dsn: str | None, port: int, data: Path) -> None:
+def _fill(store: Store, dsn: str | None, port: int, count: int, data: Path) -> None:
     """Decided requests whose deliveries are due, in a database that no server has opened yet."""
-    asyncio.run(_submit_and_decide(store, dsn or str(data / DATABASE_FILE), port))
+    asyncio.run(_submit_and_decide(store, dsn or str(data / DATABASE_FILE), port, count))
 
 
-async def _submit_and_decide(store: Store, database: str, port: int) -> None:
+async def _submit_and_decide(store: Store, database: str, port: int, count: int) -> None:
     url = f"http://127.0.0.1:{port}/"
     drafts = [
         msgspec.structs.replace(codec.decode(Draft, question(number)), callback_url=url)
@@ -129,10 +134,10 @@ async def _submit_and_decide(store: Store, database: str, port: int) -> None:
         await opened.commit(msgspec.structs.replace(change, jobs=jobs))
 
     try:
-        await together(BACKLOG, 512, decided)
+        await together(count, 512, decided)
     finally:
         await opened.close()
 
 
-async def _arrivals(port: int) -> dict[str, float]:
-    return await arrived((await connect(port, 1))[0], port, BACKLOG)
+async def _arrivals(port: int, count: int) -> dict[str, float]:
+    return await arrived((await connect(port, 1))[0], port, count)

@@ -51,9 +51,10 @@ compare the ratios.
   and the time is taken from sending one until the waiting side has the reply. Last, all waits are
   decided as fast as 32 connections can; that is 10,000 durable decisions and 10,000 releases.
 - **Deliveries** go to a sink on the load's core that answers 204 and counts each `webhook-id` once;
-  one that comes twice ends the run. A backlog of 10,000 is in the database when the server starts;
-  its rate is from the first to the last arrival. Then 2,000 requests with a `callback_url` are
-  decided as fast as 32 connections can; that rate is from the first decision to the last arrival.
+  one that comes twice ends the run. For each second of a pass a backlog of 5,000 is in the database
+  when the server starts; its rate is from the first to the last arrival. Then 1,000 requests for
+  each second, with a `callback_url`, are decided as fast as 32 connections can; that rate is from
+  the first decision to the last arrival.
 - **Start-up**: from the start of the process until it prints its link. `import sayso` and
   `sayso --help` are whole processes; beside them stands an interpreter that does nothing.
 
