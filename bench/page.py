@@ -36,6 +36,8 @@ compare the ratios.
 - Product and reference take turns, each pass on a fresh server with an empty database on a real
   disk, and each is first every other time. All traffic stays on 127.0.0.1.
 - Everything runs in one server process on one core. The product runs as it comes: `sayso serve`.
+- The product answers hot requests in its fast lane (`server/fast_lane.py`): from the parser
+  straight to the endpoint, without the ASGI scope, cycle and messages that the reference makes.
 - **PostgreSQL** has a reference of its own (`bench/reference_postgres.py`): group commit by
   `unnest`, reads of many ids together, one NOTIFY for each batch. The database is as durable as
   the file (`fsync`, `synchronous_commit`), is reached over 127.0.0.1, and shares both cores with

@@ -159,8 +159,8 @@ The store alone, opened in a process of its own: no HTTP, no broker. It is fille
 each request with its event, about 1 KB; their deadlines are 5, 15 and 60 minutes, a day, or none.
 128 callers submit, and decide pending requests taken at random; reads, pages of 50 and sweeps come
 one after the other. A decision reads the request first. This is one pass, and rates are the medians
-of three rounds of 2,500. Below one third of the rate of the small
-store the goal is missed, below one fifth it falls short."""
+of three rounds of 2,500. Below one third of the rate of the small store the goal is missed, below
+one fifth it falls short."""
 _LIMITS = """\
 The product under that load, looked at {looks:,} times in {seconds} s by a sampling profiler; it did
 {rate:,.0f}/s, slowed down by that. A thread is counted when it was running, or could have been if
