@@ -33,9 +33,9 @@ BACKLOG = 5_000
 """Deliveries that a server finds when it starts, for each second of a timed pass."""
 LIVE = 1_000
 """Deliveries while people decide, for each second."""
-SETTING = "delivery_targets"
+SETTING = "callback_networks"
 """The setting that lets the product deliver to this machine."""
-_ALLOWED = {"SAYSO_DELIVERY_TARGETS": "127.0.0.1"}
+_ALLOWED = {"SAYSO_CALLBACK_NETWORKS": "127.0.0.0/8"}
 
 
 def delivered(store: Store) -> Callable[[str, Plan, Tell], Passes]:
