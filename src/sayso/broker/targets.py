@@ -10,13 +10,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from sayso.channels.base import Receipt
+
 MAX_RUNNING = 32
 """Tries under way at one host."""
 MAX_FAILURES = 5
 """Failures in a row after which a host is left alone."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=5)
 """For how long: it doubles each time that the host still fails."""
-SHORTEST_DELAY = timedelta(seconds=0.05)
+SHORTEST_DELAY = timedelta(seconds=0.01)
 LONGEST_DELAY = timedelta(minutes=5)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,6 +92,11 @@ class Target:
             if self._shut_until is not None:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             self._shut_until = now + self._pause
+
+
+def is_working(receipt: Receipt) -> bool:
+    """Whether a host works: a 404 is about one address of it, not about the host."""
+    return receipt.status is not None and receipt.status < 500 and receipt.status != 429
 
 
 def host_of(url: str) -> str:
