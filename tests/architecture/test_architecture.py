@@ -24,6 +24,7 @@ BIN = Path(sys.executable).parent
 LATE_IMPORTS = {
     ("cli/__init__.py", "sayso.cli.app"): "`sayso --help` answers before anything is loaded",
     ("cli/serve.py", "sayso.server"): "its own front door: the error names the extra to install",
+    ("cli/worker.py", "sayso.server"): "the same",
 }
 
 # Said in pieces, so that this file does not find itself.

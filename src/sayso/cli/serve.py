@@ -41,6 +41,7 @@ def serve(
     port: Port = None,
     data: Data = None,
     memory: Annotated[bool, Parameter(negative="")] = False,
+    worker: Annotated[bool | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Run the server, until Ctrl-C.
 
@@ -49,8 +50,9 @@ def serve(
         port: The port; 0 takes a free one. Default: $SAYSO_PORT or $SERVER_PORT, else 8080.
         data: The folder of the database. Default: $SAYSO_DATA, else ./sayso-data.
         memory: Keep everything in memory, gone when the server stops.
+        worker: Carry out deliveries and reminders here as well. Default: $SAYSO_WORKER, else yes.
     """
-    run_server(host=host, port=port, data=data, memory=memory)
+    run_server(host=host, port=port, data=data, memory=memory, worker=worker)
 
 
 def run_server(
@@ -59,6 +61,7 @@ def run_server(
     port: int | None = None,
     data: Path | None = None,
     memory: bool = False,
+    worker: bool | None = None,
     ready: Ready | None = None,
 ) -> None:
     """Serve until a signal; print the banner, then call `ready`, once it listens.
@@ -74,7 +77,7 @@ def run_server(
         if package in {"", "sayso"}:
             raise
         raise MissingExtraError(package, "server") from error
-    chosen = settings.load(host=host, port=port, data=data, memory=memory or None)
+    chosen = settings.load(host=host, port=port, data=data, memory=memory or None, worker=worker)
 
     def announce(info: Listening) -> None:
         _banner(info, None if chosen.memory else chosen.data.resolve())
