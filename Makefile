@@ -25,6 +25,10 @@ setup: .venv/ready  ## Make .venv from requirements.lock, with everything in it
 run: setup  ## Start the server with a demo agent, and print the link to sign in
 	@exec $(BIN)/sayso demo $(ARGS)
 
+.PHONY: replicas
+replicas: setup  ## Start PostgreSQL, two replicas, a worker and nginx, as in production
+	@exec $(BIN)/python -m tools.replicas $(ARGS)
+
 .PHONY: test
 test: setup tools  ## Run all tests: unit, contracts, real processes, a real browser
 	@$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
@@ -50,10 +54,13 @@ format: setup  ## Format the code and mend what can be mended
 bench: setup  ## Measure beside a bare reference, in one run
 	@$(BIN)/python -m bench $(ARGS)
 
+LOCK = $(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+
 .PHONY: lock
-lock: setup  ## Make requirements.lock anew from pyproject.toml
-	$(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --all-extras --group dev pyproject.toml -o requirements.lock
+lock: setup  ## Make the lock files anew from pyproject.toml
+	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(LOCK) --no-annotate --constraints requirements.lock --extra all pyproject.toml -o deploy/requirements.lock
+	echo "hatchling" | $(LOCK) --no-annotate --constraints requirements.lock - -o deploy/build.lock
 
 .PHONY: clean
 clean:  ## Remove .venv and caches; data is kept
