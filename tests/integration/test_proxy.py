@@ -124,6 +124,14 @@ def test_nobody_comes_in_without_the_password(front: Front) -> None:
         assert agent.get("/ready").json()["status"] == "ready"
 
 
+def test_the_cookie_goes_by_https_alone(front: Front) -> None:
+    with front.http() as browser:
+        reply = browser.get("/login" + front.cluster.new_link().partition("/login")[2])
+        assert reply.headers["set-cookie"].endswith("; Secure")
+        assert browser.post("/logout").headers["set-cookie"].endswith("; Secure")
+        assert browser.get("/").headers["set-cookie"].endswith("; Secure")
+
+
 def test_a_page_of_the_proxy_may_call_and_another_may_not(front: Front) -> None:
     with front.browser() as person:
         for origin, status in ((front.url, 201), ("https://evil.example", 403)):
