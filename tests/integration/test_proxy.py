@@ -17,6 +17,8 @@ import pytest
 import websockets
 from support.programs import Beside
 
+from sayso.client import Client
+from sayso.errors import ConfigurationError, ServerError, TooLargeError
 from tools.replicas import Cluster, Nginx, nginx_conf, port_to_come_back_to
 from tools.servers import PostgresServer
 
@@ -124,6 +126,26 @@ def test_nobody_comes_in_without_the_password(front: Front) -> None:
         assert agent.get("/ready").json()["status"] == "ready"
 
 
+def test_a_client_asks_with_the_password_in_its_address(front: Front) -> None:
+    address = front.url.replace("https://", f"https://{AGENT[0]}:{AGENT[1]}@")
+    with Client(address, transport=httpx2.HTTPTransport(verify=front.tls)) as client:
+        assert client.base_url == front.url
+        asked = client.submit("Deploy?")
+        answer = Beside(lambda: client.wait(asked.id, timeout=20))
+        front.decide(asked.id)
+        assert answer.result().approved
+
+
+def test_a_certificate_that_is_not_trusted_is_told_and_the_password_is_not(front: Front) -> None:
+    address = front.url.replace("https://", f"https://{AGENT[0]}:{AGENT[1]}@")
+    with Client(address, retry_seconds=0) as client, pytest.raises(ServerError) as refused:
+        client.submit("Deploy?")
+    assert str(refused.value).startswith(f"The certificate of {front.url} is not trusted (")
+    with pytest.raises(ConfigurationError) as wrong:
+        Client(f"htps://{AGENT[0]}:{AGENT[1]}@localhost")
+    assert AGENT[1] not in str(wrong.value)
+
+
 def test_the_cookie_goes_by_https_alone(front: Front) -> None:
     with front.http() as browser:
         reply = browser.get("/login" + front.cluster.new_link().partition("/login")[2])
@@ -180,6 +202,14 @@ async def test_a_websocket_goes_through(front: Front) -> None:
         await asyncio.to_thread(front.decide, request_id)
         async with asyncio.timeout(10):
             assert json.loads(await socket.recv())["body"]["status"] == "approved"
+
+
+def test_what_is_too_large_is_refused_once_and_for_all(front: Front) -> None:
+    address = front.url.replace("https://", f"https://{AGENT[0]}:{AGENT[1]}@")
+    with Client(address, transport=httpx2.HTTPTransport(verify=front.tls)) as client:
+        client.submit("As large as it may be.", metadata={"a": "x" * 1_048_000})
+        with pytest.raises(TooLargeError):
+            client.submit("Larger.", metadata={"a": "x" * 1_048_576})
 
 
 @pytest.mark.parametrize("place", [0, 1])
