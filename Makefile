@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
+LOCK := $(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --quiet
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -54,13 +56,12 @@ format: setup  ## Format the code and mend what can be mended
 bench: setup  ## Measure beside a bare reference, in one run
 	@$(BIN)/python -m bench $(ARGS)
 
-LOCK = $(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
-
 .PHONY: lock
-lock: setup  ## Make the lock files anew from pyproject.toml
+lock: setup  ## Make the lock files anew: ours, the image's, and that of the peers' packages
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
 	$(LOCK) --no-annotate --constraints requirements.lock --extra all pyproject.toml -o deploy/requirements.lock
 	echo "hatchling" | $(LOCK) --no-annotate --constraints requirements.lock - -o deploy/build.lock
+	$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.txt
 
 .PHONY: clean
 clean:  ## Remove .venv and caches; data is kept

@@ -198,6 +198,24 @@ async def test_a_change_that_was_kept_before_the_line_broke_is_told_as_kept(
         await store.commit(change)
 
 
+async def test_a_table_that_is_locked_is_told_in_time(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    """Many writes wait behind a lock: all are refused together, and none of them is kept."""
+    await store._database.run(lambda c: c.execute("SET statement_timeout = '300ms'"))
+    other = await asyncpg.connect(postgres_dsn)
+    changes = [make_change() for _ in range(50)]
+    async with other.transaction():
+        await other.execute("LOCK TABLE requests")
+        results = await asyncio.wait_for(
+            asyncio.gather(*(store.commit(c) for c in changes), return_exceptions=True), 5
+        )
+    assert {getattr(result, "reason_code", None) for result in results} == {"database_away"}
+    await other.close()
+    assert (await store.events(EventQuery()))[0] == []
+    await store.commit(make_change())
+
+
 async def test_a_newer_schema_is_refused(store: PostgresStore, postgres_dsn: str) -> None:
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute("INSERT INTO sayso_schema VALUES (999)")
@@ -251,7 +269,7 @@ async def test_replicas_take_the_time_of_the_database(postgres_dsn: str) -> None
 
 
 async def test_no_query_scans_a_table(store: PostgresStore, postgres_dsn: str) -> None:
-    """With a hundred thousand sleeping rows, as the database plans it, each finds its index."""
+    """With a million sleeping jobs, as the database plans it, each finds its index."""
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute(_SLEEPING)
     closed = frozenset(Status) - {Status.PENDING}
@@ -297,6 +315,6 @@ SELECT n, 'default', '{}' FROM generate_series(1, 100000) n;
 INSERT INTO jobs (id, tenant, state, due_at, attempt, webhook_id, record)
 SELECT lpad(n::text, 12, '0'), 'default', 'waiting', timestamptz '2026-01-01' + n * interval '1 s',
        0, 'w' || n % 1000, '{}'
-FROM generate_series(1, 100000) n;
+FROM generate_series(1, 1000000) n;
 ANALYZE;
 """

@@ -172,7 +172,9 @@ class Database:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 return await work(connection)
         except _NOT_AWAY as error:
-            raise StoreError(f"The database took too long: {self._words(error)}.") from error
+            raise StoreError(
+                f"The database took too long: {self._words(error)}.", code="database_away"
+            ) from error
         except ValueError as error:  # the driver cannot encode it
             raise StoreError(f"The database cannot keep this: {self._words(error)}.") from error
         except _AWAY as error:
