@@ -85,7 +85,8 @@ SETTINGS: Mapping[str, Setting] = {
     "data": Setting(("SAYSO_DATA",), "The folder of the database and the secret key."),
     "database_url": Setting(
         ("SAYSO_DATABASE_URL",),
-        "The database: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, or `sqlite:PATH`.",
+        "The database: `postgresql://USER:PASSWORD@HOST:PORT/NAME`,"
+        " `redis://USER:PASSWORD@HOST:PORT/0`, or `sqlite:PATH`.",
     ),
     "database_connections": Setting(
         ("SAYSO_DATABASE_CONNECTIONS",), "Connections to PostgreSQL at the most, for each process."

@@ -43,10 +43,16 @@ def make_store(settings: Settings) -> tuple[Stores, Clock]:
             clock = SharedClock()
             connections = settings.database_connections
             return PostgresStore(settings.database_url, connections=connections, clock=clock), clock
+        case "redis" | "rediss":
+            from sayso.stores.redis import RedisStore
+
+            clock = SharedClock()
+            return RedisStore(settings.database_url, clock=clock), clock
         case scheme:
             raise ConfigurationError(
                 f"There is no store for addresses that begin with {scheme!r}.",
-                hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:PATH.",
+                hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE,"
+                " redis://USER:PASSWORD@HOST:PORT/0, or sqlite:PATH.",
             )
 
 

@@ -27,6 +27,7 @@ from sayso.errors import ConflictError, SaysoError
 from sayso.stores.base import EventQuery, JobQuery, Query, Stores
 from sayso.stores.memory import MemoryStore
 from sayso.stores.postgres import PostgresStore
+from sayso.stores.redis import RedisStore
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft, make_job
 
@@ -131,7 +132,9 @@ class Story:
 
     async def claim(self, limit: int) -> None:
         now = self.now
-        self.claimed += await self.all(lambda store: _sorted(store.claim(now, now + _LEASE, limit)))
+        for number in range(limit):  # one by one: which of those due at the same time is first
+            until = now + _LEASE + timedelta(microseconds=number)  # is left to each store
+            self.claimed += await self.all(lambda store, until=until: store.claim(now, until, 1))
 
     async def settle(self, which: int, state: JobState, is_late: bool) -> None:
         if not self.claimed:
@@ -198,10 +201,6 @@ async def _list(found: Awaitable[Sequence[Any]]) -> list[Any]:
     return sorted(await found, key=lambda request: (request.deadline_at, request.id))
 
 
-async def _sorted(found: Awaitable[Sequence[Job]]) -> list[Job]:
-    return sorted(await found, key=lambda job: job.id)
-
-
 async def _items(page: Awaitable[Any]) -> Any:
     return (await page).items
 
@@ -226,14 +225,17 @@ async def postgres(postgres_dsn: str) -> AsyncIterator[PostgresStore]:
 )
 @given(steps=STEPS)
 async def test_all_stores_tell_the_same_story(
-    steps: list[Step], postgres: PostgresStore, postgres_dsn: str, tmp_path: Path
+    steps: list[Step], postgres: PostgresStore, postgres_dsn: str, redis_url: str, tmp_path: Path
 ) -> None:
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute("TRUNCATE requests, events, jobs, sessions, webhooks")
     await connection.close()
-    sqlite = SqliteStore(tmp_path / f"{next(_numbers)}.db")
+    number = next(_numbers)
+    sqlite = SqliteStore(tmp_path / f"{number}.db")
     await sqlite.open()
-    story = Story([MemoryStore(), sqlite, postgres])
+    redis = RedisStore(redis_url, prefix=f"story{number}")
+    await redis.open()
+    story = Story([MemoryStore(), sqlite, postgres, redis])
     try:
         for name, arguments in steps:
             story.now += timedelta(milliseconds=1)  # no two are due at the same time
@@ -244,3 +246,4 @@ async def test_all_stores_tell_the_same_story(
         await story.compare()
     finally:
         await sqlite.close()
+        await redis.close()

@@ -25,7 +25,9 @@ LEASE = timedelta(seconds=60)
 """Longer than any try with its margin; so long a job waits if its worker dies."""
 MARGIN = timedelta(seconds=10)
 """What may pass between claiming and settling, besides the try."""
-MAX_RUNNING = 256
+MAX_CLAIMED = 1_024
+"""Jobs that this worker has taken and not settled yet."""
+CLAIM_SIZE = 256
 POLL_SECONDS = 0.5
 """Between two looks, when no signal says that there is something."""
 CROWDED_SECONDS = 0.02
@@ -68,6 +70,7 @@ class Dispatcher:
         self._chance = chance
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._claimed = 0
         self._targets: dict[str, Target] = {}
         self._outcomes: list[Job] = []
         self._settling: asyncio.Task[None] | None = None
@@ -92,20 +95,19 @@ class Dispatcher:
 
     async def round(self) -> bool:
         """Claim what is due, and begin it; whether there may be more."""
-        free = MAX_RUNNING - len(self._tasks)
-        if free <= 0:
+        while self._claimed > MAX_CLAIMED - CLAIM_SIZE:
             self._room.clear()
             await self._room.wait()
-            return True
         now = self._clock.now()
-        claimed = await self._store.claim(now, now + LEASE, free)
+        claimed = await self._store.claim(now, now + LEASE, CLAIM_SIZE)
+        self._claimed += len(claimed)
         for job in claimed:
             self._begin(job, now)
         if now >= self._forget_at:
             forgotten = await self._store.forget_jobs(now - KEEP_DONE, FORGET_SIZE)
             if forgotten < FORGET_SIZE:
                 self._forget_at = now + FORGET_EVERY
-        return len(claimed) == free
+        return len(claimed) == CLAIM_SIZE
 
     async def stop(self) -> None:
         """Finish what is under way, for two seconds at most, and put the rest back."""
@@ -128,7 +130,7 @@ class Dispatcher:
             log.error("%d outcomes could not be kept; their leases end", len(self._outcomes))
 
     def _begin(self, job: Job, now: datetime) -> None:
-        """Start a claimed job, or put it back if it has to wait for its target."""
+        """Start a claimed job, hold it for its target, or put it back if that takes long."""
         target = None if job.kind is JobKind.REMIND else self._target(job.url, now)
         later = None if target is None else target.comes_later(now)
         if self._stopping:
@@ -137,34 +139,50 @@ class Dispatcher:
             self._keep(retries.put_back(job, later))
             return
         if target is not None:
+            if target.is_full:
+                target.held.append(job)
+                return
             target.began()
         task = asyncio.ensure_future(self._work(job, target))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._room.set()
+    async def _work(self, job: Job | None, target: Target | None) -> None:
+        """A job, and then what is held for the same target, one after the other."""
+        while job is not None:
+            self._keep(await self._outcome(job, target))
+            job = None if target is None else self._following(target)
 
-    async def _work(self, job: Job, target: Target | None) -> None:
-        """One try, whatever happens in it; then the outcome is kept."""
+    def _following(self, target: Target) -> Job | None:
+        """The next of those held; none if the target, or this worker, is to be left alone."""
+        now = self._clock.now()
+        if not target.held:
+            return None
+        if self._stopping or target.comes_later(now) is not None:
+            while target.held:
+                later = now if self._stopping else target.comes_later(now) or now
+                self._keep(retries.put_back(target.held.popleft(), later))
+            return None
+        target.began()
+        return target.held.popleft()
+
+    async def _outcome(self, job: Job, target: Target | None) -> Job:
+        """What comes of one try, whatever happens in it."""
         delivering = _Delivering(target)
         try:
             if target is None:
-                outcome = await self._remind(job)
-            else:
-                outcome = await self._deliver(job, delivering)
+                return await self._remind(job)
+            return await self._deliver(job, delivering)
         except asyncio.CancelledError:  # we stop
-            outcome = retries.put_back(job, self._clock.now())
+            return retries.put_back(job, self._clock.now())
         except BackendError as error:
             log.error("the delivery %s waits for the store: %s", job.id, error)
-            outcome = retries.put_back(job, self._now_and(STORE_SECONDS))
+            return retries.put_back(job, self._now_and(STORE_SECONDS))
         except Exception:
             log.exception("the delivery %s failed", job.id)
-            outcome = self._settled(job, Receipt(error="Sayso made a mistake; it is in its log."))
+            return self._settled(job, Receipt(error="Sayso made a mistake; it is in its log."))
         finally:
             delivering.leave()
-        self._keep(outcome)
 
     async def _remind(self, job: Job) -> Job:
         """Give the reminder, unless it was given or the request is closed."""
@@ -223,6 +241,8 @@ class Dispatcher:
         """Keep an outcome; those that come together are kept together."""
         if not job.is_open and job.error:
             log.warning("gave up %s to %s: %s", job.id, host_of(job.url), job.error)
+        self._claimed -= 1
+        self._room.set()
         self._outcomes.append(job)
         if self._settling is None or self._settling.done():
             self._settling = asyncio.ensure_future(self._settle())
