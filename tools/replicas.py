@@ -85,18 +85,18 @@ class Nginx(LocalServer):
         return self._exchange(b"GET /health HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.")
 
 
-def nginx_conf(folder: Path, *, listen: str, replicas: Sequence[int]) -> str:
-    """The configuration of deploy/nginx.conf, with ports and files of this machine's.
+def nginx_conf(text: str, folder: Path, *, listen: str, replicas: Sequence[int]) -> str:
+    """A configuration of ours, with ports and files of this machine's.
 
     Args:
+        text: the configuration as it is shipped.
         folder: where certificate, passwords and logs are.
         listen: the address to listen on.
         replicas: the ports of the replicas.
     """
-    text = NGINX_CONF.read_text()
     servers = "".join(f"        server 127.0.0.1:{port} max_fails=0;\n" for port in replicas)
     text = re.sub(r"(        server 127\.0\.0\.1:\d+.*\n)+", servers, text)
-    text = text.replace("listen 443 ", f"listen {listen} ")
+    text = re.sub(r"listen \d+ ", f"listen {listen} ", text)
     text = re.sub(r"worker_connections \d+", "worker_connections 4096", text)
     text = re.sub(r"worker_rlimit_nofile .*\n", "", text)
     temporary = "client_body proxy fastcgi uwsgi scgi"
@@ -145,7 +145,8 @@ class Cluster:
         port = port or port_to_come_back_to()
         if proxy and Nginx.missing() is None:
             place, ports = _new(folder / "nginx"), [each.port for each in self.replicas]
-            conf = nginx_conf(place, listen=f"127.0.0.1:{port}", replicas=ports)
+            shipped = NGINX_CONF.read_text()
+            conf = nginx_conf(shipped, place, listen=f"127.0.0.1:{port}", replicas=ports)
             self.proxy = Nginx(place, open_to_this_machine(conf), port=port)
         else:
             self.replicas[0].port = port

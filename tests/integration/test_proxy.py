@@ -19,7 +19,7 @@ from support.programs import Beside
 
 from sayso.client import Client
 from sayso.errors import ConfigurationError, ServerError, TooLargeError
-from tools.replicas import Cluster, Nginx, nginx_conf, port_to_come_back_to
+from tools.replicas import NGINX_CONF, Cluster, Nginx, nginx_conf, port_to_come_back_to
 from tools.servers import PostgresServer
 
 SUBMIT = "/api/v1/requests"
@@ -77,7 +77,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Generator[Front]:
         place = folder / "nginx"
         tls = make_files(place)
         ports = [each.port for each in cluster.replicas]
-        conf = nginx_conf(place, listen=f"127.0.0.1:{port}", replicas=ports)
+        conf = nginx_conf(NGINX_CONF.read_text(), place, listen=f"127.0.0.1:{port}", replicas=ports)
         nginx = Nginx(place, conf, port=port).start()
         yield Front(cluster, nginx, tls)
         nginx.kill9()
