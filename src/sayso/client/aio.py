@@ -70,7 +70,7 @@ class AsyncClient:
 
     @property
     def base_url(self) -> str:
-        """The server's address, without a slash at the end."""
+        """The server's address, without a password in it, and without a slash at the end."""
         return self._protocol.base_url
 
     async def close(self) -> None:

@@ -40,6 +40,10 @@ class Protocol:
         clock: monotonic seconds.
         chance: a random number in [0, 1).
 
+    Attributes:
+        address: where to send; may have the name and password for a proxy in it.
+        base_url: the same without them, to be told.
+
     Raises:
         ConfigurationError: the address or the token cannot be used.
     """
@@ -53,7 +57,8 @@ class Protocol:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.base_url = _checked_url(base_url or os.environ.get("SAYSO_URL") or DEFAULT_URL)
+        self.address = _checked_url(base_url or os.environ.get("SAYSO_URL") or DEFAULT_URL)
+        self.base_url = _shown(self.address)
         self.token = _checked_token(token or os.environ.get("SAYSO_API_KEY") or None)
         self.retry_seconds = retry_seconds
         self.clock = clock
@@ -224,10 +229,14 @@ def _checked_url(url: str) -> str:
         good = False
     if not good or not _URL_CHARACTERS.fullmatch(url):
         raise ConfigurationError(
-            f"The server address {url!r} is not an http or https URL.",
+            f"The server address {_shown(url)!r} is not an http or https URL.",
             hint=f"Write it like {DEFAULT_URL}.",
         )
     return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    return re.sub(r"//[^/?#]*@", "//", url)
 
 
 def _checked_token(token: str | None) -> str | None:

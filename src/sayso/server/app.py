@@ -316,7 +316,7 @@ class Road:
 
     def _problem_page(self, error: SaysoError) -> Reply:
         if isinstance(error, SignInRequiredError):
-            return pages.sign_in_first(self._server.auth.cookie)
+            return pages.sign_in_first(self._server.auth)
         return pages.problem_page(error)
 
 

@@ -78,6 +78,7 @@ async def _serve(
             secret,
             cookie=f"sayso_session_{public.port or public.scheme}",
             hosts=frozenset({*settings.allowed_hosts, settings.host, public.hostname or ""}),
+            is_https=public.scheme == "https",
         )
         url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
