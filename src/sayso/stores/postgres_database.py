@@ -42,6 +42,7 @@ _AWAY: tuple[type[BaseException], ...] = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,  # it is a standby now
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # it has told that it hangs up, and has not yet done so
     OSError,
     asyncio.TimeoutError,
 )
@@ -170,7 +171,11 @@ class Database:
             raise StoreError("The store is not open.")
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-                return await work(connection)
+                try:
+                    return await work(connection)
+                except asyncpg.InternalClientError:
+                    connection.terminate()  # or the pool hands it out again at once
+                    raise
         except _NOT_AWAY as error:
             raise StoreError(f"The database took too long: {self._words(error)}.") from error
         except ValueError as error:  # the driver cannot encode it
