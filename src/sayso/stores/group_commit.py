@@ -48,7 +48,7 @@ class GroupCommit:
             the thread alone from now on, and closed by it.
         carry_out: does the work of some writes within a transaction, in the thread. A write that is
             refused gets its `error` before anything is changed; anything raised takes the whole
-            transaction back, and then each is tried by itself.
+            transaction back, and then each is tried by itself, unless the file is locked.
     """
 
     def __init__(
@@ -138,12 +138,19 @@ class GroupCommit:
         except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if len(batch) > 1:
+            if len(batch) > 1 and not _is_everybodys(error):
                 for queued in batch:
                     queued.error = None
                     self._commit([queued])
             else:
-                batch[0].error = _as_ours(error)
+                ours = _as_ours(error)
+                for queued in batch:
+                    queued.error = ours
+
+
+def _is_everybodys(error: Exception) -> bool:
+    """Whether somebody else has the file for themselves: each write alone would wait as long."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _as_ours(error: Exception) -> Exception:

@@ -214,6 +214,14 @@ class Database:
             self._clock.set(now, at=(before + time.monotonic()) / 2)
 
 
+def is_everybodys(error: StoreError) -> bool:
+    """Whether it says nothing about what was asked for: the database is away, or too slow.
+
+    So to try each part of a batch by itself would only take that long once for each.
+    """
+    return error.reason_code == "database_away" or isinstance(error.__cause__, _NOT_AWAY)
+
+
 class _AwayError(Exception):
     def __init__(self, reason: BaseException) -> None:
         super().__init__(reason)

@@ -29,6 +29,8 @@ from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Q
 from sayso.stores.group_commit import GroupCommit, Queued
 from sayso.stores.sqlite_jobs import INSERT_JOB, RELEASE_JOBS, SqliteJobs, job_row
 
+LOCK_SECONDS = 10
+"""How long a write waits for another program that has locked the file."""
 _PENDING = frozenset({Status.PENDING})
 _CHUNK = 256
 _RECENT = 2_048
@@ -367,7 +369,9 @@ def _plan(query: Query) -> tuple[str, tuple[str, ...], bool]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -32768")  # 32 MB
