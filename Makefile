@@ -50,6 +50,10 @@ format: setup  ## Format the code and mend what can be mended
 bench: setup  ## Measure beside a bare reference, in one run
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: soak
+soak: setup tools  ## Load, break everything over and over, and look for what is lost
+	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
+
 .PHONY: lock
 lock: setup  ## Make requirements.lock anew from pyproject.toml
 	$(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

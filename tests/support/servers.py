@@ -133,6 +133,7 @@ class LocalServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                process_group=0,  # Ctrl-C is for us: we stop it in our own order
             ).result()
         _wait(lambda: not self.is_running or self._serves(), START_SECONDS)
         if not self.is_running or not self._serves():
@@ -205,7 +206,7 @@ class PostgresServer(LocalServer):
             self._make_data()
         settings = self._settings | {"port": str(self.port)}
         words = [f"--{name}={value}" for name, value in settings.items()]
-        return [*_tied(_NOBODY), str(self.program()), "-D", str(self._data), *words]
+        return [*tied(_NOBODY), str(self.program()), "-D", str(self._data), *words]
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -223,7 +224,7 @@ class PostgresServer(LocalServer):
             os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         words = ["-D", str(self._data), "-U", "sayso", "-E", "UTF8", "--locale=C", "-A", "trust"]
         words += ["--no-sync", "--no-instructions"]  # nothing is in it yet that could be lost
-        _run([*_tied(_NOBODY), str(self.program().with_name("initdb")), *words], cwd=self.folder)
+        _run([*tied(_NOBODY), str(self.program().with_name("initdb")), *words], cwd=self.folder)
 
     def _sql(self, statement: str) -> None:
         psql = str(self.program().with_name("psql"))
@@ -251,7 +252,7 @@ class RedisServer(LocalServer):
     def command(self) -> Sequence[str]:
         words = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
         words += ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-        return [*_tied(), str(self.program()), *words]
+        return [*tied(), str(self.program()), *words]
 
     def is_ready(self) -> bool:
         return self._exchange(b"PING\r\n") == b"+PONG\r\n"
@@ -271,13 +272,13 @@ class NatsServer(LocalServer):
         return f"nats://127.0.0.1:{self.port}"
 
     def command(self) -> Sequence[str]:
-        return [*_tied(), str(self.program()), "--addr", "127.0.0.1", "--port", str(self.port)]
+        return [*tied(), str(self.program()), "--addr", "127.0.0.1", "--port", str(self.port)]
 
     def is_ready(self) -> bool:
         return self._exchange(b"").startswith(b"INFO ")
 
 
-def _tied(user: str | None = None) -> list[str]:
+def tied(user: str | None = None) -> list[str]:
     """Words in front of a command, so that it ends with us, and runs as `user` if we are root."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:  # then only what stops it at the end of a test does
