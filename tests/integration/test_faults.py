@@ -2,85 +2,175 @@
 
 import asyncio
 import contextlib
+import resource
 import sqlite3
+import subprocess
+import tempfile
 import time
-from collections.abc import AsyncIterator, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
-import asyncpg
-import httpx2
 import pytest
-from support.feed import Feed
-from support.server import RunningServer
+from support.agents import SUBMIT, all_requests, ask, submit, submit_many
+from support.person import Person
+from support.raw import dial, lines
+from support.server import RunningServer, port_to_come_back_to
 
-from sayso.stores.postgres_database import STATEMENT_SECONDS
 from sayso.stores.sqlite import LOCK_SECONDS
 
-SUBMIT = "/api/v1/requests"
 SLOW = 30.0
 """Seconds that a machine with other work may be late."""
 
 
-def submit(server: RunningServer, **more: Any) -> httpx2.Response:
-    with server.http() as agent:
-        return agent.post(SUBMIT, json={"message": "Go on?", **more}, timeout=120)
+def is_sound(database: Path) -> bool:
+    """Whether SQLite finds nothing wrong with a file that nobody has open."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def ask(server: RunningServer, **more: Any) -> str:
-    reply = submit(server, **more)
-    assert reply.status_code == 201, reply.text
-    return reply.json()["id"]
+# A full disk
+
+Full = Callable[[RunningServer], AbstractContextManager[None]]
 
 
-@pytest.fixture
-def on_postgres(tmp_path: Path, postgres_dsn: str) -> Generator[RunningServer]:
-    server = RunningServer(tmp_path, arguments=["--database-url", postgres_dsn]).start()
-    yield server
-    server.kill9()
+@contextlib.contextmanager
+def no_larger_file(server: RunningServer) -> Generator[None]:
+    """The system lets the process write no file beyond the size that the log of changes has."""
+    before = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    size = server.database.with_name("sayso.db-wal").stat().st_size
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size + 1, before[1]))
+    yield
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, before)
 
 
-@asynccontextmanager
-async def locked(dsn: str, table: str) -> AsyncIterator[None]:
-    """Somebody else has the table for themselves, as a migration by hand would."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        async with connection.transaction():
-            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-            yield
-    finally:
-        await connection.close()
+@contextlib.contextmanager
+def no_space(server: RunningServer) -> Generator[None]:
+    """Something else has taken all the space of the disk."""
+    ballast = server.data / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    yield
+    ballast.unlink()
 
 
-def submit_many(server: RunningServer, count: int) -> tuple[list[httpx2.Response], float]:
-    """So many at once, each on its own; the answers, and the seconds until the last of them."""
-    began = time.monotonic()
-    with ThreadPoolExecutor(count) as pool:
-        replies = list(pool.map(lambda _: submit(server), range(count)))
-    return replies, time.monotonic() - began
+@contextlib.contextmanager
+def small_disk() -> Generator[Path]:
+    """A disk of 8 MB; only root can have one."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["mount", "-t", "tmpfs", "-o", "size=8m", "sayso-test", folder]
+        subprocess.run(words, check=True, capture_output=True)
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.mark.slow
-@pytest.mark.anyio
-@pytest.mark.timeout(240)
-async def test_a_locked_table_is_told_in_time_and_forgotten_when_it_is_free(
-    on_postgres: RunningServer, postgres_dsn: str
+def can_mount() -> bool:
+    with contextlib.suppress(OSError, subprocess.CalledProcessError), small_disk():
+        return True
+    return False
+
+
+KINDS: list[Full] = [no_larger_file, no_space] if can_mount() else [no_larger_file]
+
+
+@pytest.mark.parametrize("full", KINDS)
+def test_a_full_disk_is_told_loses_nothing_and_is_forgotten_when_there_is_space(
+    full: Full, tmp_path: Path
 ) -> None:
-    request_id = ask(on_postgres)
-    async with locked(postgres_dsn, "requests"), Feed(on_postgres.url, "?after=0") as feed:
-        ended = asyncio.ensure_future(feed.ends(STATEMENT_SECONDS + SLOW))
-        refused, took = await asyncio.to_thread(submit_many, on_postgres, 20)
-        assert await ended  # it had begun, so it cannot be told more: its client resumes
-    assert {(each.status_code, each.json()["code"]) for each in refused} == {(503, "store")}
-    assert "took too long" in refused[0].json()["detail"]
-    # One batch of those that came first, one of all others; alone they would take 200 seconds.
-    assert took < 2 * STATEMENT_SECONDS + SLOW
-    with on_postgres.http() as agent:
-        assert [each["id"] for each in agent.get(SUBMIT).json()["items"]] == [request_id]
-    assert submit(on_postgres).status_code == 201
-    assert "RuntimeError" not in on_postgres.log
+    with small_disk() if full is no_space else contextlib.nullcontext(tmp_path) as folder:
+        server = RunningServer(folder, port=port_to_come_back_to()).start()
+        try:
+            person = Person(server)
+            told = {ask(server) for _ in range(5)}
+            first = min(told)
+            with full(server):
+                replies = [submit(server, message="x" * 8_000) for _ in range(20)]
+                told |= {each.json()["id"] for each in replies if each.status_code == 201}
+                refused = replies[-1]
+                assert (refused.status_code, refused.json()["code"]) == (503, "store")
+                assert refused.json()["detail"].startswith("The database failed: d")
+                assert refused.headers["retry-after"] == "1"
+                assert person.try_to_decide(first, "approve").status_code == 503
+                assert set(all_requests(server)) == told  # what is only read needs no space
+            assert person.decide(first, "approve")["status"] == "approved"
+            told.add(ask(server))
+            assert set(all_requests(server)) == told
+            person.close()
+            server.kill9()
+            assert is_sound(server.database)
+            server.restart()
+            kept = all_requests(server)
+            assert set(kept) == told
+            assert kept[first]["status"] == "approved"
+        finally:
+            server.kill9()
+
+
+def test_a_deadline_that_cannot_be_kept_does_not_fill_the_log(fresh_server: RunningServer) -> None:
+    request_id = ask(fresh_server, timeout_seconds=1)
+    with no_larger_file(fresh_server):
+        time.sleep(4)
+        assert submit(fresh_server, message="x" * 8_000).status_code == 503
+        assert 1 <= fresh_server.log.count("deadlines wait for the store") <= 6
+    with fresh_server.http() as agent:
+        reply = agent.get(f"{SUBMIT}/{request_id}?wait=20")
+    assert reply.json()["status"] == "expired"
+
+
+# A file that somebody else touches
+
+
+def test_a_file_that_is_moved_away_takes_no_answers_along(fresh_server: RunningServer) -> None:
+    """They would be written to a file without a name, and gone when the server ends."""
+    told = {ask(fresh_server) for _ in range(3)}
+    person = Person(fresh_server)
+    elsewhere = fresh_server.data / "elsewhere"
+    elsewhere.mkdir()
+    files = list(fresh_server.data.glob("sayso.db*"))
+    for file in files:
+        file.rename(elsewhere / file.name)
+    refused = submit(fresh_server)
+    assert (refused.status_code, refused.json()["code"]) == (503, "store")
+    assert "is not there any more" in refused.json()["detail"]
+    assert person.try_to_decide(min(told), "approve").status_code == 503
+    for file in files:
+        (elsewhere / file.name).rename(file)
+    told.add(ask(fresh_server))
+    person.decide(min(told), "approve")
+    person.close()
+    fresh_server.kill9()
+    assert is_sound(fresh_server.database)
+    fresh_server.restart()
+    assert set(all_requests(fresh_server)) == told
+
+
+def test_a_file_that_was_removed_is_not_written_to(fresh_server: RunningServer) -> None:
+    ask(fresh_server)
+    for file in fresh_server.data.glob("sayso.db*"):
+        file.unlink()
+    assert submit(fresh_server).status_code == 503
+    with fresh_server.http() as agent:
+        assert agent.get("/health").status_code == 200
+
+
+def test_a_second_server_on_the_file_is_refused_and_takes_over_after_a_crash(
+    fresh_server: RunningServer, tmp_path: Path
+) -> None:
+    request_id = ask(fresh_server)
+    words = ["--database-url", f"sqlite:{fresh_server.database}"]
+    secret = fresh_server.secret
+    second = RunningServer(tmp_path / "second", arguments=words, secret=secret)
+    with pytest.raises(AssertionError, match="Another Sayso server is using"):
+        second.start()
+    assert ask(fresh_server) > request_id
+    fresh_server.kill9()
+    second.start()
+    assert request_id in all_requests(second)
+    second.stop()
 
 
 @pytest.mark.slow
@@ -101,3 +191,40 @@ def test_a_file_that_another_program_has_locked_is_told_in_time(
     assert submit(fresh_server).status_code == 201
     with fresh_server.http() as agent:
         assert len(agent.get(SUBMIT).json()["items"]) == 2
+
+
+# Very many waits
+
+WAITS = 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+@pytest.mark.timeout(240)
+async def test_ten_thousand_waits_are_answered_when_the_server_stops(
+    fresh_server: RunningServer,
+) -> None:
+    count = WAITS
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < WAITS + 1_000:
+        count = hard - 1_000
+        warnings.warn(f"only {hard} files may be open: {count} waits", ResourceWarning, 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    line = await dial(fresh_server.port)
+    _, request = await line.ask("POST", SUBMIT, {"message": "Go on?", "timeout_seconds": None})
+    async with lines(fresh_server.port, count) as waiting:
+        for each in waiting:
+            each.send("GET", f"{SUBMIT}/{request['id']}?wait=60")
+        # The server reads in order: what is answered after all these shows that they are held.
+        for each in (waiting[0], waiting[-1]):
+            assert not each.reader.at_eof()
+        await line.ask("GET", f"{SUBMIT}/{request['id']}")
+        await asyncio.sleep(2)
+        stopping = asyncio.ensure_future(asyncio.to_thread(fresh_server.stop, 60))
+        replies = await asyncio.gather(*(each.reply() for each in waiting))
+        took = await stopping
+    await line.close()
+    assert {(status, told["status"]) for status, told in replies} == {(200, "pending")}
+    assert took < SLOW
+    assert fresh_server.process is not None
+    assert fresh_server.process.returncode == 0
