@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
+LOCK := $(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --quiet
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -55,9 +57,9 @@ soak: setup tools  ## Load, break everything over and over, and look for what is
 	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
 
 .PHONY: lock
-lock: setup  ## Make requirements.lock anew from pyproject.toml
-	$(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --all-extras --group dev pyproject.toml -o requirements.lock
+lock: setup  ## Make requirements.lock anew from pyproject.toml, and the lock of the peers' packages
+	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.txt
 
 .PHONY: clean
 clean:  ## Remove .venv and caches; data is kept

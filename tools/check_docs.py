@@ -83,6 +83,8 @@ def default_of(name: str) -> str:
         return "on" if value else "off"
     if value in ((), "", None):
         return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(f'{each:g}' for each in value)}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

@@ -73,7 +73,6 @@ class RequestIds:
                     self._millisecond += 1
                     self._counter = 0
             millisecond, counter = self._millisecond, self._counter
-        tail = int.from_bytes(random[:8], "big") & 0x3FFF_FFFF_FFFF_FFFF
-        number = (millisecond << 80) | (0x7 << 76) | (counter << 64) | (0b10 << 62) | tail
-        digits = f"{number:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        variant = 0x8000 | (int.from_bytes(random[6:8], "big") & 0x3FFF)
+        high, low = millisecond >> 16, millisecond & 0xFFFF
+        return f"{high:08x}-{low:04x}-7{counter:03x}-{variant:04x}-{random[:6].hex()}"

@@ -50,6 +50,14 @@ decode_webhook = _decoders[Webhook].decode
 """A subscription from JSON."""
 
 
+def encode_request(request: Request) -> bytes:
+    """A request as JSON bytes, made once however often it is kept and sent."""
+    encoded: bytes | None = vars(request).get("encoded")
+    if encoded is None:
+        encoded = vars(request)["encoded"] = encode(request)
+    return encoded
+
+
 def decode(record: type[T], body: bytes | str) -> T:
     """What somebody sent, as a `record`.
 

@@ -225,6 +225,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "foreign_origin": (NotPermittedError, "Another site's page may not call this server."),
     "unknown_host": (NotPermittedError, "The server is not called by this name."),
     "idempotency_conflict": (ConflictError, "The key was used for another request."),
+    "too_many_webhooks": (RefusedError, "There are as many subscriptions as there may be."),
     "session_inactive": (RefusedError, "The session is closed."),
     "unknown_session": (NotFoundError, "There is no such session."),
     "database_away": (StoreError, "The database cannot be reached."),

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from sayso.addresses import from_keywords
+from sayso.domain.jobs import RETRY_SECONDS
 from sayso.errors import ConfigurationError
 
 SECRET_FILE = "secret.key"  # noqa: S105  the name of a file
@@ -40,6 +41,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_waits: int = 20_000
     max_body_bytes: int = 1_048_576
     allowed_hosts: tuple[str, ...] = ()
+    callback_networks: tuple[str, ...] = ()
+    callback_timeout: float = 10
+    callback_retries: tuple[float, ...] = RETRY_SECONDS
+    worker: bool = True
     log_level: str = "info"
     dev: bool = False
 
@@ -80,7 +85,8 @@ SETTINGS: Mapping[str, Setting] = {
     "data": Setting(("SAYSO_DATA",), "The folder of the database and the secret key."),
     "database_url": Setting(
         ("SAYSO_DATABASE_URL",),
-        "The database: `postgresql://USER:PASSWORD@HOST:PORT/NAME`, or `sqlite:PATH`.",
+        "The database: `postgresql://USER:PASSWORD@HOST:PORT/NAME`,"
+        " `redis://USER:PASSWORD@HOST:PORT/0`, or `sqlite:PATH`.",
     ),
     "database_connections": Setting(
         ("SAYSO_DATABASE_CONNECTIONS",), "Connections to PostgreSQL at the most, for each process."
@@ -109,12 +115,27 @@ SETTINGS: Mapping[str, Setting] = {
     "allowed_hosts": Setting(
         ("SAYSO_ALLOWED_HOSTS",), "Further names by which the server is reached, by commas."
     ),
+    "callback_networks": Setting(
+        ("SAYSO_CALLBACK_NETWORKS",),
+        "Networks that may be called besides public addresses, by commas, as `10.1.0.0/16`.",
+    ),
+    "callback_timeout": Setting(
+        ("SAYSO_CALLBACK_TIMEOUT",), "Seconds for one try of a delivery, 30 at the most."
+    ),
+    "callback_retries": Setting(
+        ("SAYSO_CALLBACK_RETRIES",),
+        "Seconds before each further try of a delivery that failed, by commas.",
+    ),
+    "worker": Setting(("SAYSO_WORKER",), "Carry out deliveries and reminders in this process."),
     "log_level": Setting(
         ("SAYSO_LOG_LEVEL", "LOG_LEVEL"), "debug, info, warning or error; logs go to stderr."
     ),
     "dev": Setting(("SAYSO_DEV",), "Serve /dev/gallery, which shows each part of the inbox."),
 }
 _PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+_LISTS = frozenset({"allowed_hosts", "callback_networks", "callback_retries"})
+_LONGEST_CALLBACK = 30.0
+_LONGEST_PAUSE = 30 * 86_400.0
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -175,7 +196,7 @@ def _converted(given: dict[str, Any]) -> Settings:
 
 def _read(name: str, variable: str, text: str) -> Any:
     """Check one variable by itself, so that the error names it."""
-    value: Any = tuple(text.replace(",", " ").split()) if name == "allowed_hosts" else text
+    value: Any = tuple(text.replace(",", " ").split()) if name in _LISTS else text
     try:
         return getattr(_converted({name: value}), name)
     except msgspec.ValidationError as error:
@@ -189,9 +210,22 @@ def _read(name: str, variable: str, text: str) -> Any:
 def _checked(settings: Settings) -> Settings:
     if not 0 <= settings.port <= 65_535:
         raise ConfigurationError(f"The port {settings.port} does not exist.")
-    for name in ("request_timeout", "max_waits", "max_body_bytes", "database_connections"):
+    for name in (
+        "request_timeout",
+        "max_waits",
+        "max_body_bytes",
+        "database_connections",
+        "callback_timeout",
+    ):
         if getattr(settings, name) <= 0:
             raise ConfigurationError(f"The setting {name!r} must be greater than 0.")
+    if settings.callback_timeout > _LONGEST_CALLBACK:
+        raise ConfigurationError(
+            f"A try of {settings.callback_timeout:g} seconds is too long.",
+            hint=f"Take {_LONGEST_CALLBACK:g} at the most for 'callback_timeout'.",
+        )
+    if not all(0 < seconds <= _LONGEST_PAUSE for seconds in settings.callback_retries):
+        raise ConfigurationError("A pause in the setting 'callback_retries' is not 0 to 30 days.")
     if settings.log_level.lower() not in _LOG_LEVELS:
         raise ConfigurationError(
             f"There is no log level {settings.log_level!r}.",

@@ -1,16 +1,31 @@
 """Settings to objects: the only module that names a concrete backend."""
 
+import secrets
+
 from sayso.broker.broker import Broker
+from sayso.broker.dispatch import Dispatcher
+from sayso.channels.addresses import AddressGuard
+from sayso.channels.base import Courier
+from sayso.channels.webhook import WebhookCourier
 from sayso.clock import Clock, SharedClock, SystemClock
 from sayso.errors import ConfigurationError
+from sayso.links import load_secret
 from sayso.settings import Settings
 from sayso.signals.base import Signal
 from sayso.signals.memory import MemorySignal
+from sayso.signatures import callback_secret
 from sayso.stores.base import Stores
 from sayso.stores.memory import MemoryStore
 from sayso.stores.sqlite import SqliteStore
 
 DATABASE_FILE = "sayso.db"
+
+
+def make_secret(settings: Settings) -> bytes:
+    """The server's secret: the one of its file, made if need be; in memory a new one."""
+    if settings.memory:
+        return secrets.token_bytes(32)
+    return load_secret(settings.secret_path, create=True)
 
 
 def make_store(settings: Settings) -> tuple[Stores, Clock]:
@@ -28,10 +43,16 @@ def make_store(settings: Settings) -> tuple[Stores, Clock]:
             clock = SharedClock()
             connections = settings.database_connections
             return PostgresStore(settings.database_url, connections=connections, clock=clock), clock
+        case "redis" | "rediss":
+            from sayso.stores.redis import RedisStore
+
+            clock = SharedClock()
+            return RedisStore(settings.database_url, clock=clock), clock
         case scheme:
             raise ConfigurationError(
                 f"There is no store for addresses that begin with {scheme!r}.",
-                hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:PATH.",
+                hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE,"
+                " redis://USER:PASSWORD@HOST:PORT/0, or sqlite:PATH.",
             )
 
 
@@ -69,4 +90,20 @@ def make_broker(settings: Settings) -> Broker:
         clock,
         default_timeout=settings.default_timeout,
         max_waits=settings.max_waits,
+        guard=AddressGuard(settings.callback_networks),
+    )
+
+
+def make_courier(settings: Settings) -> Courier:
+    """What carries deliveries; it connects when it is first used."""
+    guard = AddressGuard(settings.callback_networks)
+    return WebhookCourier(guard, timeout=settings.callback_timeout)
+
+
+def make_dispatcher(
+    settings: Settings, broker: Broker, courier: Courier, secret: bytes
+) -> Dispatcher:
+    """The worker, not running yet."""
+    return Dispatcher(
+        broker, courier, secret=callback_secret(secret), schedule=settings.callback_retries
     )

@@ -25,6 +25,7 @@ LATE_IMPORTS = {
     ("cli/__init__.py", "sayso.cli.app"): "`sayso --help` answers before anything is loaded",
     ("cli/serve.py", "sayso.server"): "its own front door: the error names the extra to install",
     ("wiring.py", "sayso.stores.postgres"): "its driver is an extra",
+    ("wiring.py", "sayso.stores.redis"): "its driver is an extra",
     ("wiring.py", "sayso.signals.postgres"): "its driver is an extra",
     ("wiring.py", "sayso.signals.redis"): "its driver is an extra",
     ("wiring.py", "sayso.signals.nats"): "its driver is an extra",

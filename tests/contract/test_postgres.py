@@ -227,6 +227,24 @@ async def test_a_change_that_was_kept_before_the_line_broke_is_told_as_kept(
         await store.commit(change)
 
 
+async def test_a_table_that_is_locked_is_told_in_time(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    """Many writes wait behind a lock: all are refused together, and none of them is kept."""
+    await store._database.run(lambda c: c.execute("SET statement_timeout = '300ms'"))
+    other = await asyncpg.connect(postgres_dsn)
+    changes = [make_change() for _ in range(50)]
+    async with other.transaction():
+        await other.execute("LOCK TABLE requests")
+        results = await asyncio.wait_for(
+            asyncio.gather(*(store.commit(c) for c in changes), return_exceptions=True), 5
+        )
+    assert {getattr(result, "reason_code", None) for result in results} == {"database_away"}
+    await other.close()
+    assert (await store.events(EventQuery()))[0] == []
+    await store.commit(make_change())
+
+
 async def test_a_newer_schema_is_refused(store: PostgresStore, postgres_dsn: str) -> None:
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute("INSERT INTO sayso_schema VALUES (999)")
@@ -279,10 +297,14 @@ async def test_replicas_take_the_time_of_the_database(postgres_dsn: str) -> None
     await store.close()
 
 
-async def test_no_query_scans_a_table(store: PostgresStore, postgres_dsn: str) -> None:
-    """With a hundred thousand sleeping rows, as the database plans it, each finds its index."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(_SLEEPING)
+async def test_no_query_scans_a_table(store: PostgresStore) -> None:
+    """While tables are empty, when plans are made, and with a million sleeping jobs."""
+    await store._database.run(_find_indexes)
+    await store._database.run(lambda c: c.execute(_SLEEPING, timeout=55))
+    await store._database.run(_find_indexes)
+
+
+async def _find_indexes(connection: asyncpg.Connection) -> None:
     closed = frozenset(Status) - {Status.PENDING}
     due = NOW - timedelta(days=300)
     statements: list[tuple[str, tuple[object, ...]]] = [
@@ -306,14 +328,14 @@ async def test_no_query_scans_a_table(store: PostgresStore, postgres_dsn: str) -
     for job_query in (JobQuery(webhook_id="w"), JobQuery(request_id="r")):
         statement, parameters = postgres_jobs.jobs_plan(job_query)
         statements.append((statement, (*parameters, "~", 50)))
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute("SET statement_timeout = 0; SET plan_cache_mode = force_generic_plan")
     for statement, parameters in statements:
         rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
         plan = "\n".join(row[0] for row in rows)
         assert "Index" in plan, plan
         for table in ("requests", "events", "jobs"):
             assert f"Seq Scan on {table}" not in plan, plan
-    await connection.close()
+            assert "Join" not in plan, plan
 
 
 _SLEEPING = """
@@ -326,6 +348,6 @@ SELECT n, 'default', '{}' FROM generate_series(1, 100000) n;
 INSERT INTO jobs (id, tenant, state, due_at, attempt, webhook_id, record)
 SELECT lpad(n::text, 12, '0'), 'default', 'waiting', timestamptz '2026-01-01' + n * interval '1 s',
        0, 'w' || n % 1000, '{}'
-FROM generate_series(1, 100000) n;
+FROM generate_series(1, 1000000) n;
 ANALYZE;
 """

@@ -1,4 +1,4 @@
-"""Several servers on one PostgreSQL: any of them takes any submit, decision and wait."""
+"""Several servers on one PostgreSQL, or one Redis: any takes any submit, decision and wait."""
 
 import asyncio
 import time
@@ -12,23 +12,39 @@ from support.feed import Feed
 from support.person import Person
 from support.programs import Beside
 from support.server import RunningServer
-from support.servers import PostgresServer
+from support.servers import LocalServer
 
 from sayso.links import load_secret
 
 SUBMIT = "/api/v1/requests"
 
 
-def replica_of(folder: Path, dsn: str, secret: Path) -> RunningServer:
+def replica_of(folder: Path, address: str, secret: Path) -> RunningServer:
     environment = {"SAYSO_SECRET_FILE": str(secret)}
-    arguments = ["--database-url", dsn]
+    arguments = ["--database-url", address]
     return RunningServer(folder, environment=environment, arguments=arguments, secret=secret)
 
 
+@pytest.fixture(params=["postgres", "redis"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture
-def replicas(tmp_path: Path, postgres_dsn: str) -> Generator[list[RunningServer]]:
+def database(kind: str, request: pytest.FixtureRequest) -> LocalServer:
+    return request.getfixturevalue(f"{kind}_server")
+
+
+@pytest.fixture
+def address(kind: str, request: pytest.FixtureRequest) -> str:
+    """Of an empty database."""
+    return request.getfixturevalue("postgres_dsn" if kind == "postgres" else "redis_url")
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, address: str) -> Generator[list[RunningServer]]:
     secret = tmp_path / "secret.key"
-    servers = [replica_of(tmp_path / name, postgres_dsn, secret) for name in ("a", "b", "c")]
+    servers = [replica_of(tmp_path / name, address, secret) for name in ("a", "b", "c")]
     for server in servers:
         server.start()
     yield servers
@@ -120,16 +136,16 @@ def test_replicas_expire_a_request_once(replicas: list[RunningServer]) -> None:
 
 
 def test_another_secret_than_the_others_have_is_refused(
-    replicas: list[RunningServer], tmp_path: Path, postgres_dsn: str
+    replicas: list[RunningServer], tmp_path: Path, address: str
 ) -> None:
     load_secret(tmp_path / "other.key", create=True)
-    stranger = replica_of(tmp_path / "stranger", postgres_dsn, tmp_path / "other.key")
+    stranger = replica_of(tmp_path / "stranger", address, tmp_path / "other.key")
     with pytest.raises(AssertionError, match="not the one of the others"):
         stranger.start()
 
 
 def test_a_database_that_is_away_is_told_and_forgotten_when_it_is_back(
-    replicas: list[RunningServer], postgres_server: PostgresServer
+    replicas: list[RunningServer], database: LocalServer
 ) -> None:
     a, b, _ = replicas
     request_id = ask(a)
@@ -143,14 +159,14 @@ def test_a_database_that_is_away_is_told_and_forgotten_when_it_is_back(
 
     waiting = Beside(patient_wait)
     time.sleep(0.3)
-    postgres_server.kill9()
+    database.kill9()
     with a.http() as agent:
         reply = agent.post(SUBMIT, json={"message": "Now?"})
         assert (reply.status_code, reply.json()["code"]) == (503, "database_away")
         assert reply.headers["retry-after"] == "1"
         assert agent.get("/ready").status_code == 503
         assert agent.get("/health").status_code == 200
-    postgres_server.start()
+    database.start()
     with a.http() as agent:
         assert agent.get("/ready").status_code == 200
     assert person.decide(request_id, "approve")["status"] == "approved"

@@ -9,12 +9,14 @@ from msgspec import Struct
 
 from sayso.broker import answers
 from sayso.broker.sessions import Sessions
+from sayso.broker.webhooks import Webhooks, with_jobs
+from sayso.channels.addresses import AddressGuard
 from sayso.clock import Clock, RequestIds
 from sayso.codec import encode
 from sayso.domain import lifecycle
-from sayso.domain.accounts import Principal
+from sayso.domain.accounts import Plane, Principal
 from sayso.domain.decisions import Answer, Channel
-from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire
+from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire, Extend, Remind
 from sayso.domain.requests import Draft, Request
 from sayso.errors import (
     BusyError,
@@ -23,7 +25,7 @@ from sayso.errors import (
     NotFoundError,
     PersonRequiredError,
 )
-from sayso.signals.base import EVENTS, Signal
+from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import Page, Query, Stores
 
 SWEEP_SIZE = 500
@@ -50,6 +52,7 @@ class Broker:
         clock: what time it is.
         default_timeout: the deadline of a request that names none.
         max_waits: waits held at once, at the most.
+        guard: which addresses may be told of something. Default: public ones.
     """
 
     def __init__(
@@ -60,26 +63,38 @@ class Broker:
         *,
         default_timeout: timedelta = timedelta(seconds=300),
         max_waits: int = 20_000,
+        guard: AddressGuard | None = None,
     ) -> None:
         self.store = store
         self.signal = signal
         self.clock = clock
-        self.sessions = Sessions(store, signal, clock)
+        self.webhooks = Webhooks(store, clock, guard or AddressGuard())
+        self.sessions = Sessions(store, signal, clock, self.webhooks)
         self.waits = 0
         self._default_timeout = default_timeout
         self._max_waits = max_waits
         self._ids = RequestIds(clock)
 
-    async def submit(self, draft: Draft, *, by: Principal, key: str | None = None) -> Submitted:
+    async def submit(
+        self,
+        draft: Draft,
+        *,
+        by: Principal,
+        key: str | None = None,
+        any_callback: bool = False,
+    ) -> Submitted:
         """Keep a new request; once this returns it survives anything.
 
         Args:
             draft: the question.
             by: who asks.
             key: an idempotency key: the same key and draft return the same request.
+            any_callback: take a `callback_url` that can be seen to be forbidden, too; telling it
+                will fail.
 
         Raises:
-            InvalidRequestError: the draft contradicts itself, or a schema cannot be used.
+            InvalidRequestError: the draft contradicts itself, a schema cannot be used, or the
+                `callback_url` leads to where it may not.
             ConflictError: the key was used for another draft (`idempotency_conflict`).
             RefusedError: the session was closed (`session_inactive`).
         """
@@ -91,17 +106,23 @@ class Broker:
             if known is not None:
                 return known
         answers.check_draft(draft)
+        if draft.callback_url is not None and not any_callback:
+            self.webhooks.guard.check_url(draft.callback_url, "$.callback_url")
         if draft.session_id is not None:
             await self.sessions.check_open(draft.session_id, by=by)
+        now = self.clock.now()
         change = lifecycle.submit(
             draft,
             request_id=self._ids.next(),
-            now=self.clock.now(),
+            now=now,
             default_timeout=self._default_timeout,
             by=by,
             key=scoped_key,
             fingerprint=fingerprint,
         )
+        webhooks = await self.webhooks.of(by.tenant, now)
+        if webhooks or draft.remind_every_seconds is not None:
+            change = with_jobs(change, webhooks)
         try:
             await self._commit(change)
         except ConflictError:
@@ -132,6 +153,28 @@ class Broker:
     async def cancel(self, request_id: str, *, by: Principal, reason: str = "") -> Request:
         """Take a question back. Raises as `decide` does."""
         return await self._apply(request_id, Cancel(by=by, reason=reason), by)
+
+    async def extend(
+        self, request_id: str, timeout_seconds: float | None, *, by: Principal
+    ) -> Request:
+        """Give people more time: so many seconds from now, or with None any.
+
+        Raises:
+            NotFoundError: there is no such request.
+            InvalidTransitionError: it is closed, or has more time already (`not_later`).
+        """
+        timeout = None if timeout_seconds is None else timedelta(seconds=timeout_seconds)
+        return await self._apply(request_id, Extend(by=by, timeout=timeout), by)
+
+    async def remind(self, request_id: str, *, after: int, tenant: str) -> Request:
+        """Tell that nobody has answered yet, if there were `after` reminders before.
+
+        Raises:
+            NotFoundError: there is no such request.
+            InvalidTransitionError: it is closed, or was reminded of already.
+        """
+        system = Principal(plane=Plane.AGENT, id="system", name="Sayso", tenant=tenant)
+        return await self._apply(request_id, Remind(after=after), system)
 
     async def get(self, request_id: str, *, by: Principal) -> Request:
         """The request as it stands.
@@ -193,13 +236,15 @@ class Broker:
         """Compare-and-set: if somebody else wrote in between, look again what they made of it."""
         for _ in range(MAX_ROUNDS):
             request = await self.get(request_id, by=by)
+            now = self.clock.now()
             try:
-                change = lifecycle.apply(request, command, self.clock.now())
+                change = lifecycle.apply(request, command, now)
             except InvalidTransitionError as error:
                 error.request = msgspec.to_builtins(request)
                 raise
             if isinstance(command, Decide):
                 answers.check_answer(request, command.answer)
+            change = with_jobs(change, await self.webhooks.of(request.tenant, now))
             try:
                 await self._commit(change)
             except ConflictError:
@@ -208,8 +253,10 @@ class Broker:
         raise ConflictError("Others changed the request again and again.", hint="Try again.")
 
     async def _expire(self, request: Request, now: datetime) -> bool:
+        change = lifecycle.apply(request, Expire(), now)
+        change = with_jobs(change, await self.webhooks.of(request.tenant, now))
         try:
-            await self._commit(lifecycle.apply(request, Expire(), now))
+            await self._commit(change)
         except ConflictError:
             return False  # decided in the same moment: that decision stands
         return True
@@ -224,9 +271,9 @@ class Broker:
             await self.store.commit(change)
         except asyncio.CancelledError:
             loop = asyncio.get_running_loop()
-            loop.call_later(LATE_WAKE_SECONDS, self._publish, change.request.id)
+            loop.call_later(LATE_WAKE_SECONDS, self._publish, change)
             raise
-        self._publish(change.request.id)
+        self._publish(change)
 
     async def _replayed(self, by: Principal, key: str, fingerprint: str) -> Submitted | None:
         replay = await self.store.replay(by.tenant, key)
@@ -240,6 +287,9 @@ class Broker:
             )
         return Submitted(request=replay.request, replayed=True)
 
-    def _publish(self, request_id: str) -> None:
-        self.signal.publish(request_id)
+    def _publish(self, change: Change) -> None:
+        if change.expected_version:  # nobody waits for what is new
+            self.signal.publish(change.request.id)
         self.signal.publish(EVENTS)
+        if change.jobs:
+            self.signal.publish(JOBS)

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import hmac
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from sayso.broker.broker import Broker
 from sayso.broker.deadlines import keep_deadlines
 from sayso.domain.events import EventType
-from sayso.errors import BackendError
+from sayso.errors import BackendError, ConfigurationError
 from sayso.signals.base import EVENTS
 from sayso.stores.base import EventQuery
 
@@ -20,27 +21,48 @@ _FOLLOW_EVENTS = 1_000
 log = logging.getLogger("sayso.engine")
 
 
+class Worker(Protocol):
+    """Carries out jobs."""
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        ...
+
+    async def stop(self) -> None:
+        """End in good order. Stopping twice is harmless."""
+        ...
+
+
 @contextlib.asynccontextmanager
-async def running(broker: Broker, *, shared: bool) -> AsyncGenerator[None]:
+async def running(
+    broker: Broker, *, shared: bytes | None, worker: Worker | None = None
+) -> AsyncGenerator[None]:
     """Open the store and the signal, and keep deadlines, until the block ends.
 
     Args:
         broker: the engine.
-        shared: whether other processes use the same store.
+        shared: the secret that all processes on the same store must have; None if there are
+            no others.
+        worker: is run meanwhile, if this process carries out jobs.
 
     Raises:
         StoreError: the database cannot be opened.
         SignalError: the wake-up bus cannot be reached.
-        ConfigurationError: they cannot be used as they are.
+        ConfigurationError: they cannot be used as they are, or the secret is not the others'.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(broker.store.close)
         await broker.store.open()
+        if shared is not None:
+            await _check_secret(broker, shared)
         stack.push_async_callback(broker.signal.close)
         await broker.signal.open()
         _beside(stack, keep_deadlines(broker))
-        if shared:
+        if shared is not None:
             _beside(stack, follow_log(broker))
+        if worker is not None:
+            _beside(stack, worker.run())
+            stack.push_async_callback(worker.stop)
         yield
 
 
@@ -66,6 +88,17 @@ async def follow_log(broker: Broker) -> None:
             broker.signal.wake(EVENTS)
         if len(events) < _FOLLOW_EVENTS:
             await asyncio.sleep(FOLLOW_SECONDS)
+
+
+async def _check_secret(broker: Broker, secret: bytes) -> None:
+    """Links, and what is sent, are signed with it: with two of them neither would fit."""
+    mark = hmac.digest(secret, b"sayso shared secret v1\0", "sha256").hex()
+    if await broker.store.agree("secret", mark) != mark:
+        raise ConfigurationError(
+            "This process's secret key is not the one of the others on the same database.",
+            hint="Give all of them the same file: copy secret.key, or name it with"
+            " SAYSO_SECRET_FILE.",
+        )
 
 
 def _beside(stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:

@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from sayso.clock import Clock
+from sayso.broker.webhooks import Webhooks
+from sayso.clock import Clock, RequestIds
 from sayso.domain.accounts import Principal
 from sayso.domain.events import Event, EventType
+from sayso.domain.jobs import deliveries_of
 from sayso.domain.sessions import Session
 from sayso.errors import NotFoundError, RefusedError
-from sayso.signals.base import EVENTS, Signal
+from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import SessionStore
 
 FRESH = timedelta(seconds=1)
@@ -20,8 +22,12 @@ MAX_REMEMBERED = 10_000
 class Sessions:
     """Registers, finds and closes sessions."""
 
-    def __init__(self, store: SessionStore, signal: Signal, clock: Clock) -> None:
+    def __init__(
+        self, store: SessionStore, signal: Signal, clock: Clock, webhooks: Webhooks
+    ) -> None:
         self._store = store
+        self._webhooks = webhooks
+        self._ids = RequestIds(clock)
         self._signal = signal
         self._clock = clock
         self._looked_up: dict[tuple[str, str], tuple[datetime, Session | None]] = {}
@@ -95,9 +101,13 @@ class Sessions:
             actor=by.actor,
             tenant=session.tenant,
         )
-        await self._store.put_session(session, event)
+        webhooks = await self._webhooks.of(session.tenant, event.at)
+        jobs = deliveries_of(event, self._ids.next(), webhooks) if webhooks else ()
+        await self._store.put_session(session, event, jobs)
         self._remember(session.tenant, session.id, session)
         self._signal.publish(EVENTS)
+        if jobs:
+            self._signal.publish(JOBS)
         return session
 
     def _remember(self, tenant: str, session_id: str, session: Session | None) -> None:

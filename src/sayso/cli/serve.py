@@ -50,8 +50,8 @@ def serve(
         host: The address to listen on. Default: $SAYSO_HOST, else 127.0.0.1: this machine only.
         port: The port; 0 takes a free one. Default: $SAYSO_PORT or $SERVER_PORT, else 8080.
         data: The folder of the database. Default: $SAYSO_DATA, else ./sayso-data.
-        database_url: postgresql://USER:PASSWORD@HOST:PORT/NAME, or sqlite:PATH. Default:
-            $SAYSO_DATABASE_URL, else SQLite in the data folder.
+        database_url: postgresql://USER:PASSWORD@HOST:PORT/NAME, redis://HOST:PORT/0, or
+            sqlite:PATH. Default: $SAYSO_DATABASE_URL, else SQLite in the data folder.
         memory: Keep everything in memory, gone when the server stops.
     """
     run_server(host=host, port=port, data=data, database_url=database_url, memory=memory)

@@ -41,7 +41,10 @@ class Submission(TypedDict, total=False):
     How long this program waits is another thing: the `timeout` of `wait` and `ask`."""
     priority: Literal["low", "normal", "high", "urgent"] | None
     metadata: JsonObject | None
+    remind_every_seconds: float | None
+    """Remind people this often, until it is closed. Default: not at all."""
     callback_url: str | None
+    """Told how the request ended, by a signed POST."""
     idempotency_key: str | None
     """The same key with the same content is the same request. Default: a random one."""
 

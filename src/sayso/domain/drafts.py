@@ -35,6 +35,8 @@ def options_of(draft: Draft) -> tuple[Option, ...]:
     Raises:
         InvalidRequestError: two have the same value.
     """
+    if not draft.options:
+        return ()
     options = tuple(
         Option(
             label=o.label,
@@ -81,7 +83,7 @@ def check(draft: Draft, kind: Kind) -> None:
     if draft.schema is not None and kind is not Kind.INPUT:
         raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
     texts = _shown_texts(draft)
-    if _CONTROL.search("\n".join(text for _, text in texts)) is not None:
+    if not all(text.isprintable() for _, text in texts):  # most are, and this is fast
         _refuse_control_characters(texts)
 
 

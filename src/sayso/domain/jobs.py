@@ -24,6 +24,14 @@ CLOSINGS = frozenset(
 """The events of which a request's `callback_url` is told: each is its last."""
 
 
+_MINUTE, _HOUR = 60.0, 3_600.0
+RETRY_SECONDS = (
+    5.0, 5 * _MINUTE, 30 * _MINUTE,
+    2 * _HOUR, 5 * _HOUR, 10 * _HOUR, 14 * _HOUR, 20 * _HOUR, 24 * _HOUR,
+)  # fmt: skip
+"""Seconds before each further try of a delivery, as Standard Webhooks recommend."""
+
+
 class JobKind(StrEnum):
     """What is to be done."""
 
@@ -115,6 +123,11 @@ def reminder_of(request: Request, now: datetime) -> Job | None:
         created_at=now,
         tenant=request.tenant,
     )
+
+
+def reminders_before(job: Job) -> int:
+    """How many reminders were given before the one that this job gives."""
+    return int(job.id.rpartition("_r")[2])
 
 
 def subject_of(request: Request) -> str:

@@ -59,7 +59,7 @@ class Option(Struct, frozen=True, kw_only=True):
     approves: bool
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, kw_only=True, dict=True):
     """A question put to people: a small durable state machine."""
 
     id: str

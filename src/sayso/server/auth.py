@@ -4,7 +4,6 @@ In the open local mode a caller without a credential is the local agent; a perso
 one-time link. A credential that is not valid is refused, never taken for no credential at all.
 """
 
-import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,7 +12,7 @@ from msgspec import Struct
 
 from sayso.clock import Clock
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Strength
-from sayso.errors import ConfigurationError, NotPermittedError, SignInRequiredError
+from sayso.errors import NotPermittedError, SignInRequiredError
 from sayso.links import new_session_token, read_link_token, token_hash
 from sayso.settings import LOOPBACK
 from sayso.stores.base import Login, LoginStore
@@ -25,21 +24,6 @@ FRESH = timedelta(seconds=1)
 MAX_REMEMBERED = 10_000
 _HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<six>[0-9a-f:.]+)\])(?::\d{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-async def check_shared(store: LoginStore, secret: bytes) -> None:
-    """Refuse to serve with another secret than the other replicas: their links would not fit.
-
-    Raises:
-        ConfigurationError: it is another one.
-    """
-    mark = hmac.digest(secret, b"sayso shared secret v1\0", "sha256").hex()
-    if await store.agree("secret", mark) != mark:
-        raise ConfigurationError(
-            "This server's secret key is not the one of the others on the same database.",
-            hint="Give all of them the same file: copy secret.key, or name it with"
-            " SAYSO_SECRET_FILE.",
-        )
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):

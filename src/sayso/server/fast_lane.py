@@ -8,7 +8,7 @@ to all requests: keep-alive, the order of pipelined ones, upgrades, the graceful
 
 import functools
 import logging
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Task
 from typing import Any, cast
 
 from httptools import HttpRequestParser
@@ -36,13 +36,14 @@ MAX_BODY = 65_536
 class Exchange:
     """One hot request; it stands where uvicorn has its cycle, until it is answered."""
 
-    __slots__ = ("call", "has_turn", "is_whole", "keep_alive", "parts", "road")
+    __slots__ = ("call", "has_turn", "is_whole", "keep_alive", "parts", "road", "task")
     response_complete = False
 
     def __init__(self, road: Road, call: Call, *, keep_alive: bool) -> None:
         self.road = road
         self.call = call
         self.keep_alive = keep_alive
+        self.task: Task[None]
         self.parts: list[bytes] = []
         self.is_whole = False
         """All of its body is there."""
@@ -69,6 +70,12 @@ class FastLane(HttpToolsProtocol):
         """What the parser reads, if it is hot."""
         self._running: Exchange | None = None
         """What is being answered, if it is hot."""
+
+    def answer_last(self) -> None:
+        """Hang up after what is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None:
+            cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Hang up on a head that does not end: uvicorn takes one of any size."""
@@ -172,8 +179,8 @@ class FastLane(HttpToolsProtocol):
     def _run(self, exchange: Exchange) -> None:
         self._running = exchange
         task = self.loop.create_task(self._answer(exchange))
+        exchange.task = task
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     async def _answer(self, exchange: Exchange) -> None:
         told = False
@@ -185,6 +192,7 @@ class FastLane(HttpToolsProtocol):
                 self.transport.write(_whole(reply, keep_alive=exchange.keep_alive))
                 told = True
         finally:
+            self.tasks.discard(exchange.task)
             self._running = None
             if cast("object", self.cycle) is exchange:
                 self._forget_cycle()

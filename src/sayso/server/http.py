@@ -6,6 +6,7 @@ it and the WebSocket stream all make calls, so each operation is written once.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
@@ -14,6 +15,7 @@ from starlette.types import Message, Receive, Send
 
 from sayso import codec
 from sayso.domain.accounts import Principal
+from sayso.domain.requests import Request
 from sayso.errors import InvalidRequestError, TooLargeError
 from sayso.server.server import Server
 
@@ -25,6 +27,8 @@ _JSON: tuple[Header, ...] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+_PLAIN_QUERY = re.compile(rb"([a-z_]+)=([0-9A-Za-z._-]+)")
+"""One parameter without escapes, as nearly all queries are: needs no parser."""
 
 
 class HungUpError(Exception):
@@ -42,7 +46,7 @@ class Call:
         body: as received, once it was read.
         receive: ASGI's, by which the rest of the body and the hang-up are told; None where
             whoever made the call tells of a hang-up by `hang_up`, and the body is complete.
-        gone: the caller has hung up, and what was held for it is given up.
+        gone: the caller has hung up.
     """
 
     __slots__ = (
@@ -92,6 +96,10 @@ class Call:
     def query(self) -> dict[str, list[str]]:
         """The query parameters, each with all its values."""
         if self._query is None:
+            plain = _PLAIN_QUERY.fullmatch(self.query_string)
+            if plain is not None:
+                self._query = {plain[1].decode(): [plain[2].decode()]}
+                return self._query
             try:
                 self._query = parse_qs(
                     self.query_string.decode("utf-8"), errors="strict", max_num_fields=50
@@ -147,6 +155,8 @@ class Call:
     def given_up_when_gone(self) -> Generator[None]:
         """Cancel the current task when the caller hangs up, so that nothing is held for nobody."""
         self._held = asyncio.current_task()
+        if self.gone:  # since before it came here
+            self.hang_up()
         watcher = None
         if self.receive is not None:
             watcher = asyncio.ensure_future(self._watch(self.receive))
@@ -159,8 +169,8 @@ class Call:
 
     def hang_up(self) -> None:
         """The caller has gone: give up what is held for it; what is being done is done."""
+        self.gone = True
         if self._held is not None:
-            self.gone = True
             self._held.cancel()
 
     async def _watch(self, receive: Receive) -> None:
@@ -192,7 +202,8 @@ Endpoint: TypeAlias = Callable[[Call], Awaitable[Any]]
 
 def json_reply(status: int, record: Any, *headers: Header) -> Reply:
     """A record, or plain data, as JSON."""
-    return Reply(status, codec.encode(record), (*_JSON, *headers) if headers else _JSON)
+    body = codec.encode_request(record) if type(record) is Request else codec.encode(record)
+    return Reply(status, body, (*_JSON, *headers) if headers else _JSON)
 
 
 def redirect(location: str, *headers: Header) -> Reply:

@@ -6,7 +6,6 @@ import errno
 import gc
 import logging
 import resource
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -18,13 +17,13 @@ from msgspec import Struct
 
 from sayso.broker.engine import running
 from sayso.errors import ConfigurationError
-from sayso.links import load_secret, make_link_token
+from sayso.links import make_link_token
 from sayso.server.app import App
-from sayso.server.auth import Authenticator, check_shared
+from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import FastLane
 from sayso.server.server import Server
 from sayso.settings import Settings
-from sayso.wiring import make_broker
+from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
 
 STOP_SECONDS = 2
 KEEP_ALIVE_SECONDS = 75
@@ -66,16 +65,11 @@ def serve(settings: Settings, ready: Callable[[Ready], None] = lambda _: None) -
 async def _serve(
     settings: Settings, sockets: list[socket.socket], ready: Callable[[Ready], None]
 ) -> None:
-    secret = (
-        secrets.token_bytes(32)
-        if settings.memory
-        else load_secret(settings.secret_path, create=True)
-    )
+    secret = make_secret(settings)
     port: int = sockets[0].getsockname()[1]
-    broker = make_broker(settings)
-    async with running(broker, shared=settings.is_shared):
-        if settings.is_shared:
-            await check_shared(broker.store, secret)
+    broker, courier = make_broker(settings), make_courier(settings)
+    dispatcher = make_dispatcher(settings, broker, courier, secret) if settings.worker else None
+    async with running(broker, shared=secret if settings.is_shared else None, worker=dispatcher):
         public = urlsplit(settings.public_url or f"http://localhost:{port}")
         auth = Authenticator(
             broker.store,
@@ -86,11 +80,12 @@ async def _serve(
         )
         url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
-        server = Server(broker, auth, settings, port=port)
+        server = Server(broker, auth, settings, courier=courier, port=port)
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
         await uvicorn_server.serve(sockets)
+    await courier.close()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -139,6 +134,9 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is held, then stop."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, FastLane):
+                connection.answer_last()
         await self._served.stop()
         await super().shutdown(sockets)
 

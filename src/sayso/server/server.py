@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sayso.broker.broker import Broker
+from sayso.channels.base import Courier
 from sayso.server.auth import Authenticator
 from sayso.server.openapi import Operation
 from sayso.settings import Settings
@@ -14,7 +15,7 @@ class Stoppable(Protocol):
     """An open socket."""
 
     async def stop(self) -> None:
-        """Answer what is held, then hang up."""
+        """Finish what is begun, then end."""
         ...
 
 
@@ -24,6 +25,7 @@ class Server:
     Attributes:
         broker: the engine, on an open store.
         auth: who is calling.
+        courier: tests subscriptions.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
@@ -33,11 +35,18 @@ class Server:
     """
 
     def __init__(
-        self, broker: Broker, auth: Authenticator, settings: Settings, *, port: int = 0
+        self,
+        broker: Broker,
+        auth: Authenticator,
+        settings: Settings,
+        *,
+        courier: Courier,
+        port: int = 0,
     ) -> None:
         self.port = port or settings.port
         self.broker = broker
         self.auth = auth
+        self.courier = courier
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False

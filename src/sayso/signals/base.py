@@ -12,6 +12,8 @@ from typing import Protocol
 
 EVENTS = "events"
 """The key that is published whenever the event log grows."""
+JOBS = "jobs"
+"""The key that is published whenever there may be something due for a worker."""
 
 
 class Waiter(Protocol):

@@ -75,7 +75,7 @@ class BusSignal(MemorySignal, ABC):
         self._url = url
         self._sender = secrets.token_hex(8)
         self._task: asyncio.Task[None] | None = None
-        self._listening = False
+        self._connection: Connection | None = None
         self._outgoing: set[str] = set()
         self._grown = asyncio.Event()
         self._sent = asyncio.Event()
@@ -96,7 +96,7 @@ class BusSignal(MemorySignal, ABC):
         except ValueError as error:
             raise SignalError(f"The address of the wake-up bus is not good. {error}") from None
         try:
-            connection = await self._connected()
+            connection = self._connection = await self._connected()
         except Exception as error:
             raise SignalError(
                 f"The wake-up bus {where} cannot be used: {self._reason(error)}.",
@@ -110,12 +110,15 @@ class BusSignal(MemorySignal, ABC):
         task, self._task = self._task, None
         if task is None:
             return
-        if self._listening:
+        if self._connection is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._sent.wait()
         task.cancel()
         await asyncio.wait([task])
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await _let_go(connection)
 
     def publish(self, key: str) -> None:
         """Wake all who wait for `key`: here at once, elsewhere as soon as the bus brings it."""
@@ -134,7 +137,6 @@ class BusSignal(MemorySignal, ABC):
 
     async def _run(self, connection: Connection, where: str) -> None:
         while True:
-            self._listening = True
             try:
                 async with asyncio.TaskGroup() as both:
                     both.create_task(self._send(connection))
@@ -142,12 +144,13 @@ class BusSignal(MemorySignal, ABC):
             except* Exception as errors:  # noqa: BLE001  whatever it is, the way on is to connect again
                 reason = self._reason(errors.exceptions[0])
                 log.warning("the wake-up bus %s was lost, connecting again: %s", where, reason)
-            finally:
-                self._listening = False
-                await _let_go(connection)
-            connection = await self._connected_again(where)
+            if self._task is None:  # closed in the same moment, and that was swallowed by the loss
+                return
+            await _let_go(connection)
+            self._connection = None
+            connection = self._connection = await self._connected_again(where)
             log.warning("the wake-up bus %s is back", where)
-            self.publish_all()
+            self.publish_all()  # what was published while nobody listened here
 
     async def _send(self, connection: Connection) -> None:
         while True:

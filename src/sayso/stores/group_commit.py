@@ -67,16 +67,16 @@ class GroupCommit:
         self._thread = threading.Thread(target=self._run, name="sayso-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Any, done: Callable[[], None] | None = None) -> Any:
-        """Have `work` carried out; returns its result once that is durable.
+    def write(self, work: Any, done: Callable[[], None] | None = None) -> asyncio.Future[Any]:
+        """Have `work` carried out; the future has its result once that is durable.
 
         A caller that is cancelled does not take its write back; `done` is called on the event
         loop when it is durable, whether or not anybody still waits.
 
         Raises:
-            ConflictError: it was refused; nothing of it was kept.
             BusyError: too many writes wait already.
-            StoreError: the database failed; nothing of it was kept.
+            StoreError: it is closed. The future raises this if the database failed, and
+                `ConflictError` if the work was refused; nothing of it was kept then.
         """
         if self._closed:
             raise StoreError("The store is closed.")
@@ -87,7 +87,7 @@ class GroupCommit:
         if self._idle.is_set():
             self._idle.clear()
             self._loop.call_soon(self._hand_over)
-        return await queued.future
+        return queued.future
 
     async def close(self) -> None:
         """Finish what is queued, then close the connection."""

@@ -93,7 +93,7 @@ class PostgresStore(PostgresJobs):
 
     async def commit(self, change: Change) -> None:
         """Keep the request, its events and its jobs in one transaction."""
-        await self._commits.ask((change, codec.encode(change.request)))
+        await self._commits.ask((change, codec.encode_request(change.request)))
 
     async def get(self, tenant: str, request_id: str) -> Request | None:
         """The request as last committed."""

@@ -34,6 +34,14 @@ CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10
 CLOCK_SECONDS = 30
 """Between two looks at the database's clock."""
+_PLANS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+"""Each of our statements finds few rows by an index. A plan is made once for a connection, perhaps
+while the tables are still empty, and a walk over them would be kept while they grow."""
 _MIGRATION_LOCK = 7_310_868_734
 
 _AWAY: tuple[type[BaseException], ...] = (
@@ -93,7 +101,7 @@ class Database:
                     "application_name": "sayso",
                     "statement_timeout": f"{STATEMENT_SECONDS}s",
                     "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
-                    "jit": "off",
+                    **_PLANS,
                 },
             )
         except (ValueError, asyncpg.ClientConfigurationError) as error:
@@ -177,7 +185,9 @@ class Database:
                     connection.terminate()  # or the pool hands it out again at once
                     raise
         except _NOT_AWAY as error:
-            raise StoreError(f"The database took too long: {self._words(error)}.") from error
+            raise StoreError(
+                f"The database took too long: {self._words(error)}.", code="database_away"
+            ) from error
         except ValueError as error:  # the driver cannot encode it
             raise StoreError(f"The database cannot keep this: {self._words(error)}.") from error
         except _AWAY as error:

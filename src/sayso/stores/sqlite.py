@@ -138,7 +138,7 @@ class SqliteStore(SqliteJobs):
     async def commit(self, change: Change) -> None:
         """Keep the request, its events and its jobs in one transaction."""
         request = change.request
-        record = codec.encode(request)
+        record = codec.encode_request(request)
         if change.expected_version == 0:
             row = (
                 request.id,
@@ -291,10 +291,10 @@ class SqliteStore(SqliteJobs):
         """Run writing statements in a transaction, in the writer thread."""
         return await self._write(_Write(statements=statements))
 
-    async def _write(self, write: _Write, done: Callable[[], None] | None = None) -> Any:
+    def _write(self, write: _Write, done: Callable[[], None] | None = None) -> asyncio.Future[Any]:
         if self._writer is None:
             raise StoreError("The store is not open.")
-        return await self._writer.write(write, done)
+        return self._writer.write(write, done)
 
     def _carry_out(self, connection: sqlite3.Connection, batch: Sequence[Queued]) -> None:
         """New requests at once, then the rest in order, then what goes with what was not refused.

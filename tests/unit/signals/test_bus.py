@@ -210,6 +210,24 @@ async def test_closing_does_not_hang_with_the_bus(hub: Hub) -> None:
         await signal.close()
 
 
+async def test_closing_at_once_leaves_no_connection_behind(hub: Hub) -> None:
+    signal = HubSignal(hub)
+    await signal.open()
+    assert len(hub.connections) == 1
+    await signal.close()
+    assert hub.connections == []
+
+
+async def test_closing_while_the_bus_is_lost_does_not_connect_again(hub: Hub) -> None:
+    signal = HubSignal(hub)
+    await signal.open()
+    await asyncio.sleep(0)
+    hub.lose_all()
+    async with asyncio.timeout(5):
+        await signal.close()
+    assert hub.connections == []
+
+
 async def test_what_is_published_when_closed_stays_here(hub: Hub) -> None:
     signal = HubSignal(hub)
     signal.publish("before")

@@ -1,0 +1,173 @@
+"""Subscriptions: registered, looked up with each change, tested; and the jobs a change causes."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from sayso import codec
+from sayso.channels.addresses import AddressGuard
+from sayso.channels.base import Courier, Parcel, Receipt
+from sayso.clock import Clock, RequestIds
+from sayso.domain.accounts import Principal
+from sayso.domain.jobs import Job, deliveries_of, reminder_of, subject_of
+from sayso.domain.lifecycle import Change
+from sayso.domain.webhooks import Webhook, WebhookDraft
+from sayso.errors import NotFoundError, RefusedError
+from sayso.signatures import new_secret
+from sayso.stores.base import WebhookStore
+
+FRESH = timedelta(seconds=1)
+"""How long a look-up is believed: a subscription made in another process is new so long."""
+MAX_WEBHOOKS = 100
+"""Of one tenant: each costs something with each event."""
+OLD_SECRET_LIFETIME = timedelta(hours=24)
+"""How long the secret before a rotation goes on signing."""
+
+
+class Webhooks:
+    """Registers, finds, tests and removes subscriptions.
+
+    An agent sees and changes what it registered itself, a person all of the tenant's.
+
+    Args:
+        store: where they are kept.
+        clock: what time it is.
+        guard: which URLs are taken.
+    """
+
+    def __init__(self, store: WebhookStore, clock: Clock, guard: AddressGuard) -> None:
+        self.guard = guard
+        self._store = store
+        self._clock = clock
+        self._ids = RequestIds(clock)
+        self._looked_up: dict[str, tuple[datetime, Sequence[Webhook]]] = {}
+        self._changes = 0
+
+    async def register(self, draft: WebhookDraft, *, by: Principal) -> Webhook:
+        """Keep a new subscription, with a secret of its own.
+
+        Raises:
+            InvalidRequestError: its URL leads to where it may not.
+            RefusedError: the tenant has too many already (`too_many_webhooks`).
+        """
+        self.guard.check_url(draft.url, "$.url")
+        if len(await self._store.get_webhooks(by.tenant)) >= MAX_WEBHOOKS:
+            raise RefusedError(
+                f"There are {MAX_WEBHOOKS} subscriptions already.",
+                hint="Remove one that is not needed any more.",
+                code="too_many_webhooks",
+            )
+        webhook = Webhook(
+            id=f"wh_{self._ids.next()}",
+            url=draft.url,
+            types=tuple(draft.types),
+            session_id=draft.session_id,
+            client_id=draft.client_id,
+            description=draft.description,
+            secret=new_secret(),
+            created_at=self._clock.now(),
+            created_by=by.actor,
+            tenant=by.tenant,
+        )
+        await self._put(webhook)
+        return webhook
+
+    async def find(self, *, by: Principal) -> tuple[Webhook, ...]:
+        """All that `by` may see, oldest first."""
+        return tuple(w for w in await self._store.get_webhooks(by.tenant) if _may_see(w, by))
+
+    async def get(self, webhook_id: str, *, by: Principal) -> Webhook:
+        """One subscription.
+
+        Raises:
+            NotFoundError: there is none, or not for `by`.
+        """
+        webhook = _with_id(webhook_id, await self.find(by=by))
+        if webhook is None:
+            raise NotFoundError(
+                f"There is no subscription {webhook_id!r}.", hint="List them: GET /api/v1/webhooks."
+            )
+        return webhook
+
+    async def delete(self, webhook_id: str, *, by: Principal) -> None:
+        """Forget it; what is still to be delivered to it is given up. Raises as `get` does."""
+        webhook = await self.get(webhook_id, by=by)
+        await self._store.delete_webhook(webhook.tenant, webhook.id)
+        self._changed(webhook.tenant)
+
+    async def rotate(self, webhook_id: str, *, by: Principal) -> Webhook:
+        """Give it a new secret; the old one signs as well for a day. Raises as `get` does."""
+        webhook = await self.get(webhook_id, by=by)
+        rotated = msgspec.structs.replace(
+            webhook,
+            secret=new_secret(),
+            old_secret=webhook.secret,
+            old_until=self._clock.now() + OLD_SECRET_LIFETIME,
+        )
+        await self._put(rotated)
+        return rotated
+
+    async def disable(self, webhook: Webhook, reason: str) -> None:
+        """Send it nothing any more, and keep it to be seen."""
+        await self._put(msgspec.structs.replace(webhook, active=False, disabled_reason=reason))
+
+    async def test(self, webhook_id: str, *, by: Principal, courier: Courier) -> Receipt:
+        """Send it a `webhook.test` now, once, and tell what came of it. Raises as `get` does."""
+        webhook = await self.get(webhook_id, by=by)
+        now = self._clock.now()
+        body = {"type": "webhook.test", "timestamp": now, "data": {"webhook_id": webhook.id}}
+        return await courier.deliver(
+            Parcel(
+                id=f"{self._ids.next()}_{webhook.id}",
+                url=webhook.url,
+                secrets=webhook.secrets(now),
+                body=codec.encode(body),
+                at=now,
+            )
+        )
+
+    async def of(self, tenant: str, now: datetime) -> Sequence[Webhook]:
+        """The tenant's subscriptions, as they were at most a second ago; local changes at once."""
+        looked_up = self._looked_up.get(tenant)
+        if looked_up is not None and timedelta(0) <= now - looked_up[0] < FRESH:
+            return looked_up[1]
+        changes = self._changes
+        webhooks = await self._store.get_webhooks(tenant)
+        if changes == self._changes:  # else what was read may be older than a change of ours
+            self._looked_up[tenant] = (now, webhooks)
+        return webhooks
+
+    async def one(self, tenant: str, webhook_id: str, now: datetime) -> Webhook | None:
+        """A subscription as it was at most a second ago, also one that is younger; or None."""
+        found = _with_id(webhook_id, await self.of(tenant, now))
+        return found or _with_id(webhook_id, await self._store.get_webhooks(tenant))
+
+    async def _put(self, webhook: Webhook) -> None:
+        await self._store.put_webhook(webhook)
+        self._changed(webhook.tenant)
+
+    def _changed(self, tenant: str) -> None:
+        self._changes += 1
+        self._looked_up.pop(tenant, None)
+
+
+def with_jobs(change: Change, webhooks: Sequence[Webhook]) -> Change:
+    """The change with the deliveries and the reminder that it causes; as it was, without any."""
+    request = change.request
+    jobs: list[Job] = []
+    if webhooks or (request.is_terminal and request.callback_url is not None):
+        for event in change.events:
+            jobs += deliveries_of(event, subject_of(request), webhooks, request)
+    reminder = reminder_of(request, change.events[-1].at)
+    if reminder is not None:
+        jobs.append(reminder)
+    return msgspec.structs.replace(change, jobs=tuple(jobs)) if jobs else change
+
+
+def _with_id(webhook_id: str, webhooks: Iterable[Webhook]) -> Webhook | None:
+    return next((webhook for webhook in webhooks if webhook.id == webhook_id), None)
+
+
+def _may_see(webhook: Webhook, by: Principal) -> bool:
+    return by.is_person or webhook.created_by == by.actor

@@ -1,0 +1,1 @@
+"""What Redis runs for us, each call of it whole or not at all."""

@@ -1,0 +1,258 @@
+-- All that RedisStore keeps, and all that changes it. Redis runs one call at a time, and writes what a
+-- call has changed into its file in one piece; but it takes nothing back when a call fails half-way. So
+-- each operation looks first, and then does only what cannot fail.
+--
+-- KEYS[1] is the prefix of all keys. ARGV holds calls, one behind the other, each: the operation, what
+-- it is told, as JSON, the number of records, and these, as JSON that is not looked into. The reply has
+-- a result for each; a call that fails, fails alone. Names within keys are percent-encoded.
+--
+--   schema                          the number of this layout
+--   request:ID                      "VERSION RECORD"
+--   requests:TENANT                 ids of all requests, sorted; ids are made in the order of time
+--   pending:TENANT  closed:TENANT  session:TENANT:SESSION    the same, of some
+--   deadlines                       ids of pending requests, by deadline
+--   keys:TENANT                     idempotency key -> "ID FINGERPRINT"
+--   event                           the number of the last event
+--   events                          the log: entry N-0 is event N
+--   job:ID                          "STATE ATTEMPT DUE RECORD"
+--   jobs:TENANT                     ids of all jobs, sorted
+--   dead:TENANT  webhook:TENANT:WEBHOOK    the same, of some
+--   jobs_due  jobs_done             ids of jobs that are open, by when they are due; done, by when that was
+--   webhooks:TENANT  sessions:TENANT       id -> record
+--   logins  logins_end              hash of a token -> record; the hashes, by when they expire
+--   links                           names of used links, by when they expire
+--   agreed                          name -> the value that all processes have for it
+--
+-- Times are microseconds since 1970, UTC, as text: a number of Lua would do, its way to be written not.
+
+local call = redis.call
+local told  -- what the present call is told
+local before_records  -- its first record is the argument behind this place
+
+local function record_of(number)
+  return ARGV[before_records + number]
+end
+
+local function named(...)
+  return table.concat({KEYS[1], ...}, ':')
+end
+
+local function placed(index, moment, id)
+  if moment then
+    call('ZADD', named(index), moment, id)
+  else
+    call('ZREM', named(index), id)
+  end
+end
+
+local function keep_job(job, record)
+  local state = job.state
+  call('SET', named('job', job.id), table.concat({state, job.attempt, job.due, record}, ' '))
+  call('ZADD', named('jobs', job.tenant), 0, job.id)
+  if job.webhook then
+    call('ZADD', named('webhook', job.tenant, job.webhook), 0, job.id)
+  end
+  placed('jobs_due', (state == 'waiting' or state == 'running') and job.due, job.id)
+  placed('jobs_done', state == 'done' and job.finished, job.id)
+  placed('dead:' .. job.tenant, state == 'dead' and 0, job.id)
+end
+
+-- The state, attempt, due time and record of a job.
+local function read_job(id)
+  local stored = call('GET', named('job', id))
+  if stored then
+    return string.match(stored, '^(%a+) (%d+) (%S+) (.*)$')
+  end
+end
+
+local function keep_request(request, record)
+  local id, tenant = request.id, request.tenant
+  call('SET', named('request', id), request.version .. ' ' .. record)
+  if request.key then
+    call('HSET', named('keys', tenant), request.key, id .. ' ' .. request.fingerprint)
+  end
+  call('ZADD', named('requests', tenant), 0, id)
+  if request.session then
+    call('ZADD', named('session', tenant, request.session), 0, id)
+  end
+  placed('pending:' .. tenant, request.pending and 0, id)
+  placed('closed:' .. tenant, not request.pending and 0, id)
+  placed('deadlines', request.pending and request.deadline, id)
+end
+
+local function is_stale(request)
+  local version = string.match(call('GETRANGE', named('request', request.id), 0, 15), '^%d+')
+  if (version or '0') ~= request.expected then
+    return true
+  end
+  return request.key and call('HEXISTS', named('keys', request.tenant), request.key) == 1
+end
+
+-- A request or a session, with its events and jobs; 0 if the request was changed by somebody else.
+local function keep()
+  if told.request then
+    if is_stale(told.request) then
+      return 0
+    end
+    keep_request(told.request, record_of(1))
+  else
+    call('HSET', named('sessions', told.session.tenant), told.session.id, record_of(1))
+  end
+  for number = 1, told.events do
+    local id = call('INCR', named('event')) .. '-0'
+    call('XADD', named('events'), id, 'record', record_of(1 + number))
+  end
+  for number, job in ipairs(told.jobs) do
+    if call('EXISTS', named('job', job.id)) == 0 then
+      keep_job(job, record_of(1 + told.events + number))
+    end
+  end
+  return 1
+end
+
+-- Due jobs, as they are stored from now on, longest due first.
+local function claim()
+  local claimed = {}
+  local due = call('ZRANGEBYSCORE', named('jobs_due'), '-inf', told.now, 'LIMIT', 0, told.limit)
+  for _, id in ipairs(due) do
+    local _, attempt, _, record = read_job(id)
+    if attempt then
+      local stored = table.concat({'running', attempt + 1, told['until'], record}, ' ')
+      call('SET', named('job', id), stored)
+      placed('jobs_due', told['until'], id)
+      table.insert(claimed, stored)
+    end
+  end
+  return claimed
+end
+
+local function settle()
+  for number, job in ipairs(told.jobs) do
+    local _, attempt = read_job(job.id)
+    if attempt == job.attempt then
+      keep_job(job, record_of(number))
+    end
+  end
+end
+
+-- Delete jobs that are done; how many were.
+local function forget()
+  local forgotten = 0
+  for _, job in ipairs(told.jobs) do
+    if call('ZREM', named('jobs_done'), job.id) == 1 then
+      call('DEL', named('job', job.id))
+      call('ZREM', named('jobs', job.tenant), job.id)
+      if job.webhook then
+        call('ZREM', named('webhook', job.tenant, job.webhook), job.id)
+      end
+      forgotten = forgotten + 1
+    end
+  end
+  return forgotten
+end
+
+-- One record.
+local function get()
+  return call('GET', named(told.kind, told.id))
+end
+
+-- One record of a hash, and all.
+local function get_of()
+  return call('HGET', named(told.of), told.id)
+end
+
+local function get_all_of()
+  return call('HVALS', named(told.of))
+end
+
+local function put_into()
+  return call('HSET', named(told.of), told.id, record_of(1))
+end
+
+local function delete_from()
+  return call('HDEL', named(told.of), told.id)
+end
+
+-- Events behind one, and the number of the last of all.
+local function events()
+  return call('XRANGE', named('events'), told.from .. '-0', '+', 'COUNT', told.limit)
+end
+
+local function last_event()
+  return call('GET', named('event'))
+end
+
+-- Records by an index: whether there may be more, the last id that was looked at, then the records.
+local function read()
+  local index, ids = named(told.index), nil
+  if told.upto then
+    ids = call('ZRANGEBYSCORE', index, '-inf', told.upto, 'LIMIT', 0, told.limit)
+  else
+    ids = call('ZREVRANGEBYLEX', index, told.max, told.min, 'LIMIT', 0, told.limit)
+  end
+  local found, size = {#ids == told.limit and 1 or 0, ids[#ids] or ''}, 0
+  for place, id in ipairs(ids) do
+    local stored = call('GET', named(told.kind, id))
+    if stored then
+      table.insert(found, stored)
+      size = size + #stored
+    end
+    if size >= told.bytes and place < #ids then
+      found[1], found[2] = 1, id
+      break
+    end
+  end
+  return found
+end
+
+-- What an idempotency key stands for: "ID FINGERPRINT", and the request as it is stored.
+local function replay()
+  local known = call('HGET', named('keys', told.tenant), told.key)
+  return known and {known, call('GET', named('request', string.match(known, '^%S+')))}
+end
+
+local function put_login()
+  local gone = call('ZRANGEBYSCORE', named('logins_end'), '-inf', '(' .. told.began)
+  for _, hash in ipairs(gone) do
+    call('HDEL', named('logins'), hash)
+    call('ZREM', named('logins_end'), hash)
+  end
+  call('HSET', named('logins'), told.hash, record_of(1))
+  call('ZADD', named('logins_end'), told.ends, told.hash)
+end
+
+local function end_login()
+  call('HDEL', named('logins'), told.hash)
+  call('ZREM', named('logins_end'), told.hash)
+end
+
+-- 1 for the first use.
+local function use_link()
+  call('ZREMRANGEBYSCORE', named('links'), '-inf', '(' .. told.before)
+  return call('ZADD', named('links'), 'NX', told.ends, told.name)
+end
+
+local function agree()
+  call('HSETNX', named('agreed'), told.name, told.value)
+  return call('HGET', named('agreed'), told.name)
+end
+
+local operations = {
+  keep = keep, claim = claim, settle = settle, forget = forget,
+  get = get, get_of = get_of, get_all_of = get_all_of, read = read, replay = replay,
+  events = events, last_event = last_event, put_into = put_into, delete_from = delete_from,
+  put_login = put_login, end_login = end_login, use_link = use_link,
+  agree = agree,
+}
+
+local results, place = {}, 1
+while ARGV[place] do
+  told, before_records = cjson.decode(ARGV[place + 1]), place + 2
+  local is_done, result = pcall(operations[ARGV[place]])
+  if not is_done then
+    result = {err = type(result) == 'table' and result.err or tostring(result)}
+  end
+  table.insert(results, result or false)
+  place = before_records + tonumber(ARGV[before_records]) + 1
+end
+return results
