@@ -122,7 +122,7 @@ class Broker:
             key=scoped_key,
             fingerprint=fingerprint,
         )
-        webhooks = await self.webhooks.of(by.tenant, now)
+        webhooks = await self.webhooks.of(by.tenant)
         if webhooks or draft.remind_every_seconds is not None:
             change = with_jobs(change, webhooks)
         try:
@@ -246,7 +246,7 @@ class Broker:
                 raise
             if isinstance(command, Decide):
                 answers.check_answer(request, command.answer)
-            change = with_jobs(change, await self.webhooks.of(request.tenant, now))
+            change = with_jobs(change, await self.webhooks.of(request.tenant))
             try:
                 await self._commit(change)
             except ConflictError:
@@ -256,7 +256,7 @@ class Broker:
 
     async def _expire(self, request: Request, now: datetime) -> bool:
         change = lifecycle.apply(request, Expire(), now)
-        change = with_jobs(change, await self.webhooks.of(request.tenant, now))
+        change = with_jobs(change, await self.webhooks.of(request.tenant))
         try:
             await self._commit(change)
         except ConflictError:

@@ -93,7 +93,7 @@ class Tries:
     async def _deliver(self, job: Job) -> Outcome:
         now, webhook = self._clock.now(), None
         if job.webhook_id is not None:
-            webhook = await self._broker.webhooks.one(job.tenant, job.webhook_id, now)
+            webhook = await self._broker.webhooks.one(job.tenant, job.webhook_id)
             if webhook is None:
                 return Outcome(job=retries.given_up(job, "The subscription was removed.", now))
             if not webhook.active:

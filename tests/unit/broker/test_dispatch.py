@@ -515,7 +515,7 @@ async def test_a_subscription_made_elsewhere_is_not_taken_for_removed(
     broker: Broker, courier: FakeCourier, clock: FakeClock
 ) -> None:
     elsewhere = Broker(broker.store, MemorySignal(), clock)
-    assert await elsewhere.webhooks.of("default", clock.now()) == []
+    assert await elsewhere.webhooks.of("default") == []
     await subscribe(broker)
     await ask(broker)
     await work(Dispatcher(elsewhere, courier, secret=SECRET))
