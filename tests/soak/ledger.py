@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Any, Literal, Self, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -56,12 +56,34 @@ class Waited(_Note, frozen=True):
     """One held wait has ended."""
 
     request_id: str
+    server: str
     seconds: float
     began_at: float
     ended_at: float
     status: str
     """As told; nothing if the line broke."""
     decision: Json | None
+
+
+Answered: TypeAlias = Literal["taken", "failed", "later", "hung", "reset"]
+
+
+class Delivered(_Note, frozen=True):
+    """A `callback_url` was told how its request ended, and what it answered."""
+
+    request_id: str
+    webhook_id: str
+    type: str
+    request: Json
+    answer: Answered
+
+
+class Paused(_Note, frozen=True):
+    """A server stood still, from and to, and with it all that it held."""
+
+    server: str
+    began_at: float
+    ended_at: float
 
 
 class Seen(_Note, frozen=True):
@@ -105,6 +127,8 @@ Note: TypeAlias = (
     | TooLate
     | Cancelled
     | Waited
+    | Delivered
+    | Paused
     | Seen
     | Unexpected
     | Unfinished
@@ -130,6 +154,8 @@ class Ledger:
         self.too_late: list[TooLate] = []
         self.cancelled: list[Cancelled] = []
         self.waited: list[Waited] = []
+        self.delivered: list[Delivered] = []
+        self.paused: list[Paused] = []
         self.seen: dict[str, list[Seen]] = {}
         self.unexpected: list[Unexpected] = []
         self.unfinished: list[Unfinished] = []
@@ -150,6 +176,10 @@ class Ledger:
                 self.cancelled.append(note)
             case Waited():
                 self.waited.append(note)
+            case Delivered():
+                self.delivered.append(note)
+            case Paused():
+                self.paused.append(note)
             case Seen():
                 self.seen.setdefault(note.stream, []).append(note)
             case Unexpected():

@@ -14,6 +14,7 @@ import httpx2
 from support.server import RunningServer, port_to_come_back_to
 from support.servers import PostgresServer, tied
 
+from sayso.broker.dispatch import LEASE
 from soak import kept
 from soak.kept import Kept, Left
 from soak.ledger import Ledger
@@ -36,21 +37,24 @@ class Place(ABC):
 
     Attributes:
         faults: what can be broken here, by its name.
+        long_faults: what takes a minute or more, besides.
     """
 
     name: ClassVar[str]
-    faults: Mapping[str, Fault]
+    faults: dict[str, Fault]
+    long_faults: dict[str, Fault]
 
     def __init__(self, folder: Path, ledger: Ledger, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._ledger = ledger
         self._environment = environment
         self.watched: Sequence[Watched] = ()
+        self.faults, self.long_faults = {}, {}
 
     @property
     def urls(self) -> list[str]:
         """Where the servers are."""
-        return [f"http://127.0.0.1:{each.server.port}" for each in self.watched]
+        return [each.url for each in self.watched]
 
     @property
     def servers(self) -> list[RunningServer]:
@@ -151,6 +155,11 @@ class PostgresPlace(Place):
             "PostgreSQL killed": lambda chance: self._away(self._postgres.kill9, _while(chance)),
             "PostgreSQL restarted": lambda chance: self._away(self._postgres.stop, _while(chance)),
             "connections cut": lambda _: self._cut(),
+        }
+        self.long_faults = {
+            "replica paused past its leases": lambda chance: chance.choice(self.watched).pause(
+                LEASE.total_seconds() + 5
+            ),
         }
         await self.watched[0].start()  # makes the secret that the others share
         await asyncio.gather(*(each.start() for each in self.watched[1:]))
