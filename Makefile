@@ -27,6 +27,10 @@ setup: .venv/ready  ## Make .venv from requirements.lock, with everything in it
 run: setup  ## Start the server with a demo agent, and print the link to sign in
 	@exec $(BIN)/sayso demo $(ARGS)
 
+.PHONY: replicas
+replicas: setup  ## Start PostgreSQL, two replicas, a worker and nginx, as in production
+	@exec $(BIN)/python -m tools.replicas $(ARGS)
+
 .PHONY: test
 test: setup tools  ## Run all tests: unit, contracts, real processes, a real browser
 	@$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
@@ -54,11 +58,13 @@ bench: setup  ## Measure beside a bare reference, in one run
 
 .PHONY: soak
 soak: setup tools  ## Load, break everything over and over, and look for what is lost
-	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
+	@PYTHONPATH=tests:. exec $(BIN)/python -m soak $(ARGS)
 
 .PHONY: lock
-lock: setup  ## Make requirements.lock anew from pyproject.toml, and the lock of the peers' packages
+lock: setup  ## Make the lock files anew: ours, the image's, and that of the peers' packages
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(LOCK) --no-annotate --constraints requirements.lock --extra all pyproject.toml -o deploy/requirements.lock
+	echo "hatchling" | $(LOCK) --no-annotate --constraints requirements.lock - -o deploy/build.lock
 	$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.txt
 
 .PHONY: clean

@@ -1,12 +1,9 @@
 """A real server process: started, killed, restarted, stopped."""
 
-import contextlib
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 from support.raw import exchange, head
+from support.servers import port_to_come_back_to as port_to_come_back_to  # taken from here by tests
 
 from sayso.links import load_secret, make_link_token
 from sayso.settings import SETTINGS
@@ -41,16 +39,6 @@ def clean_environment(**extra: str) -> dict[str, str]:
     names = _FOREIGN_NAMES | _OUR_NAMES
     kept = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("SAYSO_")}
     return kept | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "80"} | extra
-
-
-def port_to_come_back_to() -> int:
-    """A free port outside the range of outgoing connections, so that nobody takes it meanwhile."""
-    while True:
-        port = random.randint(20_000, 31_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class RunningServer:

@@ -44,6 +44,7 @@ class Authenticator:
         cookie: the name of the session's cookie; with the port in it, since browsers share
             cookies between all ports of a host.
         hosts: the names by which the server may be called, besides the loopback's.
+        is_https: people come by HTTPS, so that browsers shall send the cookie by that alone.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Authenticator:
         *,
         cookie: str,
         hosts: frozenset[str] = frozenset(),
+        is_https: bool = False,
     ) -> None:
         self._logins = logins
         self._clock = clock
@@ -62,6 +64,7 @@ class Authenticator:
         self._known_hosts: set[bytes] = set()
         self._looked_up: dict[str, tuple[datetime, Login]] = {}
         self.cookie = cookie
+        self.is_https = is_https
 
     def check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Refuse other hosts' names (DNS rebinding) and other origins' pages.
