@@ -78,6 +78,18 @@ def cancellations_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
             yield Finding("lost", f"cancellation {note.mark!r}: {request.get('status')}")
 
 
+def extensions_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
+    """Each acknowledged extension is in the log."""
+    extended = {
+        (event["request_id"], event["data"]["deadline_at"])
+        for event in kept.events
+        if event["type"] == "request.extended"
+    }
+    for note in ledger.extended:
+        if (note.request_id, note.deadline_at) not in extended:
+            yield Finding("lost", f"{note.request_id} was extended to {note.deadline_at}")
+
+
 def requests_end_once(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
     """One event for each change, one submission, and one end at the most, which is the status."""
     told: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -203,6 +215,7 @@ CHECKS: tuple[Check, ...] = (
     submits_are_kept,
     decisions_are_kept,
     cancellations_are_kept,
+    extensions_are_kept,
     requests_end_once,
     events_are_numbered,
     streams_are_whole,

@@ -52,6 +52,13 @@ class Cancelled(_Note, frozen=True):
     """The reason, which nobody else gave."""
 
 
+class Extended(_Note, frozen=True):
+    """An agent was told that people have time until then."""
+
+    request_id: str
+    deadline_at: str
+
+
 class Waited(_Note, frozen=True):
     """One held wait has ended."""
 
@@ -126,6 +133,7 @@ Note: TypeAlias = (
     | Decided
     | TooLate
     | Cancelled
+    | Extended
     | Waited
     | Delivered
     | Paused
@@ -153,6 +161,7 @@ class Ledger:
         self.decided: list[Decided] = []
         self.too_late: list[TooLate] = []
         self.cancelled: list[Cancelled] = []
+        self.extended: list[Extended] = []
         self.waited: list[Waited] = []
         self.delivered: list[Delivered] = []
         self.paused: list[Paused] = []
@@ -174,6 +183,8 @@ class Ledger:
                 self.too_late.append(note)
             case Cancelled():
                 self.cancelled.append(note)
+            case Extended():
+                self.extended.append(note)
             case Waited():
                 self.waited.append(note)
             case Delivered():

@@ -11,6 +11,7 @@ from soak.ledger import (
     Cancelled,
     Decided,
     Delivered,
+    Extended,
     Json,
     Ledger,
     Paused,
@@ -165,6 +166,10 @@ def lose_a_cancellation(ledger: Ledger, kept: Kept) -> None:
     kept.requests["b"]["closed_reason"] = ""
 
 
+def lose_an_extension(ledger: Ledger, kept: Kept) -> None:
+    ledger.note(Extended("c", NOW.isoformat()))
+
+
 def miss_an_event(ledger: Ledger, kept: Kept) -> None:
     del ledger.seen["stream"][2]
 
@@ -267,6 +272,7 @@ def answer_what_cannot_be(ledger: Ledger, kept: Kept) -> None:
         (change_without_an_event, "wrong"),
         (remind_twice, "doubled"),
         (lose_a_cancellation, "lost"),
+        (lose_an_extension, "lost"),
         (miss_an_event, "lost"),
         (miss_a_decision_in_a_stream, "lost"),
         (see_an_event_twice, "doubled"),
