@@ -58,7 +58,7 @@ bench: setup  ## Measure beside a bare reference, in one run
 
 .PHONY: soak
 soak: setup tools  ## Load, break everything over and over, and look for what is lost
-	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
+	@PYTHONPATH=tests:. exec $(BIN)/python -m soak $(ARGS)
 
 .PHONY: lock
 lock: setup  ## Make the lock files anew: ours, the image's, and that of the peers' packages

@@ -7,6 +7,7 @@ places      the servers of one store, and how to start, stop and look into them
 watched     one process that is killed, stopped, paused, and always comes back
 load        agents and people: what they do is drawn from the seed
 caller      HTTP as our clients do it: what passes by itself is tried again
+sink        where requests want to be told of their end; it fails now and then
 streams     followers of the events, who resume where they were
 faults      what breaks, and when
 ledger      what clients were told, which is what must be there

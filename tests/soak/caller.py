@@ -79,7 +79,8 @@ class Caller:
         first_failure = 0.0
         while True:
             sent_at = time.monotonic()
-            reply = await self._send(method, path, body, headers, CALL_SECONDS)
+            url = random.choice(self._urls) + path
+            reply = await self._send(method, url, body, headers, CALL_SECONDS)
             pause = self._retrying.pause(reply, failures)
             told_at = time.monotonic()
             if pause is None:
@@ -96,11 +97,12 @@ class Caller:
         """Hold one wait after the other until the request is closed."""
         failures = 0
         while True:
+            server = random.choice(self._urls)
             began_at = time.monotonic()
             self._ledger.hold(1)
             try:
-                path = f"{REQUESTS}/{request_id}?wait={seconds:.3f}"
-                reply = await self._send("GET", path, None, {}, seconds + HELD_SECONDS)
+                url = f"{server}{REQUESTS}/{request_id}?wait={seconds:.3f}"
+                reply = await self._send("GET", url, None, {}, seconds + HELD_SECONDS)
             finally:
                 self._ledger.hold(-1)
             ended_at = time.monotonic()
@@ -112,6 +114,7 @@ class Caller:
             self._ledger.note(
                 Waited(
                     request_id,
+                    server,
                     seconds,
                     began_at,
                     ended_at,
@@ -126,13 +129,12 @@ class Caller:
             await asyncio.sleep(pause if pause is not None else self._retrying.backoff(0) * early)
 
     async def _send(
-        self, method: str, path: str, body: Any, headers: dict[str, str], seconds: float
+        self, method: str, url: str, body: Any, headers: dict[str, str], seconds: float
     ) -> Reply | Lost:
-        url = random.choice(self._urls)
         timeout = httpx2.Timeout(CALL_SECONDS, read=seconds, pool=None)
         try:
             response = await self._http.request(
-                method, url + path, json=body, headers=headers, timeout=timeout
+                method, url, json=body, headers=headers, timeout=timeout
             )
         except httpx2.RequestError as error:
             return lost(error)

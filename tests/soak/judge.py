@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from soak.kept import Kept
-from soak.ledger import Decided, Json, Ledger
+from soak.ledger import Decided, Json, Ledger, Paused, Waited
 
 STUCK_SECONDS = 20.0
 """How much later than it should a wait may end: more than the longest pause of a server."""
@@ -78,6 +78,18 @@ def cancellations_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
             yield Finding("lost", f"cancellation {note.mark!r}: {request.get('status')}")
 
 
+def extensions_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
+    """Each acknowledged extension is in the log."""
+    extended = {
+        (event["request_id"], event["data"]["deadline_at"])
+        for event in kept.events
+        if event["type"] == "request.extended"
+    }
+    for note in ledger.extended:
+        if (note.request_id, note.deadline_at) not in extended:
+            yield Finding("lost", f"{note.request_id} was extended to {note.deadline_at}")
+
+
 def requests_end_once(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
     """One event for each change, one submission, and one end at the most, which is the status."""
     told: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -141,9 +153,7 @@ def waits_end(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
     decided_at = {note.request_id: note.told_at for note in ledger.decided}
     for wait in ledger.waited:
         request = kept.requests.get(wait.request_id, {})
-        over = wait.began_at + wait.seconds
-        if wait.request_id in decided_at:
-            over = min(over, max(wait.began_at, decided_at[wait.request_id]))
+        over = _over(wait, decided_at.get(wait.request_id), ledger.paused)
         if wait.ended_at > over + STUCK_SECONDS:
             late = wait.ended_at - over
             yield Finding("stuck", f"a wait on {wait.request_id} ended {late:.1f} s late")
@@ -155,10 +165,32 @@ def waits_end(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
         yield Finding("stuck", note.what)
 
 
+def deliveries_arrive(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
+    """Each end was told where it was asked for, under one id, and told as it is."""
+    ids: defaultdict[str, set[str]] = defaultdict(set)
+    taken = {note.request_id for note in ledger.delivered if note.answer == "taken"}
+    for note in ledger.delivered:
+        ids[note.request_id].add(note.webhook_id)
+        request = kept.requests.get(note.request_id, {})
+        if note.request != request or request["status"] not in _CLOSINGS.get(note.type, ()):
+            yield Finding("wrong", f"told by {note.webhook_id}: {note.request}, it is {request}")
+        elif request["callback_url"] is None:
+            yield Finding("wrong", f"told of {note.request_id}, which nobody asked for")
+    for request_id, request in kept.requests.items():
+        is_closed = request["status"] != "pending"
+        if request["callback_url"] and is_closed and request_id not in taken:
+            yield Finding("lost", f"nobody was told of the end of {request_id}")
+    for request_id, several in ids.items():
+        if len(several) > 1:
+            yield Finding("doubled", f"the end of {request_id} was told under {sorted(several)}")
+
+
 def nothing_is_left(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
     """No lease has run out with nobody taking the job over, and no deadline was passed by."""
     late = kept.read_at - timedelta(seconds=STUCK_SECONDS)
     for job in kept.jobs:
+        if job["state"] == "dead":
+            yield Finding("lost", f"job {job['id']} was given up: {job['error']}")
         if job["state"] == "running" and job["due_at"] < late:
             yield Finding("stuck", f"job {job['id']} is running since its lease ran out")
     for request in kept.requests.values():
@@ -183,10 +215,12 @@ CHECKS: tuple[Check, ...] = (
     submits_are_kept,
     decisions_are_kept,
     cancellations_are_kept,
+    extensions_are_kept,
     requests_end_once,
     events_are_numbered,
     streams_are_whole,
     waits_end,
+    deliveries_arrive,
     nothing_is_left,
     nothing_is_strange,
 )
@@ -202,6 +236,18 @@ def releases(ledger: Ledger) -> list[float]:
         and wait.request_id in certain
         and wait.began_at < certain[wait.request_id].sent_at
     )
+
+
+def _over(wait: Waited, decided_at: float | None, pauses: list[Paused]) -> float:
+    """When a wait should end: in its time or with the decision, but not while its server slept."""
+    over = wait.began_at + wait.seconds
+    if decided_at is not None:
+        over = min(over, max(wait.began_at, decided_at))
+    for pause in pauses:
+        meanwhile = wait.began_at < pause.ended_at and pause.began_at < wait.ended_at
+        if pause.server == wait.server and meanwhile:
+            over = max(over, pause.ended_at)
+    return over
 
 
 def _has_content(request: Json, sent: Json) -> bool:

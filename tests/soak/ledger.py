@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Any, Literal, Self, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -52,16 +52,45 @@ class Cancelled(_Note, frozen=True):
     """The reason, which nobody else gave."""
 
 
+class Extended(_Note, frozen=True):
+    """An agent was told that people have time until then."""
+
+    request_id: str
+    deadline_at: str
+
+
 class Waited(_Note, frozen=True):
     """One held wait has ended."""
 
     request_id: str
+    server: str
     seconds: float
     began_at: float
     ended_at: float
     status: str
     """As told; nothing if the line broke."""
     decision: Json | None
+
+
+Answered: TypeAlias = Literal["taken", "failed", "later", "hung", "reset"]
+
+
+class Delivered(_Note, frozen=True):
+    """A `callback_url` was told how its request ended, and what it answered."""
+
+    request_id: str
+    webhook_id: str
+    type: str
+    request: Json
+    answer: Answered
+
+
+class Paused(_Note, frozen=True):
+    """A server stood still, from and to, and with it all that it held."""
+
+    server: str
+    began_at: float
+    ended_at: float
 
 
 class Seen(_Note, frozen=True):
@@ -104,7 +133,10 @@ Note: TypeAlias = (
     | Decided
     | TooLate
     | Cancelled
+    | Extended
     | Waited
+    | Delivered
+    | Paused
     | Seen
     | Unexpected
     | Unfinished
@@ -129,7 +161,10 @@ class Ledger:
         self.decided: list[Decided] = []
         self.too_late: list[TooLate] = []
         self.cancelled: list[Cancelled] = []
+        self.extended: list[Extended] = []
         self.waited: list[Waited] = []
+        self.delivered: list[Delivered] = []
+        self.paused: list[Paused] = []
         self.seen: dict[str, list[Seen]] = {}
         self.unexpected: list[Unexpected] = []
         self.unfinished: list[Unfinished] = []
@@ -148,8 +183,14 @@ class Ledger:
                 self.too_late.append(note)
             case Cancelled():
                 self.cancelled.append(note)
+            case Extended():
+                self.extended.append(note)
             case Waited():
                 self.waited.append(note)
+            case Delivered():
+                self.delivered.append(note)
+            case Paused():
+                self.paused.append(note)
             case Seen():
                 self.seen.setdefault(note.stream, []).append(note)
             case Unexpected():

@@ -5,10 +5,21 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from soak.caller import REQUESTS, Answer, Caller
-from soak.ledger import Cancelled, Decided, Json, Ledger, Submitted, TooLate, Unexpected, Unfinished
+from soak.ledger import (
+    Cancelled,
+    Decided,
+    Extended,
+    Json,
+    Ledger,
+    Submitted,
+    TooLate,
+    Unexpected,
+    Unfinished,
+)
 
 MOST_STORIES = 400
 """Under way at once: what is slower than its rate must not pile up."""
@@ -21,8 +32,10 @@ class Move(Struct, frozen=True):
     """Somebody does something with a request, after so many seconds; None: when all is calm."""
 
     after: float | None
-    verb: Literal["decision", "cancel"]
+    verb: Literal["decision", "cancel", "extend"]
     body: Json
+    mark: str = ""
+    """Of this move alone; what is decided or cancelled carries it as the reason."""
 
 
 class Plan(Struct, frozen=True):
@@ -38,7 +51,7 @@ class Plan(Struct, frozen=True):
 
 
 class Load:
-    """Submits, waits, decides and cancels at a bounded rate, until it is over.
+    """Submits, waits, decides, extends and cancels at a bounded rate, until it is over.
 
     Args:
         caller: how to call.
@@ -119,13 +132,16 @@ class Load:
             await asyncio.sleep(move.after)
         path = f"{REQUESTS}/{request_id}/{move.verb}"
         is_decision = move.verb == "decision"
-        answer = await self._caller.call("POST", path, move.body, as_person=is_decision)
-        told, mark = answer.body, move.body["reason"]
+        body = move.body if move.verb == "extend" else {**move.body, "reason": move.mark}
+        answer = await self._caller.call("POST", path, body, as_person=is_decision)
+        told, mark = answer.body, move.mark
         if answer.status == 200 and is_decision:
             at = (answer.sent_at, answer.told_at)
             self._ledger.note(Decided(request_id, mark, told["decision"], *at, answer.first_try))
-        elif answer.status == 200:
+        elif answer.status == 200 and move.verb == "cancel":
             self._ledger.note(Cancelled(request_id, mark))
+        elif answer.status == 200:
+            self._ledger.note(Extended(request_id, told["deadline_at"]))
         elif answer.status == 409 and told["code"] in _TOO_LATE:
             self._ledger.note(TooLate(request_id, mark, told["code"], answer.first_try))
         else:
@@ -146,7 +162,7 @@ def draw(chance: Random, name: str, callback_url: str = "") -> Plan:
         moves = (Move(soon, "decision", decision),)
     elif shape < 0.55:  # a crowd presses at once
         crowd = chance.randint(2, 4)
-        moves = tuple(Move(soon, "decision", dict(decision)) for _ in range(crowd))
+        moves = (Move(soon, "decision", decision),) * crowd
     elif shape < 0.65:  # the agent takes it back as a person decides
         moves = (Move(soon, "decision", decision), Move(soon, "cancel", {}))
     elif shape < 0.75:  # nobody answers
@@ -155,12 +171,14 @@ def draw(chance: Random, name: str, callback_url: str = "") -> Plan:
     elif shape < 0.85:  # somebody answers as time runs out
         body["timeout_seconds"] = round(chance.uniform(0.5, 2), 3)
         moves = (Move(body["timeout_seconds"] + chance.uniform(-0.1, 0.1), "decision", decision),)
-    elif shape < 0.93:
+    elif shape < 0.89:
         moves = (Move(soon, "cancel", {}),)
+    elif shape < 0.94:  # people get more time, and need it
+        body["timeout_seconds"] = 2.0
+        more = Move(chance.uniform(0, 1.5), "extend", {"timeout_seconds": 60})
+        moves = (more, Move(chance.uniform(2.5, 4), "decision", decision))
     else:  # a patient one, over all that breaks
         moves = (Move(None, "decision", decision),)
-    for number, move in enumerate(moves):
-        move.body["reason"] = f"{name}, move {number}"
     return Plan(
         key=name.replace(" ", "-"),
         body=body,
@@ -169,7 +187,10 @@ def draw(chance: Random, name: str, callback_url: str = "") -> Plan:
             (chance.uniform(0, 1), chance.choice((1.0, 5.0, 20.0, 60.0)))
             for _ in range(chance.randint(0, 3))
         ),
-        moves=moves,
+        moves=tuple(
+            msgspec.structs.replace(move, mark=f"{name}, move {number}")
+            for number, move in enumerate(moves)
+        ),
     )
 
 

@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import asyncpg
 import httpx2
-from support.server import RunningServer, port_to_come_back_to
+from support.server import RunningServer, RunningWorker, port_to_come_back_to
 from support.servers import PostgresServer, tied
 
+from sayso.broker.dispatch import LEASE
 from soak import kept
 from soak.kept import Kept, Left
 from soak.ledger import Ledger
@@ -35,22 +36,28 @@ class Place(ABC):
         environment: settings of the servers.
 
     Attributes:
+        watched: the servers, each under watch.
+        workers: processes that only carry out deliveries and keep deadlines.
         faults: what can be broken here, by its name.
+        long_faults: what takes a minute or more, besides.
     """
 
     name: ClassVar[str]
-    faults: Mapping[str, Fault]
+    faults: dict[str, Fault]
+    long_faults: dict[str, Fault]
 
     def __init__(self, folder: Path, ledger: Ledger, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._ledger = ledger
         self._environment = environment
         self.watched: Sequence[Watched] = ()
+        self.workers: Sequence[Watched] = ()
+        self.faults, self.long_faults = {}, {}
 
     @property
     def urls(self) -> list[str]:
         """Where the servers are."""
-        return [f"http://127.0.0.1:{each.server.port}" for each in self.watched]
+        return [each.url for each in self.watched]
 
     @property
     def servers(self) -> list[RunningServer]:
@@ -71,11 +78,11 @@ class Place(ABC):
 
     async def close(self) -> None:
         """Stop the servers in good order; the database can still be read."""
-        await asyncio.gather(*(each.close() for each in self.watched))
+        await asyncio.gather(*(each.close() for each in (*self.watched, *self.workers)))
 
     def abandon(self) -> None:
         """End all processes, whatever they do."""
-        for each in self.watched:
+        for each in (*self.watched, *self.workers):
             each.abandon()
 
     async def all_ready(self) -> bool:
@@ -88,8 +95,14 @@ class Place(ABC):
                 await asyncio.sleep(0.05)
         return True
 
-    def _server(self, name: str, *arguments: str, secret: Path | None = None) -> Watched:
-        server = RunningServer(
+    def _process(
+        self,
+        kind: type[RunningServer],
+        name: str,
+        *arguments: str,
+        secret: Path | None = None,
+    ) -> Watched:
+        server = kind(
             self._folder / name,
             port=port_to_come_back_to(),
             environment=self._environment,
@@ -107,7 +120,7 @@ class SqlitePlace(Place):
 
     async def start(self) -> None:
         """Start the server."""
-        self.watched = [self._server("server")]
+        self.watched = [self._process(RunningServer, "server")]
         (server,) = self.watched
         self.faults = {
             "server killed": lambda _: server.kill(),
@@ -126,7 +139,7 @@ class SqlitePlace(Place):
 
 
 class PostgresPlace(Place):
-    """Some replicas on one PostgreSQL."""
+    """Some replicas and a worker on one PostgreSQL; one replica alone does its work as well."""
 
     name = "postgres"
 
@@ -139,21 +152,38 @@ class PostgresPlace(Place):
         self._environment = {**self._environment, "SAYSO_SECRET_FILE": str(secret)}
         words = ("--database-url", self._dsn)
         self.watched = [
-            self._server(f"replica {number}", *words, secret=secret)
+            self._process(
+                RunningServer,
+                f"replica {number}",
+                *words,
+                "--worker" if number == 1 else "--no-worker",
+                secret=secret,
+            )
             for number in range(1, REPLICAS + 1)
         ]
+        worker = self._process(RunningWorker, "worker", *words, secret=secret)
+        self.workers = [worker]
         self.faults = {
             "replica killed": lambda chance: chance.choice(self.watched).kill(),
             "replica restarted": lambda chance: chance.choice(self.watched).restart(),
             "replica paused": lambda chance: chance.choice(self.watched).pause(
                 chance.uniform(1, 8)
             ),
+            "worker killed": lambda _: worker.kill(),
+            "worker restarted": lambda _: worker.restart(),
+            "worker paused": lambda chance: worker.pause(chance.uniform(1, 8)),
             "PostgreSQL killed": lambda chance: self._away(self._postgres.kill9, _while(chance)),
             "PostgreSQL restarted": lambda chance: self._away(self._postgres.stop, _while(chance)),
             "connections cut": lambda _: self._cut(),
         }
+        self.long_faults = {
+            "worker paused past its leases": lambda _: worker.pause(LEASE.total_seconds() + 5),
+            "replica paused past its leases": lambda chance: chance.choice(self.watched).pause(
+                LEASE.total_seconds() + 5
+            ),
+        }
         await self.watched[0].start()  # makes the secret that the others share
-        await asyncio.gather(*(each.start() for each in self.watched[1:]))
+        await asyncio.gather(*(each.start() for each in (*self.watched[1:], worker)))
 
     async def left(self) -> Left:
         """Look into the database."""

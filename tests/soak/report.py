@@ -31,6 +31,12 @@ class Result(Struct, frozen=True, kw_only=True):
     waits: int
     waits_held_at_most: int
     events: int
+    deliveries: int
+    """Tries that came to the target."""
+    deliveries_failed: int
+    """Those of them that it did not take."""
+    deliveries_repeated: int
+    """Those of them that it had taken before: allowed, and few."""
     faults: dict[str, FaultFigures]
     release_p50_ms: float
     release_p99_ms: float
@@ -49,6 +55,7 @@ def result_of(
 ) -> Result:
     """The figures of what has just ended."""
     took = releases(ledger) or [0.0]
+    taken = [each.webhook_id for each in ledger.delivered if each.answer == "taken"]
     worst = max(ledger.outages, key=lambda outage: outage.seconds, default=None)
     times = Counter(broken.fault for broken in ledger.broken)
     recoveries = {
@@ -64,6 +71,9 @@ def result_of(
         waits=len(ledger.waited),
         waits_held_at_most=ledger.most_waiting,
         events=len(kept.events),
+        deliveries=len(ledger.delivered),
+        deliveries_failed=len(ledger.delivered) - len(taken),
+        deliveries_repeated=len(taken) - len(set(taken)),
         faults={
             name: FaultFigures(len(took), sum(took) / len(took), max(took))
             for name, took in sorted(recoveries.items())
@@ -78,6 +88,7 @@ def result_of(
 
 def table(result: Result) -> str:
     """The result, to be read."""
+    failed, repeated = result.deliveries_failed, result.deliveries_repeated
     seconds, p50, p99 = result.seconds, result.release_p50_ms, result.release_p99_ms
     lines = [
         f"{result.store}, seed {result.seed}: {seconds:.0f} s",
@@ -85,6 +96,7 @@ def table(result: Result) -> str:
         f"  decisions        {result.decisions} ({result.decisions / seconds:.1f}/s)",
         f"  waits            {result.waits}, {result.waits_held_at_most} held at once",
         f"  events           {result.events}",
+        f"  deliveries       {result.deliveries}, {failed} failed, {repeated} repeated",
         f"  release          p50 {p50:.0f} ms, p99 {p99:.0f} ms",
         f"  longest outage   {result.longest_outage:.1f} s {result.longest_outage_of}".rstrip(),
     ]

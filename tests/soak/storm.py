@@ -8,6 +8,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sayso.links import load_secret
+from sayso.signatures import callback_secret
 from soak import kept
 from soak.caller import Caller
 from soak.faults import Faults
@@ -16,13 +18,21 @@ from soak.ledger import Ledger, Unfinished
 from soak.load import Load
 from soak.places import PLACES, Place
 from soak.report import Result, result_of
+from soak.sink import Sink
 from soak.streams import Follower
 
-REST_SECONDS = 90.0
-"""In which all that is due is done, once nothing is broken any more."""
+REST_SECONDS = 120.0
+"""In which all that is due is done, once nothing is broken any more: a lease is a minute."""
 TELL_SECONDS = 15.0
 
-_ENVIRONMENT = {"SAYSO_LOG_LEVEL": "warning"}
+LONG_SECONDS = 300.0
+"""Of a storm in which what takes a minute is broken, too."""
+_ENVIRONMENT = {
+    "SAYSO_LOG_LEVEL": "warning",
+    "SAYSO_CALLBACK_NETWORKS": "127.0.0.0/8",
+    "SAYSO_CALLBACK_TIMEOUT": "2",
+    "SAYSO_CALLBACK_RETRIES": ",".join(["0.2", "0.5", *["1"] * 100]),  # given up is lost
+}
 
 
 class Storm(Struct, frozen=True, kw_only=True):
@@ -71,18 +81,27 @@ async def _load_and_break(
     faults = Faults(place, ledger, seed=storm.seed, pause=storm.pause)
     over = asyncio.Event()
     token = await asyncio.to_thread(place.servers[0].sign_in)
-    async with Caller(place.urls, token, ledger) as caller, _following(place, ledger) as streams:
-        load = Load(caller, ledger, seed=storm.seed, rate=storm.rate)
+    async with (
+        Sink(ledger, storm.seed) as sink,
+        Caller(place.urls, token, ledger) as caller,
+        _following(place, ledger) as streams,
+    ):
+        sink.secret = callback_secret(load_secret(place.servers[0].secret, create=False))
+        if storm.seconds >= LONG_SECONDS:
+            place.faults |= place.long_faults
+            place.faults["target away"] = lambda chance: sink.stay_away(chance.uniform(3, 10))
+        load = Load(caller, ledger, seed=storm.seed, rate=storm.rate, callback_url=sink.url)
         async with asyncio.TaskGroup() as work:
             work.create_task(load.run(over))
             work.create_task(faults.run(over))
             await _time(storm, faults, stop, ledger, tell)
             over.set()
             tell("no more faults; waiting until all has come to rest")
+        sink.calm_down()
         await load.finish()
         await _rest(place, ledger, streams)
         told = await kept.told_by(place.urls[0])
-    await place.close()
+        await place.close()
     return told
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import httpx2
 from support.server import RunningServer
 
-from soak.ledger import Ledger, Unexpected
+from soak.ledger import Ledger, Paused, Unexpected
 
 T = TypeVar("T")
 START_SECONDS = 120.0
@@ -34,6 +34,11 @@ class Watched:
         self._lock = asyncio.Lock()
         # A process that is tied to us ends with the thread that started it: so it has its own.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.server.port}"
 
     async def start(self) -> None:
         """Start it, again and again until it runs."""
@@ -64,11 +69,13 @@ class Watched:
         """Let it stand still, as a machine that is swapped out; its leases may run out."""
         async with self._lock:
             assert self.server.process is not None
+            began_at = time.monotonic()
             self.server.process.send_signal(signal.SIGSTOP)
             try:
                 await asyncio.sleep(seconds)
             finally:
                 self.server.process.send_signal(signal.SIGCONT)
+            self._ledger.note(Paused(self.url, began_at, time.monotonic()))
 
     async def close(self) -> None:
         """Stop it for good."""
@@ -86,7 +93,7 @@ class Watched:
     async def is_ready(self, http: httpx2.AsyncClient) -> bool:
         """Whether it takes work: it runs, and its database is there."""
         try:
-            return (await http.get(f"{self.server.url}/ready", timeout=5)).status_code == 200
+            return (await http.get(f"{self.url}/ready", timeout=5)).status_code == 200
         except httpx2.RequestError:
             return False
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import httpx2
 from support.raw import exchange, head
@@ -21,6 +22,7 @@ from sayso.settings import SETTINGS
 COMMAND = (sys.executable, "-m", "sayso.cli", "serve")
 START_SECONDS = 20
 _LINK = re.compile(r"http://localhost:(?P<port>\d+)/login\?token=\S+")
+_WORKS = re.compile(r"worker: ready")
 _FOREIGN_NAMES = {
     "TELEGRAM_BOT_TOKEN",
     "DB_ADAPTER",
@@ -96,13 +98,19 @@ class RunningServer:
         assert self.process is not None
         return self.process.pid
 
-    def start(self) -> "RunningServer":
+    def start(self) -> Self:
         """Start it, on the port and data that it had before, and wait for its link."""
+        found = self._launch([*COMMAND, "--port", str(self.port)], _LINK)
+        self.link, self.port = found.group(), int(found["port"])
+        return self
+
+    def _launch(self, command: Sequence[str], said: re.Pattern[str]) -> re.Match[str]:
+        """Run it, and wait until it has said so."""
         seen = len(self.log)
-        words = [*self._before, *COMMAND, "--port", str(self.port), "--data", str(self.data)]
+        words = [*self._before, *command, "--data", str(self.data), *self._arguments]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*words, *self._arguments],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -111,10 +119,9 @@ class RunningServer:
             )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            found = _LINK.search(self.log, seen)
+            found = said.search(self.log, seen)
             if found is not None:
-                self.link, self.port = found.group(), int(found["port"])
-                return self
+                return found
             if self.process.poll() is not None:
                 break
             time.sleep(0.01)
@@ -171,7 +178,7 @@ class RunningServer:
             raise AssertionError(f"The server did not stop in {limit} seconds.") from None
         return time.monotonic() - began
 
-    def restart(self) -> "RunningServer":
+    def restart(self) -> Self:
         """Start it again with the same port and data, killing it first if it still runs."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -182,3 +189,12 @@ class RunningServer:
         """The bytes of memory that it holds."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class RunningWorker(RunningServer):
+    """`sayso worker` in a process of its own; it has no door, so it is at no address."""
+
+    def start(self) -> Self:
+        """Start it, and wait until it works."""
+        self._launch([sys.executable, "-m", "sayso.cli", "worker"], _WORKS)
+        return self

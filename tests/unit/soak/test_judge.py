@@ -10,8 +10,11 @@ from soak.kept import Kept
 from soak.ledger import (
     Cancelled,
     Decided,
+    Delivered,
+    Extended,
     Json,
     Ledger,
+    Paused,
     Seen,
     Submitted,
     TooLate,
@@ -34,6 +37,7 @@ def request(request_id: str, status: str, **more: object) -> Json:
         "deadline_at": (NOW + timedelta(seconds=60)).isoformat(),
         "decision": None,
         "closed_reason": "",
+        "callback_url": None,
         **more,
     }
 
@@ -50,7 +54,7 @@ def story() -> Story:
     """Three requests: one decided under a wait, one cancelled, one expired; all is as promised."""
     kept = Kept(
         requests={
-            "a": request("a", "approved", decision=YES),
+            "a": request("a", "approved", decision=YES, callback_url="http://a/"),
             "b": request("b", "cancelled", closed_reason="no more"),
             "c": request("c", "expired"),
         },
@@ -72,9 +76,11 @@ def story() -> Story:
     ledger.note(Decided("a", "yes", YES, 10.0, 10.1, True))
     ledger.note(TooLate("a", "also", "already_decided", True))
     ledger.note(Cancelled("b", "no more"))
-    ledger.note(Waited("a", 60, 1.0, 10.2, "approved", YES))
-    ledger.note(Waited("a", 60, 0.0, 1.0, "", None))
-    ledger.note(Waited("c", 5, 1.0, 6.0, "pending", None))
+    for answer in ("failed", "taken", "taken"):
+        ledger.note(Delivered("a", "a_2", "request.decided", kept.requests["a"], answer))
+    ledger.note(Waited("a", "server", 60, 1.0, 10.2, "approved", YES))
+    ledger.note(Waited("a", "server", 60, 0.0, 1.0, "", None))
+    ledger.note(Waited("c", "server", 5, 1.0, 6.0, "pending", None))
     for name, only in (("stream", ""), ("stream of request.decided", "request.decided")):
         for each in kept.events:
             if not only or each["type"] == only:
@@ -84,6 +90,14 @@ def story() -> Story:
 
 def test_what_is_whole_passes(story: Story) -> None:
     assert judge(*story) == []
+
+
+def test_a_wait_at_a_server_that_stood_still_may_be_late(story: Story) -> None:
+    ledger, kept = story
+    ledger.note(Waited("c", "slow", 5, 1.0, 90.0, "pending", None))
+    assert {finding.kind for finding in judge(ledger, kept)} == {"stuck"}
+    ledger.note(Paused("slow", 3.0, 80.0))
+    assert judge(ledger, kept) == []
 
 
 def lose_a_request(ledger: Ledger, kept: Kept) -> None:
@@ -152,6 +166,10 @@ def lose_a_cancellation(ledger: Ledger, kept: Kept) -> None:
     kept.requests["b"]["closed_reason"] = ""
 
 
+def lose_an_extension(ledger: Ledger, kept: Kept) -> None:
+    ledger.note(Extended("c", NOW.isoformat()))
+
+
 def miss_an_event(ledger: Ledger, kept: Kept) -> None:
     del ledger.seen["stream"][2]
 
@@ -173,19 +191,45 @@ def see_what_is_not_there(ledger: Ledger, kept: Kept) -> None:
 
 
 def be_stuck_in_a_wait(ledger: Ledger, kept: Kept) -> None:
-    ledger.note(Waited("c", 5, 1.0, 7.0 + STUCK_SECONDS, "pending", None))
+    ledger.note(Waited("c", "server", 5, 1.0, 7.0 + STUCK_SECONDS, "pending", None))
 
 
 def sleep_over_a_decision(ledger: Ledger, kept: Kept) -> None:
-    ledger.note(Waited("a", 60, 1.0, 11.0 + STUCK_SECONDS, "approved", YES))
+    ledger.note(Waited("a", "server", 60, 1.0, 11.0 + STUCK_SECONDS, "approved", YES))
 
 
 def tell_a_wait_something_else(ledger: Ledger, kept: Kept) -> None:
-    ledger.note(Waited("a", 60, 1.0, 10.2, "rejected", YES))
+    ledger.note(Waited("a", "server", 60, 1.0, 10.2, "rejected", YES))
 
 
 def never_end(ledger: Ledger, kept: Kept) -> None:
     ledger.note(Unfinished("a story"))
+
+
+def tell_nobody_of_an_end(ledger: Ledger, kept: Kept) -> None:
+    ledger.delivered = ledger.delivered[:1]
+
+
+def tell_of_an_end_under_two_ids(ledger: Ledger, kept: Kept) -> None:
+    ledger.note(msgspec.structs.replace(ledger.delivered[0], webhook_id="a_3"))
+
+
+def tell_of_another_end(ledger: Ledger, kept: Kept) -> None:
+    told = {**kept.requests["a"], "status": "rejected"}
+    ledger.note(msgspec.structs.replace(ledger.delivered[0], request=told))
+
+
+def tell_too_early(ledger: Ledger, kept: Kept) -> None:
+    ledger.note(msgspec.structs.replace(ledger.delivered[0], type="request.submitted"))
+
+
+def tell_who_did_not_ask(ledger: Ledger, kept: Kept) -> None:
+    request = kept.requests["b"]
+    ledger.note(Delivered("b", "b_2", "request.cancelled", request, "taken"))
+
+
+def give_a_job_up(ledger: Ledger, kept: Kept) -> None:
+    kept.jobs[0] |= {"state": "dead", "error": "HTTP 500"}
 
 
 def leave_a_lease(ledger: Ledger, kept: Kept) -> None:
@@ -228,6 +272,7 @@ def answer_what_cannot_be(ledger: Ledger, kept: Kept) -> None:
         (change_without_an_event, "wrong"),
         (remind_twice, "doubled"),
         (lose_a_cancellation, "lost"),
+        (lose_an_extension, "lost"),
         (miss_an_event, "lost"),
         (miss_a_decision_in_a_stream, "lost"),
         (see_an_event_twice, "doubled"),
@@ -237,6 +282,12 @@ def answer_what_cannot_be(ledger: Ledger, kept: Kept) -> None:
         (sleep_over_a_decision, "stuck"),
         (tell_a_wait_something_else, "wrong"),
         (never_end, "stuck"),
+        (tell_nobody_of_an_end, "lost"),
+        (tell_of_an_end_under_two_ids, "doubled"),
+        (tell_of_another_end, "wrong"),
+        (tell_too_early, "wrong"),
+        (tell_who_did_not_ask, "wrong"),
+        (give_a_job_up, "lost"),
         (leave_a_lease, "stuck"),
         (pass_a_deadline_by, "stuck"),
         (damage_the_file, "wrong"),
