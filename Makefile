@@ -56,6 +56,10 @@ format: setup  ## Format the code and mend what can be mended
 bench: setup  ## Measure beside a bare reference, in one run
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: soak
+soak: setup tools  ## Load, break everything over and over, and look for what is lost
+	@PYTHONPATH=tests exec $(BIN)/python -m soak $(ARGS)
+
 .PHONY: lock
 lock: setup  ## Make the lock files anew: ours, the image's, and that of the peers' packages
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock

@@ -178,6 +178,35 @@ async def test_what_is_under_way_while_the_database_restarts_is_kept_once(
         assert await store.get("default", change.request.id) == change.request
 
 
+async def test_lines_that_are_cut_over_and_over_cost_no_more_than_a_moment(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    """Also at the moment in which the driver has heard that its line ends, and not yet ended it."""
+    kept = make_change()
+    await store.commit(kept)
+    stop = asyncio.Event()
+
+    async def use() -> None:
+        while not stop.is_set():
+            try:
+                assert await store.get("default", kept.request.id) == kept.request
+                await store.commit(make_change())
+            except StoreError as error:  # of one who met it again and again
+                assert error.reason_code == "database_away"
+
+    users = [asyncio.ensure_future(use()) for _ in range(20)]
+    connection = await asyncpg.connect(postgres_dsn)
+    for _ in range(50):
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.05)
+    await connection.close()
+    stop.set()
+    await asyncio.gather(*users)
+
+
 async def test_a_change_that_was_kept_before_the_line_broke_is_told_as_kept(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ class RunningServer:
         environment: settings for this server only.
         arguments: further words of the command line.
         secret: the file of its secret key, if it is not in its data folder.
+        before: words in front of its command, such as `prlimit` and what it sets.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class RunningServer:
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
         secret: Path | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
@@ -70,6 +72,7 @@ class RunningServer:
         self._log = folder / "server.log"
         self._environment = clean_environment(**(environment or {}))
         self._arguments = arguments
+        self._before = before
 
     @property
     def url(self) -> str:
@@ -96,10 +99,15 @@ class RunningServer:
     def start(self) -> "RunningServer":
         """Start it, on the port and data that it had before, and wait for its link."""
         seen = len(self.log)
-        words = [*COMMAND, "--port", str(self.port), "--data", str(self.data), *self._arguments]
+        words = [*self._before, *COMMAND, "--port", str(self.port), "--data", str(self.data)]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+                [*words, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                process_group=0,  # Ctrl-C is for us: we stop it in our own order
             )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:

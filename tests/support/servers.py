@@ -6,6 +6,14 @@ from tools.servers import (
     PostgresServer,
     RedisServer,
     port_to_come_back_to,
+    tied,
 )
 
-__all__ = ["LocalServer", "NatsServer", "PostgresServer", "RedisServer", "port_to_come_back_to"]
+__all__ = [
+    "LocalServer",
+    "NatsServer",
+    "PostgresServer",
+    "RedisServer",
+    "port_to_come_back_to",
+    "tied",
+]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sayso.broker import answers
+from sayso.broker.deliveries import Deliveries
 from sayso.broker.sessions import Sessions
 from sayso.broker.webhooks import Webhooks, with_jobs
 from sayso.channels.addresses import AddressGuard
@@ -69,6 +70,7 @@ class Broker:
         self.signal = signal
         self.clock = clock
         self.webhooks = Webhooks(store, clock, guard or AddressGuard())
+        self.deliveries = Deliveries(store, signal, clock, self.webhooks)
         self.sessions = Sessions(store, signal, clock, self.webhooks)
         self.waits = 0
         self._default_timeout = default_timeout

@@ -11,29 +11,24 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sayso import codec
 from sayso.broker import retries
 from sayso.broker.broker import Broker
-from sayso.broker.targets import Target, host_of
-from sayso.channels.base import Courier, Parcel, Receipt
-from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind, reminders_before
-from sayso.domain.webhooks import Webhook
-from sayso.errors import BackendError, RefusedError
+from sayso.broker.targets import Target, host_of, is_working
+from sayso.broker.tries import STORE_SECONDS, Tries
+from sayso.channels.base import Courier
+from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind
+from sayso.errors import BackendError
 from sayso.signals.base import JOBS
 
 LEASE = timedelta(seconds=60)
 """Longer than any try with its margin; so long a job waits if its worker dies."""
-MARGIN = timedelta(seconds=10)
-"""What may pass between claiming and settling, besides the try."""
 MAX_CLAIMED = 1_024
 """Jobs that this worker has taken and not settled yet."""
 CLAIM_SIZE = 256
 POLL_SECONDS = 0.5
 """Between two looks, when no signal says that there is something."""
-CROWDED_SECONDS = 0.02
+CROWDED_SECONDS = 0.005
 STOP_SECONDS = 2.0
-STORE_SECONDS = 1.0
-"""Before a failing store is asked again."""
 KEEP_DONE = timedelta(days=7)
 FORGET_EVERY, FORGET_SIZE = timedelta(seconds=60), 500
 MAX_TARGETS = 1_000
@@ -61,12 +56,10 @@ class Dispatcher:
         schedule: Sequence[float] = RETRY_SECONDS,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._broker = broker
         self._store = broker.store
+        self._signal = broker.signal
         self._clock = broker.clock
-        self._courier = courier
-        self._secret = secret
-        self._schedule = schedule
+        self._tries = Tries(broker, courier, secret=secret, schedule=schedule, chance=chance)
         self._chance = chance
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,7 +74,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Carry out what is due until `stop`; a failing store is waited for."""
         self._loop = asyncio.current_task()
-        with self._broker.signal.subscribe(JOBS) as waiter:
+        with self._signal.subscribe(JOBS) as waiter:
             while not self._stopping:
                 pause = STORE_SECONDS
                 try:
@@ -150,14 +143,21 @@ class Dispatcher:
     async def _work(self, job: Job | None, target: Target | None) -> None:
         """A job, and then what is held for the same target, one after the other."""
         while job is not None:
-            self._keep(await self._outcome(job, target))
+            outcome = await self._tries.attempt(job)
+            if target is not None:
+                if outcome.receipt is None:
+                    target.left()
+                else:
+                    works = is_working(outcome.receipt)
+                    target.ended(self._clock.now(), outcome.seconds, works=works)
+            self._keep(outcome.job)
             job = None if target is None else self._following(target)
 
     def _following(self, target: Target) -> Job | None:
         """The next of those held; none if the target, or this worker, is to be left alone."""
-        now = self._clock.now()
         if not target.held:
             return None
+        now = self._clock.now()
         if self._stopping or target.comes_later(now) is not None:
             while target.held:
                 later = now if self._stopping else target.comes_later(now) or now
@@ -165,77 +165,6 @@ class Dispatcher:
             return None
         target.began()
         return target.held.popleft()
-
-    async def _outcome(self, job: Job, target: Target | None) -> Job:
-        """What comes of one try, whatever happens in it."""
-        delivering = _Delivering(target)
-        try:
-            if target is None:
-                return await self._remind(job)
-            return await self._deliver(job, delivering)
-        except asyncio.CancelledError:  # we stop
-            return retries.put_back(job, self._clock.now())
-        except BackendError as error:
-            log.error("the delivery %s waits for the store: %s", job.id, error)
-            return retries.put_back(job, self._now_and(STORE_SECONDS))
-        except Exception:
-            log.exception("the delivery %s failed", job.id)
-            return self._settled(job, Receipt(error="Sayso made a mistake; it is in its log."))
-        finally:
-            delivering.leave()
-
-    async def _remind(self, job: Job) -> Job:
-        """Give the reminder, unless it was given or the request is closed."""
-        if job.request_id is not None:
-            try:
-                await self._broker.remind(
-                    job.request_id, after=reminders_before(job), tenant=job.tenant
-                )
-            except RefusedError as error:
-                log.debug("no reminder of %s: %s", job.request_id, error)
-        return self._settled(job, Receipt(ok=True))
-
-    async def _deliver(self, job: Job, delivering: "_Delivering") -> Job:
-        now = self._clock.now()
-        webhook = await self._webhook(job, now)
-        reason = _unwanted(job, webhook)
-        if reason:
-            return retries.given_up(job, reason, now)
-        body = await self._body(job)
-        now = self._clock.now()
-        if now + timedelta(seconds=self._courier.timeout) + MARGIN > job.due_at:
-            return retries.put_back(job, now)  # it could outlast its lease
-        secrets = (self._secret,) if webhook is None else webhook.secrets(now)
-        began = asyncio.get_running_loop().time()
-        receipt = await self._courier.deliver(
-            Parcel(id=job.id, url=job.url, secrets=secrets, body=body, at=now)
-        )
-        seconds = asyncio.get_running_loop().time() - began
-        delivering.end(self._clock.now(), seconds, works=_works(receipt))
-        if receipt.gone and webhook is not None:
-            await self._broker.webhooks.disable(webhook, receipt.error)
-        return self._settled(job, receipt)
-
-    async def _webhook(self, job: Job, now: datetime) -> Webhook | None:
-        if job.webhook_id is None:
-            return None
-        return await self._broker.webhooks.one(job.tenant, job.webhook_id, now)
-
-    async def _body(self, job: Job) -> bytes:
-        """What happened, and the request as it stands now, which may be later."""
-        event = job.event
-        if event is None:
-            raise AssertionError("a delivery without an event")
-        request = None
-        if event.request_id is not None:
-            request = await self._store.get(event.tenant, event.request_id)
-        data = {k: getattr(event, k) for k in event.__struct_fields__ if k != "id"}
-        body = {"type": event.type, "timestamp": event.at, "data": data | {"request": request}}
-        return codec.encode(body)
-
-    def _settled(self, job: Job, receipt: Receipt) -> Job:
-        now = self._clock.now()
-        return retries.settled(job, receipt, now, schedule=self._schedule, chance=self._chance)
 
     def _keep(self, job: Job) -> None:
         """Keep an outcome; those that come together are kept together."""
@@ -273,39 +202,3 @@ class Dispatcher:
         if not crowded:
             return POLL_SECONDS
         return min(POLL_SECONDS, max(CROWDED_SECONDS, min(crowded).total_seconds()))
-
-    def _now_and(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds)
-
-
-class _Delivering:
-    """A try at a target, which is ended once."""
-
-    def __init__(self, target: Target | None) -> None:
-        self._target = target
-
-    def end(self, now: datetime, seconds: float, *, works: bool) -> None:
-        if self._target is not None:
-            self._target.ended(now, seconds, works=works)
-            self._target = None
-
-    def leave(self) -> None:
-        if self._target is not None:
-            self._target.left()
-            self._target = None
-
-
-def _unwanted(job: Job, webhook: Webhook | None) -> str:
-    """Why a delivery is given up without a try."""
-    if job.event is None:
-        return "There is nothing to tell."
-    if job.webhook_id is None:
-        return ""
-    if webhook is None:
-        return "The subscription was removed."
-    return "" if webhook.active else f"The subscription is disabled: {webhook.disabled_reason}"
-
-
-def _works(receipt: Receipt) -> bool:
-    """Whether the host itself works: a 404 is about one address of it, not about the host."""
-    return receipt.status is not None and receipt.status < 500 and receipt.status != 429

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from sayso.channels.base import Receipt
 from sayso.domain.jobs import Job
 
 MAX_RUNNING = 32
@@ -21,7 +22,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=5)
 """For how long: it doubles each time that the host still fails."""
 HOLD_SECONDS = 0.5
 """What is held for a host is begun within this time, as it goes; the rest is put back."""
-SHORTEST_DELAY = timedelta(seconds=0.05)
+SHORTEST_DELAY = timedelta(seconds=0.01)
 LONGEST_DELAY = timedelta(minutes=5)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -102,6 +103,11 @@ class Target:
             if self._shut_until is not None:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             self._shut_until = now + self._pause
+
+
+def is_working(receipt: Receipt) -> bool:
+    """Whether a host works: a 404 is about one address of it, not about the host."""
+    return receipt.status is not None and receipt.status < 500 and receipt.status != 429
 
 
 def host_of(url: str) -> str:

@@ -90,11 +90,12 @@ class Webhooks:
             )
         return webhook
 
-    async def delete(self, webhook_id: str, *, by: Principal) -> None:
+    async def delete(self, webhook_id: str, *, by: Principal) -> Webhook:
         """Forget it; what is still to be delivered to it is given up. Raises as `get` does."""
         webhook = await self.get(webhook_id, by=by)
         await self._store.delete_webhook(webhook.tenant, webhook.id)
         self._changed(webhook.tenant)
+        return webhook
 
     async def rotate(self, webhook_id: str, *, by: Principal) -> Webhook:
         """Give it a new secret; the old one signs as well for a day. Raises as `get` does."""
@@ -109,8 +110,10 @@ class Webhooks:
         return rotated
 
     async def disable(self, webhook: Webhook, reason: str) -> None:
-        """Send it nothing any more, and keep it to be seen."""
-        await self._put(msgspec.structs.replace(webhook, active=False, disabled_reason=reason))
+        """Send it nothing any more, and keep it to be seen; one that was removed stays removed."""
+        kept = _with_id(webhook.id, await self._store.get_webhooks(webhook.tenant))
+        if kept is not None:
+            await self._put(msgspec.structs.replace(kept, active=False, disabled_reason=reason))
 
     async def test(self, webhook_id: str, *, by: Principal, courier: Courier) -> Receipt:
         """Send it a `webhook.test` now, once, and tell what came of it. Raises as `get` does."""

@@ -23,6 +23,7 @@ from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import FastLane
 from sayso.server.server import Server
 from sayso.settings import Settings
+from sayso.signatures import callback_secret
 from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
 
 STOP_SECONDS = 2
@@ -81,7 +82,14 @@ async def _serve(
         )
         url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
-        server = Server(broker, auth, settings, courier=courier, port=port)
+        server = Server(
+            broker,
+            auth,
+            settings,
+            courier=courier,
+            callback_secret=callback_secret(secret),
+            port=port,
+        )
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )

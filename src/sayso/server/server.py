@@ -26,6 +26,7 @@ class Server:
         broker: the engine, on an open store.
         auth: who is calling.
         courier: tests subscriptions.
+        callback_secret: signs what requests' own addresses are told.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
@@ -41,12 +42,14 @@ class Server:
         settings: Settings,
         *,
         courier: Courier,
+        callback_secret: str,
         port: int = 0,
     ) -> None:
         self.port = port or settings.port
         self.broker = broker
         self.auth = auth
         self.courier = courier
+        self.callback_secret = callback_secret
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False

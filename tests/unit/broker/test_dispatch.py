@@ -215,6 +215,21 @@ async def test_a_target_that_is_gone_ends_its_subscription(
     assert (job.state, job.status) == (JobState.DEAD, 410)
 
 
+async def test_a_subscription_that_is_removed_while_it_is_told_stays_removed(
+    broker: Broker, dispatcher: Dispatcher, courier: FakeCourier
+) -> None:
+    webhook = await subscribe(broker)
+    courier.answer = lambda _: Receipt(status=410, error="No more.", gone=True)
+    courier.hold()
+    await ask(broker)
+    await dispatcher.round()
+    await until(lambda: courier.held)
+    await broker.webhooks.delete(webhook.id, by=AGENT)
+    courier.release()
+    await dispatcher.idle()
+    assert await broker.webhooks.find(by=PERSON) == ()
+
+
 async def test_what_waits_for_a_subscription_that_is_removed_is_given_up(
     broker: Broker, dispatcher: Dispatcher, courier: FakeCourier
 ) -> None:
@@ -451,7 +466,8 @@ async def test_a_signal_wakes_the_worker_at_once(
 async def test_a_store_that_fails_for_a_while_loses_nothing(
     clock: FakeClock, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sayso.broker.dispatch.STORE_SECONDS", 0.001)
+    for module in ("dispatch", "tries"):
+        monkeypatch.setattr(f"sayso.broker.{module}.STORE_SECONDS", 0.001)
 
     class FailingStore(MemoryStore):
         claims = settles = 0
