@@ -17,13 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from sayso.cli import COMMANDS
 from sayso.links import load_secret, make_link_token
 from tools.servers import LocalServer, PostgresServer, port_to_come_back_to, tied
 
 NGINX_CONF = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 _SAYSO = (sys.executable, "-m", "sayso.cli")
-HAS_WORKER = "worker" in COMMANDS
 
 
 class Replica(LocalServer):
@@ -36,8 +34,7 @@ class Replica(LocalServer):
         return f"http://localhost:{self.port}"
 
     def command(self) -> Sequence[str]:
-        words = ["serve", "--port", str(self.port), *(["--no-worker"] if HAS_WORKER else [])]
-        return [*tied(), *_SAYSO, *words]
+        return [*tied(), *_SAYSO, "serve", "--no-worker", "--port", str(self.port)]
 
     def is_ready(self) -> bool:
         return b" 200 " in self._exchange(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -138,7 +135,7 @@ class Cluster:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SAYSO_")}
         self._settings = kept | {"SAYSO_SECRET_FILE": str(self.secret), **(environment or {})}
         self.replicas = [Replica(_new(folder / f"replica-{n}")) for n in (1, 2)]
-        self.worker = Worker(_new(folder / "worker")) if HAS_WORKER else None
+        self.worker = Worker(_new(folder / "worker"))
         for replica in self.replicas:
             replica.port = port_to_come_back_to()
         self.proxy: Nginx | None = None
@@ -161,8 +158,8 @@ class Cluster:
         """All but the database; they end in the opposite order, since what replicas still answer
         has to go through the proxy.
         """
-        each = [self.proxy, *self.replicas, self.worker]
-        return [server for server in each if server is not None]
+        servers = [*self.replicas, self.worker]
+        return servers if self.proxy is None else [self.proxy, *servers]
 
     def new_link(self) -> str:
         """A one-time sign-in link, as `sayso login-link` prints it."""
@@ -234,8 +231,7 @@ def _tell(cluster: Cluster, folder: Path) -> None:
     print(cluster.new_link())
     for number, replica in enumerate(cluster.replicas, start=1):
         print(f"Replica {number}: {replica.url}, process {replica.pid}")
-    if cluster.worker is not None:
-        print(f"Worker: process {cluster.worker.pid}")
+    print(f"Worker: process {cluster.worker.pid}")
     if cluster.proxy is None:
         print("No proxy: nginx is not installed, or not wanted. Come in by either replica.")
     print(f"Logs: {folder}, until this ends")

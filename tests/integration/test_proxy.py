@@ -239,3 +239,4 @@ def test_a_link_leads_to_the_proxy(front: Front) -> None:
     log = front.cluster.replicas[0].log
     links = [line for line in log.splitlines() if "/login?token=" in line]
     assert urlsplit(links[-1]).netloc == urlsplit(front.url).netloc
+    assert "sayso login-link, with these settings in the environment\n" in log

@@ -108,8 +108,11 @@ def _banner(info: Listening, chosen: settings.Settings) -> None:
     where = "in memory only: gone when this stops" if data is None else str(data)
     if chosen.is_shared:
         where = shown(chosen.database_url)
-    port = info.url.rpartition(":")[2]
-    another = f"{terminal.program()} login-link --data {shlex.quote(str(data))} --port {port}"
+    another = f"{terminal.program()} login-link"
+    if chosen.public_url or chosen.secret_file:
+        another += ", with these settings in the environment"
+    else:
+        another += f" --data {shlex.quote(str(data))} --port {info.url.rpartition(':')[2]}"
     screen = terminal.console()
     if sys.stdout.isatty():
         screen.print()
