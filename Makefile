@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
+LOCK := $(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --quiet
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -24,6 +26,10 @@ setup: .venv/ready  ## Make .venv from requirements.lock, with everything in it
 .PHONY: run
 run: setup  ## Start the server with a demo agent, and print the link to sign in
 	@exec $(BIN)/sayso demo $(ARGS)
+
+.PHONY: replicas
+replicas: setup  ## Start PostgreSQL, two replicas, a worker and nginx, as in production
+	@exec $(BIN)/python -m tools.replicas $(ARGS)
 
 .PHONY: test
 test: setup tools  ## Run all tests: unit, contracts, real processes, a real browser
@@ -50,10 +56,16 @@ format: setup  ## Format the code and mend what can be mended
 bench: setup  ## Measure beside a bare reference, in one run
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: soak
+soak: setup tools  ## Load, break everything over and over, and look for what is lost
+	@PYTHONPATH=tests:. exec $(BIN)/python -m soak $(ARGS)
+
 .PHONY: lock
-lock: setup  ## Make requirements.lock anew from pyproject.toml
-	$(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --quiet --all-extras --group dev pyproject.toml -o requirements.lock
+lock: setup  ## Make the lock files anew: ours, the image's, and that of the peers' packages
+	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(LOCK) --no-annotate --constraints requirements.lock --extra all pyproject.toml -o deploy/requirements.lock
+	echo "hatchling" | $(LOCK) --no-annotate --constraints requirements.lock - -o deploy/build.lock
+	$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.txt
 
 .PHONY: clean
 clean:  ## Remove .venv and caches; data is kept

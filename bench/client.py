@@ -4,9 +4,10 @@ They know what both servers send (a `content-length` in lower case, no chunks) a
 """
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Callable
+
+from bench.questions import question
 
 OnReply = Callable[[int, bytes], None]
 """Takes the status (0: the connection was lost) and the body."""
@@ -90,7 +91,7 @@ class Wire:
         if bearer:
             self._person += f"Authorization: Bearer {bearer}\r\n".encode()
         self.submits = [
-            self._post(_PATH.encode(), self._json, _submit_body(number)) for number in range(64)
+            self._post(_PATH.encode(), self._json, question(number)) for number in range(64)
         ]
         self._decision = json.dumps({"type": "approve", "reason": "Looks right."}).encode()
 
@@ -103,6 +104,15 @@ class Wire:
         """Approve, as a person."""
         path = b"%b/%b/decision" % (_PATH.encode(), request_id)
         return self._post(path, self._person, self._decision)
+
+    def submits_with(self, extra: dict[str, str]) -> list[bytes]:
+        """Submits with further fields."""
+        bodies = (json.loads(question(number)) | extra for number in range(64))
+        return [self._post(_PATH.encode(), self._json, json.dumps(b).encode()) for b in bodies]
+
+    def look(self) -> bytes:
+        """Read `/`."""
+        return b"GET / HTTP/1.1\r\n%b\r\n" % self._host
 
     @staticmethod
     def _post(path: bytes, headers: bytes, body: bytes) -> bytes:
@@ -118,43 +128,3 @@ def id_of(body: bytes) -> bytes:
     """The id in a reply."""
     start = body.find(b'"id":"') + 6
     return body[start : body.find(b'"', start)]
-
-
-def _submit_body(number: int) -> bytes:
-    """About 1 KB: a question with an action, as an agent that deploys would put it."""
-    image = hashlib.sha256(b"%d" % number).hexdigest()
-    return json.dumps(
-        {
-            "message": f"Deploy build {1000 + number} of the billing service to production?",
-            "session_id": f"session-{number % 16}",
-            "client_id": "release-agent",
-            "priority": "high",
-            "action": {
-                "tool_name": "deploy",
-                "tool_args": {
-                    "service": "billing",
-                    "version": f"2.{number}.0",
-                    "region": "eu-central-1",
-                    "replicas": 6,
-                    "strategy": {"kind": "rolling", "max_unavailable": 1, "pause_seconds": 30},
-                    "image": f"registry.internal/billing@sha256:{image}",
-                },
-                "risk_class": "high",
-                "side_effects": ["restarts 6 pods", "runs 2 migrations"],
-                "rationale": "The fix for the rounding error in invoices is in this build. All 412"
-                " tests pass, and it has been on staging since yesterday without an error.",
-            },
-            "metadata": {
-                "ticket": f"BILL-{4000 + number}",
-                "requested_by": "nightly release run",
-                "diff": f"https://git.internal/billing/compare/v2.{number - 1}.0...v2.{number}.0",
-                "rollback": "helm rollback billing 41 restores the version before within two"
-                " minutes, as tried on staging",
-                "on_call": "payments-primary",
-                "tests_passed": 412,
-                "staging_hours": 21.5,
-                "error_rate": 0.0002,
-            },
-        },
-        separators=(",", ":"),
-    ).encode()

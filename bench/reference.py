@@ -32,7 +32,7 @@ CREATE INDEX due ON requests (due) WHERE status = 0;
 """
 _INSERT = "INSERT INTO requests (id, status, due, body) VALUES (?, 0, ?, ?)"
 _DECIDE = "UPDATE requests SET status = 1, decision = ? WHERE id = ? AND status = 0"
-_READ = "SELECT status, decision FROM requests WHERE id = ?"
+_READ = "SELECT decision FROM requests WHERE id = ?"
 _PATH = "/api/v1/requests"
 _TIMEOUT = 300
 _BATCH = 512
@@ -115,15 +115,42 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 class Reference:
-    """The ASGI application."""
+    """The ASGI application, and what it keeps in SQLite; another store overrides three methods."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._reader = connect(path)
-        self._reader.executescript(_SCHEMA)
+    def __init__(self) -> None:
         self._numbers = itertools.count()
         self._waiters: dict[str, list[asyncio.Future[bytes | None]]] = {}
-        self._writer = Writer(path, asyncio.get_running_loop())
+
+    async def open(self, address: str) -> None:
+        """Begin with an empty database there."""
+        self._reader = connect(address)
+        self._reader.executescript(_SCHEMA)
+        self._writer = Writer(address, asyncio.get_running_loop())
+
+    async def insert(self, request_id: str, due: float, body: bytes) -> None:
+        """Keep a request; it is on the disk when this returns."""
+        await self._writer.write(_INSERT, (request_id, due, body))
+
+    async def decide(self, request_id: str, decision: bytes) -> bool:
+        """Keep its decision, if there is none yet, and wake who waits."""
+        if await self._writer.write(_DECIDE, (decision, request_id)) != 1:
+            return False
+        self.wake(request_id, decision)
+        return True
+
+    async def read(self, request_id: str) -> bytes | None:
+        """The decision, if there is one."""
+        return self._reader.execute(_READ, (request_id,)).fetchone()[0]
+
+    def wake(self, request_id: str, decision: bytes) -> None:
+        """Tell those who wait here."""
+        for waiter in self._waiters.get(request_id, ()):
+            if not waiter.done():
+                waiter.set_result(decision)
+
+    def is_awaited(self, request_id: str) -> bool:
+        """Whether somebody waits here."""
+        return request_id in self._waiters
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Take one request."""
@@ -142,18 +169,15 @@ class Reference:
         _submission.decode(body)
         now = time.time()
         request_id = f"{int(now * 1e6):016x}-{next(self._numbers):08x}"
-        await self._writer.write(_INSERT, (request_id, now + _TIMEOUT, body))
+        await self.insert(request_id, now + _TIMEOUT, body)
         kept = Kept(id=request_id, status="pending", request=msgspec.Raw(body))
         await _reply(send, 201, _encode(kept))
 
     async def _decide(self, request_id: str, body: bytes, send: Any) -> None:
         _decision.decode(body)
-        if await self._writer.write(_DECIDE, (body, request_id)) != 1:
+        if not await self.decide(request_id, body):
             await _reply(send, 409, b"{}")
             return
-        for waiter in self._waiters.get(request_id, ()):
-            if not waiter.done():
-                waiter.set_result(body)
         await _reply(send, 200, _encode(_decided(request_id, body)))
 
     async def _wait(self, request_id: str, seconds: float, receive: Any, send: Any) -> None:
@@ -161,8 +185,8 @@ class Reference:
         waiter: asyncio.Future[bytes | None] = loop.create_future()
         self._waiters.setdefault(request_id, []).append(waiter)
         try:
-            status, decision = self._reader.execute(_READ, (request_id,)).fetchone()
-            if status == 0:
+            decision = await self.read(request_id)
+            if decision is None:
                 timer = loop.call_later(seconds, _resolve, waiter)
                 watcher = loop.create_task(_watch(receive, waiter))
                 decision = await waiter
@@ -221,12 +245,13 @@ class _Uvicorn(uvicorn.Server):
             print(f"http://127.0.0.1:{sockets[0].getsockname()[1]}", flush=True)
 
 
-async def _serve(path: str) -> None:
+async def _serve(application: Reference, address: str) -> None:
+    await application.open(address)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     listening.listen(4096)
     config = uvicorn.Config(
-        Reference(path),
+        application,
         http="httptools",
         ws="none",
         lifespan="off",
@@ -241,6 +266,11 @@ async def _serve(path: str) -> None:
     await _Uvicorn(config).serve([listening])
 
 
-if __name__ == "__main__":
+def main(application: Reference) -> None:
+    """Serve, on the database that the first argument names."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(sys.argv[1]))
+        runner.run(_serve(application, sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main(Reference())

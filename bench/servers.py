@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from bench import machine
+from bench.errors import BenchError
 from sayso.settings import SETTINGS
 
 Side: TypeAlias = Literal["product", "reference"]
@@ -24,13 +25,9 @@ SIDES: tuple[Side, Side] = ("product", "reference")
 ROOT = Path(__file__).parents[1]
 
 _PRODUCT_LINE = re.compile(rb"http://[^\s/]+:(?P<port>\d+)/login\?token=(?P<token>\S+)\s")
-_REFERENCE_LINE = re.compile(rb"http://127\.0\.0\.1:(?P<port>\d+)\s")
+REFERENCE_LINE = re.compile(rb"http://127\.0\.0\.1:(?P<port>\d+)\s")
 _START_SECONDS = 20
 _STOP_SECONDS = 10
-
-
-class BenchError(Exception):
-    """A measurement that could not be made."""
 
 
 class Running(Struct, frozen=True):
@@ -45,16 +42,37 @@ class Running(Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def running(side: Side, folder: Path) -> Generator[Running]:
-    """A fresh server, on its core, with its data in a folder that is deleted afterwards."""
+def running(
+    side: Side,
+    folder: Path,
+    dsn: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    prepare: Callable[[Path], None] | None = None,
+) -> Generator[Running]:
+    """A fresh server, on its core, with its data in a folder that is deleted afterwards.
+
+    Args:
+        side: which of the two.
+        folder: a disk, to make that folder on.
+        dsn: the PostgreSQL database to use; None for SQLite.
+        settings: of the product, by their names in the environment; else it runs as it comes.
+        prepare: is called with the folder of its data before it starts.
+    """
     cores = machine.cores()
     with tempfile.TemporaryDirectory(
         dir=folder, prefix="sayso-bench-", ignore_cleanup_errors=True
     ) as data:
         if side == "product":
             words, line = ["-m", "sayso.cli", "serve", "--port", "0", "--data", data], _PRODUCT_LINE
+            if dsn is not None:
+                words += ["--database-url", dsn]
         else:
-            words, line = ["-m", "bench.reference", f"{data}/reference.db"], _REFERENCE_LINE
+            line = REFERENCE_LINE
+            words = ["-m", "bench.reference", f"{data}/reference.db"]
+            if dsn is not None:
+                words = ["-m", "bench.reference_postgres", dsn]
+        if prepare is not None:
+            prepare(Path(data))
         log = Path(data) / "stderr.txt"
         with log.open("wb") as errors, machine.pinned(cores[0] if cores else None):
             began = time.perf_counter()
@@ -64,10 +82,10 @@ def running(side: Side, folder: Path) -> Generator[Running]:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=ROOT,
-                env=environment(),
+                env=environment() | dict(settings or {}),
             )
         try:
-            found = _await_line(process, line)
+            found = await_line(process, line)
             if found is None:
                 raise BenchError(f"The {side} did not start:\n{log.read_text()[-2000:]}")
             ready_seconds = time.perf_counter() - began
@@ -75,12 +93,13 @@ def running(side: Side, folder: Path) -> Generator[Running]:
             bearer = _sign_in(port, found["token"].decode()) if side == "product" else ""
             yield Running(process.pid, port, bearer, ready_seconds)
         finally:
-            _stop(process)
+            stop(process)
 
 
 def environment() -> dict[str, str]:
     """The environment without settings of the product, which is measured as it comes."""
     ours = {name for setting in SETTINGS.values() for name in setting.environment}
+    ours |= {"DB_ADAPTER", "STORAGE_ADAPTER", "DB_URI", "POSTGRES_DSN", "SQLITE_DSN"}
     return {
         name: value
         for name, value in os.environ.items()
@@ -88,9 +107,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def _await_line(
-    process: subprocess.Popen[bytes], line: re.Pattern[bytes]
-) -> re.Match[bytes] | None:
+def await_line(process: subprocess.Popen[bytes], line: re.Pattern[bytes]) -> re.Match[bytes] | None:
+    """Wait until a process prints such a line; None if it does not in time, or ends."""
     assert process.stdout is not None
     printed = b""
     deadline = time.monotonic() + _START_SECONDS
@@ -120,7 +138,8 @@ def _sign_in(port: int, link_token: str) -> str:
         connection.close()
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started here."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""What tests need besides Python packages: Chromium with fonts, curl, and axios for Node.js.
+"""What tests need besides Python packages: Chromium with fonts, curl, nginx, axios for Node.js.
 
 The servers (PostgreSQL, Redis, NATS) do come with Python packages; it looks whether they are there.
 
@@ -6,6 +6,7 @@ Installs what is missing where it may, and says so. What cannot be installed is 
 the tests that will be skipped; with CI=true it is an error.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ TOOLS = ROOT / ".tools" / "node"
 AXIOS = "1.21.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FONTS = Path("/usr/share/fonts")
+SERVICES = f"{os.environ.get('PATH', '')}:/usr/sbin"
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
@@ -49,6 +51,10 @@ def missing_packages() -> dict[str, str]:
         "fonts-noto-color-emoji": has_font("NotoColorEmoji.ttf"),
         "curl": shutil.which("curl") is not None,
         "jq": shutil.which("jq") is not None,
+        "nginx-light": shutil.which("nginx", path=SERVICES) is not None,
+        "openssl": shutil.which("openssl") is not None,
+        "python3-yaml": has_yaml(),
+        "systemd": shutil.which("systemd-analyze") is not None,
     }
     without = {
         "chromium": "everything in a real browser",
@@ -56,8 +62,20 @@ def missing_packages() -> dict[str, str]:
         "fonts-noto-color-emoji": "how pages look",
         "curl": "the programs written in curl",
         "jq": "the commands in the docs that read JSON",
+        "nginx-light": "the proxy in front of replicas",
+        "openssl": "the proxy in front of replicas",
+        "python3-yaml": "the files for Compose and Kubernetes",
+        "systemd": "the units for systemd",
     }
     return {name: without[name] for name, is_here in found.items() if not is_here}
+
+
+def has_yaml() -> bool:
+    """Whether the system's Python reads YAML; ours needs it for nothing else."""
+    words = ["/usr/bin/python3", "-c", "import yaml"]
+    with contextlib.suppress(OSError):
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return False
 
 
 def has_font(file: str) -> bool:

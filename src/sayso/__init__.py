@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sayso.version import __version__
 
 if TYPE_CHECKING:
-    from sayso.client import AsyncClient, Client, Event
+    from sayso.client import AsyncClient, Client, Event, WebhookMessage, verify_webhook
     from sayso.domain.actions import Action, RiskClass
     from sayso.domain.decisions import Decision, DecisionType
     from sayso.domain.requests import Kind, Option, Priority, Request, Status
@@ -53,6 +53,8 @@ _HOMES = {
     "ServerError": "sayso.errors",
     "Status": "sayso.domain.requests",
     "UsageError": "sayso.errors",
+    "WebhookMessage": "sayso.client",
+    "verify_webhook": "sayso.client",
 }
 
 __all__ = [
@@ -76,7 +78,9 @@ __all__ = [
     "ServerError",
     "Status",
     "UsageError",
+    "WebhookMessage",
     "__version__",
+    "verify_webhook",
 ]
 
 

@@ -223,6 +223,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "used_link": (SignInRequiredError, "The sign-in link was used already."),
     "invalid_credential": (SignInRequiredError, "The credential is not valid, or not any more."),
     "foreign_origin": (NotPermittedError, "Another site's page may not call this server."),
+    "invalid_signature": (NotPermittedError, "The webhook's signature does not fit, or is old."),
     "unknown_host": (NotPermittedError, "The server is not called by this name."),
     "idempotency_conflict": (ConflictError, "The key was used for another request."),
     "too_many_webhooks": (RefusedError, "There are as many subscriptions as there may be."),

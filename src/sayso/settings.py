@@ -132,6 +132,8 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "dev": Setting(("SAYSO_DEV",), "Serve /dev/gallery, which shows each part of the inbox."),
 }
+_IN_FILES = frozenset({"database_url", "signal_url"})
+"""They hold passwords, which may be kept in a file that is named instead."""
 _PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 _LISTS = frozenset({"allowed_hosts", "callback_networks", "callback_retries"})
 _LONGEST_CALLBACK = 30.0
@@ -149,8 +151,8 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     source = os.environ if environment is None else environment
     for name, setting in SETTINGS.items():
         for variable in setting.environment:
-            if source.get(variable):
-                given[name] = _read(name, variable, source[variable])
+            if text := _text(name, variable, source):
+                given[name] = _read(name, variable, text)
                 break
     if "database_url" not in given and "memory" not in given:
         given |= _loopgate_database(source)
@@ -160,6 +162,23 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"A setting cannot be used: {error}.") from None
     return _checked(settings)
+
+
+def _text(name: str, variable: str, source: Mapping[str, str]) -> str:
+    """What the variable says, or for an address the file that `VARIABLE_FILE` names."""
+    text = source.get(variable, "")
+    path = source.get(f"{variable}_FILE", "")
+    if text or not path or name not in _IN_FILES:
+        return text
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"The file {path!r} cannot be read: {error}.", hint=f"{variable}_FILE names it."
+        ) from error
+    if not text:  # never another database than the one that was meant
+        raise ConfigurationError(f"The file {path!r} is empty.", hint=f"{variable}_FILE names it.")
+    return text
 
 
 def _loopgate_database(source: Mapping[str, str]) -> dict[str, Any]:

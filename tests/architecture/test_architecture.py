@@ -29,6 +29,7 @@ LATE_IMPORTS = {
     ("wiring.py", "sayso.signals.postgres"): "its driver is an extra",
     ("wiring.py", "sayso.signals.redis"): "its driver is an extra",
     ("wiring.py", "sayso.signals.nats"): "its driver is an extra",
+    ("cli/worker.py", "sayso.server"): "the same",
 }
 
 # Said in pieces, so that this file does not find itself.

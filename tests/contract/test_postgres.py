@@ -178,6 +178,35 @@ async def test_what_is_under_way_while_the_database_restarts_is_kept_once(
         assert await store.get("default", change.request.id) == change.request
 
 
+async def test_lines_that_are_cut_over_and_over_cost_no_more_than_a_moment(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    """Also at the moment in which the driver has heard that its line ends, and not yet ended it."""
+    kept = make_change()
+    await store.commit(kept)
+    stop = asyncio.Event()
+
+    async def use() -> None:
+        while not stop.is_set():
+            try:
+                assert await store.get("default", kept.request.id) == kept.request
+                await store.commit(make_change())
+            except StoreError as error:  # of one who met it again and again
+                assert error.reason_code == "database_away"
+
+    users = [asyncio.ensure_future(use()) for _ in range(20)]
+    connection = await asyncpg.connect(postgres_dsn)
+    for _ in range(50):
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.05)
+    await connection.close()
+    stop.set()
+    await asyncio.gather(*users)
+
+
 async def test_a_change_that_was_kept_before_the_line_broke_is_told_as_kept(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,10 +297,14 @@ async def test_replicas_take_the_time_of_the_database(postgres_dsn: str) -> None
     await store.close()
 
 
-async def test_no_query_scans_a_table(store: PostgresStore, postgres_dsn: str) -> None:
-    """With a million sleeping jobs, as the database plans it, each finds its index."""
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(_SLEEPING)
+async def test_no_query_scans_a_table(store: PostgresStore) -> None:
+    """While tables are empty, when plans are made, and with a million sleeping jobs."""
+    await store._database.run(_find_indexes)
+    await store._database.run(lambda c: c.execute(_SLEEPING, timeout=55))
+    await store._database.run(_find_indexes)
+
+
+async def _find_indexes(connection: asyncpg.Connection) -> None:
     closed = frozenset(Status) - {Status.PENDING}
     due = NOW - timedelta(days=300)
     statements: list[tuple[str, tuple[object, ...]]] = [
@@ -295,14 +328,14 @@ async def test_no_query_scans_a_table(store: PostgresStore, postgres_dsn: str) -
     for job_query in (JobQuery(webhook_id="w"), JobQuery(request_id="r")):
         statement, parameters = postgres_jobs.jobs_plan(job_query)
         statements.append((statement, (*parameters, "~", 50)))
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute("SET statement_timeout = 0; SET plan_cache_mode = force_generic_plan")
     for statement, parameters in statements:
         rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
         plan = "\n".join(row[0] for row in rows)
         assert "Index" in plan, plan
         for table in ("requests", "events", "jobs"):
             assert f"Seq Scan on {table}" not in plan, plan
-    await connection.close()
+            assert "Join" not in plan, plan
 
 
 _SLEEPING = """

@@ -21,6 +21,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 NOBODY_DECIDES = "nobody decides"
 USUAL_URL = "http://localhost:8080"
 ENDLESS = "runs until it is stopped"
+ONLY_READ = "only read"
+"""For machines that a test has not got: with systemd, containers, a cluster."""
 _MAKE = re.compile(r"^(?:\$ )?make(?P<words>[^#\n]*)(?:#[^\n]*)?\n", re.MULTILINE)
 _NAMED = re.compile(r"# (?P<name>\w+\.py)\n")
 _SAID = re.compile(r"# -> (?P<text>.+)$", re.MULTILINE)
@@ -42,6 +44,9 @@ class Visit:
             else self._reviewer.rests.clear
         )()
         code = self._at_our_server(block.code)
+        if block.order == ONLY_READ:
+            subprocess.run(["bash", "-n"], input=code, text=True, check=True)
+            return
         match block.language:
             case "python":
                 self._python(block, code)

@@ -429,3 +429,24 @@ def test_a_thousand_pending_requests_stay_usable(
     assert milliseconds < 200, f"one step took {milliseconds:.0f} ms"
     page.get_by_label("Filter the list").fill("run-0777")
     expect(rows).to_have_count(1)
+
+
+def test_more_time_and_a_reminder_show_at_once_and_leave_what_is_typed(
+    open_inbox: OpenInbox, ask: Ask, server: RunningServer
+) -> None:
+    request = ask("Deploy?", action=DEPLOY, timeout_seconds=90, remind_every_seconds=1)
+    page = open_inbox(f"/requests/{request['id']}")
+    expect(card(page).locator(".left").first).to_contain_text("1:")
+    button(page, "Reject").click()
+    card(page).get_by_role("textbox").last.fill("not on a Friday")
+    with server.http() as http:
+        path = f"/api/v1/requests/{request['id']}/extend"
+        assert http.post(path, json={"timeout_seconds": 7_260}).status_code == 200
+    expect(card(page).locator(".left").first).to_contain_text("2 h")
+    expect(page.locator(".row.open")).to_contain_text("reminded")
+    expect(card(page).get_by_role("textbox").last).to_have_value("not on a Friday")
+    with server.http() as http:
+        assert http.post(path, json={"timeout_seconds": None}).status_code == 200
+    expect(card(page)).to_contain_text("It has no deadline")
+    expect(card(page).locator(".fuse")).to_have_count(0)
+    expect(card(page).get_by_role("textbox").last).to_have_value("not on a Friday")

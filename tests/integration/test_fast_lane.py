@@ -284,7 +284,11 @@ class Inside:
         self.broker = Broker(MemoryStore(), MemorySignal(), clock)
         self.auth = Authenticator(self.broker.store, clock, secret, cookie="c")
         self.link = make_link_token(secret, datetime.now(UTC))
-        self.app = CountingApp(Server(self.broker, self.auth, Settings(), courier=FakeCourier()))
+        self.app = CountingApp(
+            Server(
+                self.broker, self.auth, Settings(), courier=FakeCourier(), callback_secret="whsec_"
+            )
+        )
         self.config = uvicorn.Config(
             self.app,
             lifespan="off",

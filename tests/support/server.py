@@ -1,21 +1,20 @@
 """A real server process: started, killed, restarted, stopped."""
 
-import contextlib
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import httpx2
 from support.raw import exchange, head
+from support.servers import port_to_come_back_to as port_to_come_back_to  # taken from here by tests
 
 from sayso.links import load_secret, make_link_token
 from sayso.settings import SETTINGS
@@ -23,6 +22,7 @@ from sayso.settings import SETTINGS
 COMMAND = (sys.executable, "-m", "sayso.cli", "serve")
 START_SECONDS = 20
 _LINK = re.compile(r"http://localhost:(?P<port>\d+)/login\?token=\S+")
+_WORKS = re.compile(r"worker: ready")
 _FOREIGN_NAMES = {
     "TELEGRAM_BOT_TOKEN",
     "DB_ADAPTER",
@@ -43,16 +43,6 @@ def clean_environment(**extra: str) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "80"} | extra
 
 
-def port_to_come_back_to() -> int:
-    """A free port outside the range of outgoing connections, so that nobody takes it meanwhile."""
-    while True:
-        port = random.randint(20_000, 31_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 class RunningServer:
     """`sayso serve` in a process of its own.
 
@@ -62,6 +52,7 @@ class RunningServer:
         environment: settings for this server only.
         arguments: further words of the command line.
         secret: the file of its secret key, if it is not in its data folder.
+        before: words in front of its command, such as `prlimit` and what it sets.
     """
 
     def __init__(
@@ -72,6 +63,7 @@ class RunningServer:
         environment: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
         secret: Path | None = None,
+        before: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
@@ -82,6 +74,7 @@ class RunningServer:
         self._log = folder / "server.log"
         self._environment = clean_environment(**(environment or {}))
         self._arguments = arguments
+        self._before = before
 
     @property
     def url(self) -> str:
@@ -105,20 +98,30 @@ class RunningServer:
         assert self.process is not None
         return self.process.pid
 
-    def start(self) -> "RunningServer":
+    def start(self) -> Self:
         """Start it, on the port and data that it had before, and wait for its link."""
+        found = self._launch([*COMMAND, "--port", str(self.port)], _LINK)
+        self.link, self.port = found.group(), int(found["port"])
+        return self
+
+    def _launch(self, command: Sequence[str], said: re.Pattern[str]) -> re.Match[str]:
+        """Run it, and wait until it has said so."""
         seen = len(self.log)
-        words = [*COMMAND, "--port", str(self.port), "--data", str(self.data), *self._arguments]
+        words = [*self._before, *command, "--data", str(self.data), *self._arguments]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                process_group=0,  # Ctrl-C is for us: we stop it in our own order
             )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
-            found = _LINK.search(self.log, seen)
+            found = said.search(self.log, seen)
             if found is not None:
-                self.link, self.port = found.group(), int(found["port"])
-                return self
+                return found
             if self.process.poll() is not None:
                 break
             time.sleep(0.01)
@@ -175,7 +178,7 @@ class RunningServer:
             raise AssertionError(f"The server did not stop in {limit} seconds.") from None
         return time.monotonic() - began
 
-    def restart(self) -> "RunningServer":
+    def restart(self) -> Self:
         """Start it again with the same port and data, killing it first if it still runs."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -186,3 +189,12 @@ class RunningServer:
         """The bytes of memory that it holds."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class RunningWorker(RunningServer):
+    """`sayso worker` in a process of its own; it has no door, so it is at no address."""
+
+    def start(self) -> Self:
+        """Start it, and wait until it works."""
+        self._launch([sys.executable, "-m", "sayso.cli", "worker"], _WORKS)
+        return self

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sayso.broker import answers
+from sayso.broker.deliveries import Deliveries
 from sayso.broker.sessions import Sessions
 from sayso.broker.webhooks import Webhooks, with_jobs
 from sayso.channels.addresses import AddressGuard
@@ -69,6 +70,7 @@ class Broker:
         self.signal = signal
         self.clock = clock
         self.webhooks = Webhooks(store, clock, guard or AddressGuard())
+        self.deliveries = Deliveries(store, signal, clock, self.webhooks)
         self.sessions = Sessions(store, signal, clock, self.webhooks)
         self.waits = 0
         self._default_timeout = default_timeout
@@ -120,7 +122,7 @@ class Broker:
             key=scoped_key,
             fingerprint=fingerprint,
         )
-        webhooks = await self.webhooks.of(by.tenant, now)
+        webhooks = await self.webhooks.of(by.tenant)
         if webhooks or draft.remind_every_seconds is not None:
             change = with_jobs(change, webhooks)
         try:
@@ -244,7 +246,7 @@ class Broker:
                 raise
             if isinstance(command, Decide):
                 answers.check_answer(request, command.answer)
-            change = with_jobs(change, await self.webhooks.of(request.tenant, now))
+            change = with_jobs(change, await self.webhooks.of(request.tenant))
             try:
                 await self._commit(change)
             except ConflictError:
@@ -254,7 +256,7 @@ class Broker:
 
     async def _expire(self, request: Request, now: datetime) -> bool:
         change = lifecycle.apply(request, Expire(), now)
-        change = with_jobs(change, await self.webhooks.of(request.tenant, now))
+        change = with_jobs(change, await self.webhooks.of(request.tenant))
         try:
             await self._commit(change)
         except ConflictError:

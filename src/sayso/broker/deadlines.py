@@ -8,6 +8,8 @@ from sayso.errors import BackendError
 
 SWEEP_SECONDS = 0.1
 """Between two sweeps; one that finds nothing due is a look at the end of an index, some us."""
+RETRY_SECONDS = 1.0
+"""After one that failed, which leaves a line in the log."""
 
 log = logging.getLogger("sayso.deadlines")
 
@@ -15,13 +17,14 @@ log = logging.getLogger("sayso.deadlines")
 async def keep_deadlines(broker: Broker) -> None:
     """Expire due requests until cancelled; a failing store is tried again."""
     while True:
+        pause = SWEEP_SECONDS
         try:
             closed = await broker.expire_due()
         except BackendError as error:
             log.error("deadlines wait for the store: %s", error)
-            closed = 0
+            closed, pause = 0, RETRY_SECONDS
         except Exception:
             log.exception("a sweep of the deadlines failed")
-            closed = 0
+            closed, pause = 0, RETRY_SECONDS
         if closed < SWEEP_SIZE:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(pause)

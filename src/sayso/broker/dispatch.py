@@ -11,27 +11,24 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sayso import codec
 from sayso.broker import retries
 from sayso.broker.broker import Broker
-from sayso.broker.targets import Target, host_of
-from sayso.channels.base import Courier, Parcel, Receipt
-from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind, reminders_before
-from sayso.domain.webhooks import Webhook
-from sayso.errors import BackendError, RefusedError
+from sayso.broker.targets import Target, host_of, is_working
+from sayso.broker.tries import STORE_SECONDS, Tries
+from sayso.channels.base import Courier
+from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind
+from sayso.errors import BackendError
 from sayso.signals.base import JOBS
 
 LEASE = timedelta(seconds=60)
 """Longer than any try with its margin; so long a job waits if its worker dies."""
-MARGIN = timedelta(seconds=10)
-"""What may pass between claiming and settling, besides the try."""
-MAX_RUNNING = 256
+MAX_CLAIMED = 1_024
+"""Jobs that this worker has taken and not settled yet."""
+CLAIM_SIZE = 256
 POLL_SECONDS = 0.5
 """Between two looks, when no signal says that there is something."""
-CROWDED_SECONDS = 0.02
+CROWDED_SECONDS = 0.005
 STOP_SECONDS = 2.0
-STORE_SECONDS = 1.0
-"""Before a failing store is asked again."""
 KEEP_DONE = timedelta(days=7)
 FORGET_EVERY, FORGET_SIZE = timedelta(seconds=60), 500
 MAX_TARGETS = 1_000
@@ -59,15 +56,14 @@ class Dispatcher:
         schedule: Sequence[float] = RETRY_SECONDS,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._broker = broker
         self._store = broker.store
+        self._signal = broker.signal
         self._clock = broker.clock
-        self._courier = courier
-        self._secret = secret
-        self._schedule = schedule
+        self._tries = Tries(broker, courier, secret=secret, schedule=schedule, chance=chance)
         self._chance = chance
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._claimed = 0
         self._targets: dict[str, Target] = {}
         self._outcomes: list[Job] = []
         self._settling: asyncio.Task[None] | None = None
@@ -78,7 +74,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Carry out what is due until `stop`; a failing store is waited for."""
         self._loop = asyncio.current_task()
-        with self._broker.signal.subscribe(JOBS) as waiter:
+        with self._signal.subscribe(JOBS) as waiter:
             while not self._stopping:
                 pause = STORE_SECONDS
                 try:
@@ -92,20 +88,19 @@ class Dispatcher:
 
     async def round(self) -> bool:
         """Claim what is due, and begin it; whether there may be more."""
-        free = MAX_RUNNING - len(self._tasks)
-        if free <= 0:
+        while self._claimed > MAX_CLAIMED - CLAIM_SIZE:
             self._room.clear()
             await self._room.wait()
-            return True
         now = self._clock.now()
-        claimed = await self._store.claim(now, now + LEASE, free)
+        claimed = await self._store.claim(now, now + LEASE, CLAIM_SIZE)
+        self._claimed += len(claimed)
         for job in claimed:
             self._begin(job, now)
         if now >= self._forget_at:
             forgotten = await self._store.forget_jobs(now - KEEP_DONE, FORGET_SIZE)
             if forgotten < FORGET_SIZE:
                 self._forget_at = now + FORGET_EVERY
-        return len(claimed) == free
+        return len(claimed) == CLAIM_SIZE
 
     async def stop(self) -> None:
         """Finish what is under way, for two seconds at most, and put the rest back."""
@@ -128,7 +123,7 @@ class Dispatcher:
             log.error("%d outcomes could not be kept; their leases end", len(self._outcomes))
 
     def _begin(self, job: Job, now: datetime) -> None:
-        """Start a claimed job, or put it back if it has to wait for its target."""
+        """Start a claimed job, hold it for its target, or put it back if that takes long."""
         target = None if job.kind is JobKind.REMIND else self._target(job.url, now)
         later = None if target is None else target.comes_later(now)
         if self._stopping:
@@ -137,92 +132,46 @@ class Dispatcher:
             self._keep(retries.put_back(job, later))
             return
         if target is not None:
+            if target.is_full:
+                target.held.append(job)
+                return
             target.began()
         task = asyncio.ensure_future(self._work(job, target))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        self._room.set()
+    async def _work(self, job: Job | None, target: Target | None) -> None:
+        """A job, and then what is held for the same target, one after the other."""
+        while job is not None:
+            outcome = await self._tries.attempt(job)
+            if target is not None:
+                if outcome.receipt is None:
+                    target.left()
+                else:
+                    works = is_working(outcome.receipt)
+                    target.ended(self._clock.now(), outcome.seconds, works=works)
+            self._keep(outcome.job)
+            job = None if target is None else self._following(target)
 
-    async def _work(self, job: Job, target: Target | None) -> None:
-        """One try, whatever happens in it; then the outcome is kept."""
-        delivering = _Delivering(target)
-        try:
-            if target is None:
-                outcome = await self._remind(job)
-            else:
-                outcome = await self._deliver(job, delivering)
-        except asyncio.CancelledError:  # we stop
-            outcome = retries.put_back(job, self._clock.now())
-        except BackendError as error:
-            log.error("the delivery %s waits for the store: %s", job.id, error)
-            outcome = retries.put_back(job, self._now_and(STORE_SECONDS))
-        except Exception:
-            log.exception("the delivery %s failed", job.id)
-            outcome = self._settled(job, Receipt(error="Sayso made a mistake; it is in its log."))
-        finally:
-            delivering.leave()
-        self._keep(outcome)
-
-    async def _remind(self, job: Job) -> Job:
-        """Give the reminder, unless it was given or the request is closed."""
-        if job.request_id is not None:
-            try:
-                await self._broker.remind(
-                    job.request_id, after=reminders_before(job), tenant=job.tenant
-                )
-            except RefusedError as error:
-                log.debug("no reminder of %s: %s", job.request_id, error)
-        return self._settled(job, Receipt(ok=True))
-
-    async def _deliver(self, job: Job, delivering: "_Delivering") -> Job:
-        now = self._clock.now()
-        webhook = await self._webhook(job, now)
-        reason = _unwanted(job, webhook)
-        if reason:
-            return retries.given_up(job, reason, now)
-        body = await self._body(job)
-        now = self._clock.now()
-        if now + timedelta(seconds=self._courier.timeout) + MARGIN > job.due_at:
-            return retries.put_back(job, now)  # it could outlast its lease
-        secrets = (self._secret,) if webhook is None else webhook.secrets(now)
-        began = asyncio.get_running_loop().time()
-        receipt = await self._courier.deliver(
-            Parcel(id=job.id, url=job.url, secrets=secrets, body=body, at=now)
-        )
-        seconds = asyncio.get_running_loop().time() - began
-        delivering.end(self._clock.now(), seconds, works=_works(receipt))
-        if receipt.gone and webhook is not None:
-            await self._broker.webhooks.disable(webhook, receipt.error)
-        return self._settled(job, receipt)
-
-    async def _webhook(self, job: Job, now: datetime) -> Webhook | None:
-        if job.webhook_id is None:
+    def _following(self, target: Target) -> Job | None:
+        """The next of those held; none if the target, or this worker, is to be left alone."""
+        if not target.held:
             return None
-        return await self._broker.webhooks.one(job.tenant, job.webhook_id, now)
-
-    async def _body(self, job: Job) -> bytes:
-        """What happened, and the request as it stands now, which may be later."""
-        event = job.event
-        if event is None:
-            raise AssertionError("a delivery without an event")
-        request = None
-        if event.request_id is not None:
-            request = await self._store.get(event.tenant, event.request_id)
-        data = {k: getattr(event, k) for k in event.__struct_fields__ if k != "id"}
-        body = {"type": event.type, "timestamp": event.at, "data": data | {"request": request}}
-        return codec.encode(body)
-
-    def _settled(self, job: Job, receipt: Receipt) -> Job:
         now = self._clock.now()
-        return retries.settled(job, receipt, now, schedule=self._schedule, chance=self._chance)
+        if self._stopping or target.comes_later(now) is not None:
+            while target.held:
+                later = now if self._stopping else target.comes_later(now) or now
+                self._keep(retries.put_back(target.held.popleft(), later))
+            return None
+        target.began()
+        return target.held.popleft()
 
     def _keep(self, job: Job) -> None:
         """Keep an outcome; those that come together are kept together."""
         if not job.is_open and job.error:
             log.warning("gave up %s to %s: %s", job.id, host_of(job.url), job.error)
+        self._claimed -= 1
+        self._room.set()
         self._outcomes.append(job)
         if self._settling is None or self._settling.done():
             self._settling = asyncio.ensure_future(self._settle())
@@ -253,39 +202,3 @@ class Dispatcher:
         if not crowded:
             return POLL_SECONDS
         return min(POLL_SECONDS, max(CROWDED_SECONDS, min(crowded).total_seconds()))
-
-    def _now_and(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds)
-
-
-class _Delivering:
-    """A try at a target, which is ended once."""
-
-    def __init__(self, target: Target | None) -> None:
-        self._target = target
-
-    def end(self, now: datetime, seconds: float, *, works: bool) -> None:
-        if self._target is not None:
-            self._target.ended(now, seconds, works=works)
-            self._target = None
-
-    def leave(self) -> None:
-        if self._target is not None:
-            self._target.left()
-            self._target = None
-
-
-def _unwanted(job: Job, webhook: Webhook | None) -> str:
-    """Why a delivery is given up without a try."""
-    if job.event is None:
-        return "There is nothing to tell."
-    if job.webhook_id is None:
-        return ""
-    if webhook is None:
-        return "The subscription was removed."
-    return "" if webhook.active else f"The subscription is disabled: {webhook.disabled_reason}"
-
-
-def _works(receipt: Receipt) -> bool:
-    """Whether the host itself works: a 404 is about one address of it, not about the host."""
-    return receipt.status is not None and receipt.status < 500 and receipt.status != 429

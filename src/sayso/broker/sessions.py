@@ -1,9 +1,8 @@
 """Agents' sessions: registered, looked up with each request, closed."""
 
-from datetime import datetime, timedelta
-
 import msgspec
 
+from sayso.broker.lookups import LookUps
 from sayso.broker.webhooks import Webhooks
 from sayso.clock import Clock, RequestIds
 from sayso.domain.accounts import Principal
@@ -13,10 +12,6 @@ from sayso.domain.sessions import Session
 from sayso.errors import NotFoundError, RefusedError
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import SessionStore
-
-FRESH = timedelta(seconds=1)
-"""How long a look-up is believed: a session that another process closed counts as open so long."""
-MAX_REMEMBERED = 10_000
 
 
 class Sessions:
@@ -30,7 +25,7 @@ class Sessions:
         self._ids = RequestIds(clock)
         self._signal = signal
         self._clock = clock
-        self._looked_up: dict[tuple[str, str], tuple[datetime, Session | None]] = {}
+        self._known = LookUps(self._look_up, clock)
 
     async def register(
         self, session_id: str, client_id: str, *, telegram_id: int | None, by: Principal
@@ -60,7 +55,7 @@ class Sessions:
         Raises:
             NotFoundError: there is no such session.
         """
-        session = await self._find(by.tenant, session_id)
+        session = await self._known.get((by.tenant, session_id))
         if session is None:
             raise NotFoundError(
                 f"There is no session {session_id!r}.",
@@ -75,7 +70,7 @@ class Sessions:
         Raises:
             RefusedError: it was closed (`session_inactive`).
         """
-        session = await self._find(by.tenant, session_id)
+        session = await self._known.get((by.tenant, session_id))
         if session is not None and not session.active:
             raise RefusedError(
                 f"The session {session_id!r} is closed.",
@@ -83,14 +78,9 @@ class Sessions:
                 code="session_inactive",
             )
 
-    async def _find(self, tenant: str, session_id: str) -> Session | None:
-        now = self._clock.now()
-        looked_up = self._looked_up.get((tenant, session_id))
-        if looked_up is not None and timedelta(0) <= now - looked_up[0] < FRESH:
-            return looked_up[1]
-        session = await self._store.get_session(tenant, session_id)
-        self._remember(tenant, session_id, session)
-        return session
+    async def _look_up(self, key: tuple[str, str]) -> Session | None:
+        tenant, session_id = key
+        return await self._store.get_session(tenant, session_id)
 
     async def _put(self, session: Session, kind: EventType, by: Principal) -> Session:
         event = Event(
@@ -101,16 +91,11 @@ class Sessions:
             actor=by.actor,
             tenant=session.tenant,
         )
-        webhooks = await self._webhooks.of(session.tenant, event.at)
+        webhooks = await self._webhooks.of(session.tenant)
         jobs = deliveries_of(event, self._ids.next(), webhooks) if webhooks else ()
         await self._store.put_session(session, event, jobs)
-        self._remember(session.tenant, session.id, session)
+        self._known.put((session.tenant, session.id), session)
         self._signal.publish(EVENTS)
         if jobs:
             self._signal.publish(JOBS)
         return session
-
-    def _remember(self, tenant: str, session_id: str, session: Session | None) -> None:
-        if len(self._looked_up) >= MAX_REMEMBERED:
-            self._looked_up.clear()
-        self._looked_up[tenant, session_id] = (self._clock.now(), session)

@@ -6,9 +6,13 @@ does not count as failed. All of this is about deliveries; requests never come h
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
+
+from sayso.channels.base import Receipt
+from sayso.domain.jobs import Job
 
 MAX_RUNNING = 32
 """Tries under way at one host."""
@@ -16,7 +20,9 @@ MAX_FAILURES = 5
 """Failures in a row after which a host is left alone."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=5)
 """For how long: it doubles each time that the host still fails."""
-SHORTEST_DELAY = timedelta(seconds=0.05)
+HOLD_SECONDS = 0.5
+"""What is held for a host is begun within this time, as it goes; the rest is put back."""
+SHORTEST_DELAY = timedelta(seconds=0.01)
 LONGEST_DELAY = timedelta(minutes=5)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,6 +36,8 @@ class Target:
 
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
         self.running = 0
+        self.held: deque[Job] = deque()
+        """Claimed, to be begun as soon as one of those under way has ended."""
         self._chance = chance
         self._seconds = 0.1  # that a try takes, on the average of the last ones
         self._room_at = _LONG_AGO
@@ -38,18 +46,23 @@ class Target:
         self._shut_until: datetime | None = None
 
     def comes_later(self, now: datetime) -> datetime | None:
-        """None if a try may begin now; else when to come again."""
+        """None if a try may begin now, or as soon as there is room; else when to come again."""
         if self._shut_until is not None:
             if now < self._shut_until:
                 return self._shut_until + self._pause / 4 * self._chance()
             if self.running:  # one try tells whether it works again
                 return now + FIRST_PAUSE / 4 * (0.5 + self._chance())
             return None
-        if self.running < MAX_RUNNING:
+        if not self.is_full or len(self.held) * self.spacing.total_seconds() < HOLD_SECONDS:
             return None
         self._room_at = max(self._room_at, now + SHORTEST_DELAY) + self.spacing
         self._room_at = min(self._room_at, now + LONGEST_DELAY)
         return self._room_at
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further try may begin before one has ended."""
+        return self.running >= MAX_RUNNING
 
     @property
     def spacing(self) -> timedelta:
@@ -90,6 +103,11 @@ class Target:
             if self._shut_until is not None:
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
             self._shut_until = now + self._pause
+
+
+def is_working(receipt: Receipt) -> bool:
+    """Whether a host works: a 404 is about one address of it, not about the host."""
+    return receipt.status is not None and receipt.status < 500 and receipt.status != 429
 
 
 def host_of(url: str) -> str:

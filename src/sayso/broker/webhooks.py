@@ -1,11 +1,12 @@
 """Subscriptions: registered, looked up with each change, tested; and the jobs a change causes."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
 from sayso import codec
+from sayso.broker.lookups import LookUps
 from sayso.channels.addresses import AddressGuard
 from sayso.channels.base import Courier, Parcel, Receipt
 from sayso.clock import Clock, RequestIds
@@ -17,8 +18,6 @@ from sayso.errors import NotFoundError, RefusedError
 from sayso.signatures import new_secret
 from sayso.stores.base import WebhookStore
 
-FRESH = timedelta(seconds=1)
-"""How long a look-up is believed: a subscription made in another process is new so long."""
 MAX_WEBHOOKS = 100
 """Of one tenant: each costs something with each event."""
 OLD_SECRET_LIFETIME = timedelta(hours=24)
@@ -41,8 +40,7 @@ class Webhooks:
         self._store = store
         self._clock = clock
         self._ids = RequestIds(clock)
-        self._looked_up: dict[str, tuple[datetime, Sequence[Webhook]]] = {}
-        self._changes = 0
+        self._known = LookUps(store.get_webhooks, clock)
 
     async def register(self, draft: WebhookDraft, *, by: Principal) -> Webhook:
         """Keep a new subscription, with a secret of its own.
@@ -90,11 +88,12 @@ class Webhooks:
             )
         return webhook
 
-    async def delete(self, webhook_id: str, *, by: Principal) -> None:
+    async def delete(self, webhook_id: str, *, by: Principal) -> Webhook:
         """Forget it; what is still to be delivered to it is given up. Raises as `get` does."""
         webhook = await self.get(webhook_id, by=by)
         await self._store.delete_webhook(webhook.tenant, webhook.id)
         self._changed(webhook.tenant)
+        return webhook
 
     async def rotate(self, webhook_id: str, *, by: Principal) -> Webhook:
         """Give it a new secret; the old one signs as well for a day. Raises as `get` does."""
@@ -109,8 +108,10 @@ class Webhooks:
         return rotated
 
     async def disable(self, webhook: Webhook, reason: str) -> None:
-        """Send it nothing any more, and keep it to be seen."""
-        await self._put(msgspec.structs.replace(webhook, active=False, disabled_reason=reason))
+        """Send it nothing any more, and keep it to be seen; one that was removed stays removed."""
+        kept = _with_id(webhook.id, await self._store.get_webhooks(webhook.tenant))
+        if kept is not None:
+            await self._put(msgspec.structs.replace(kept, active=False, disabled_reason=reason))
 
     async def test(self, webhook_id: str, *, by: Principal, courier: Courier) -> Receipt:
         """Send it a `webhook.test` now, once, and tell what came of it. Raises as `get` does."""
@@ -127,20 +128,13 @@ class Webhooks:
             )
         )
 
-    async def of(self, tenant: str, now: datetime) -> Sequence[Webhook]:
+    async def of(self, tenant: str) -> Sequence[Webhook]:
         """The tenant's subscriptions, as they were at most a second ago; local changes at once."""
-        looked_up = self._looked_up.get(tenant)
-        if looked_up is not None and timedelta(0) <= now - looked_up[0] < FRESH:
-            return looked_up[1]
-        changes = self._changes
-        webhooks = await self._store.get_webhooks(tenant)
-        if changes == self._changes:  # else what was read may be older than a change of ours
-            self._looked_up[tenant] = (now, webhooks)
-        return webhooks
+        return await self._known.get(tenant)
 
-    async def one(self, tenant: str, webhook_id: str, now: datetime) -> Webhook | None:
+    async def one(self, tenant: str, webhook_id: str) -> Webhook | None:
         """A subscription as it was at most a second ago, also one that is younger; or None."""
-        found = _with_id(webhook_id, await self.of(tenant, now))
+        found = _with_id(webhook_id, await self.of(tenant))
         return found or _with_id(webhook_id, await self._store.get_webhooks(tenant))
 
     async def _put(self, webhook: Webhook) -> None:
@@ -148,8 +142,7 @@ class Webhooks:
         self._changed(webhook.tenant)
 
     def _changed(self, tenant: str) -> None:
-        self._changes += 1
-        self._looked_up.pop(tenant, None)
+        self._known.forget(tenant)
 
 
 def with_jobs(change: Change, webhooks: Sequence[Webhook]) -> Change:

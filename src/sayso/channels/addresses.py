@@ -32,7 +32,18 @@ _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
 class ForbiddenAddressError(Exception):
-    """A target lies where we do not connect to. It never reaches a caller of Sayso."""
+    """A target lies where we do not connect to. It never reaches a caller of Sayso.
+
+    Attributes:
+        address: where; for the log only, since it may be a secret of an inner network.
+    """
+
+    def __init__(self, name: str, address: str) -> None:
+        self.address = address
+        super().__init__(
+            f"{name} is at an address that is not public."
+            f" To allow it, name its network in {SETTING}."
+        )
 
 
 class AddressGuard:
@@ -63,10 +74,7 @@ class AddressGuard:
             ForbiddenAddressError: it is not allowed.
         """
         if not self.allows(address):
-            raise ForbiddenAddressError(
-                f"{name} is at {address}, which is not public."
-                f" To allow it, name its network in {SETTING}."
-            )
+            raise ForbiddenAddressError(name, address)
 
     def localhost(self, name: str) -> list[str]:
         """The loopback addresses that are allowed: what the name `localhost` means here.

@@ -6,6 +6,7 @@ On aiohttp, since a POST by it costs a seventh of what the client's HTTP library
 import asyncio
 import contextlib
 import email.utils
+import logging
 import socket
 import threading
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ MAX_ANSWER_BYTES = 4_096
 ANSWER_SECONDS = 1.0
 MAX_LOOKUPS = 64
 """Names that are looked up at once."""
+
+log = logging.getLogger("sayso.deliveries")
 
 _GONE = 410
 _ASKING_FOR_PATIENCE = frozenset({429, 503})
@@ -225,6 +228,7 @@ def _failure(error: Exception, timeout: float) -> Receipt:
     """Why there was no answer, in words that a person understands."""
     match error:
         case ForbiddenAddressError():
+            log.warning("%s (%s)", error, error.address)
             return Receipt(error=str(error), hopeless=True)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | ValueError():
             return Receipt(error="The target's address is not a usable URL.", hopeless=True)

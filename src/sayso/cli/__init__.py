@@ -1,7 +1,9 @@
 """The command line: `sayso`, one file for each command.
 
     serve, demo, login_link     run a server, see it work, sign in to it
-    ask, requests               ask from a script; list, show, decide, cancel, watch
+    worker                      carry out deliveries beside servers
+    ask, requests               ask from a script; list, show, decide, cancel, watch, extend
+    webhooks, deliveries        whom to tell of events; what was sent, and sending it again
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
 
@@ -23,6 +25,11 @@ COMMANDS = {
     "demo": "Run a server and an agent that asks, to see how it works.",
     "ask": "Ask a person, wait, print the answer.",
     "requests": "List, show, decide, cancel and watch requests.",
+    "extend": "Give people more time to answer a request.",
+    "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
+    "deliveries": "List what was sent, what waits and what was given up.",
+    "replay": "Send a delivery again.",
+    "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
 }
 

@@ -20,6 +20,17 @@ _REQUESTS = {
     "cancel": "Withdraw a request.",
     "watch": "Follow what happens, as it happens.",
 }
+_WEBHOOKS = {
+    "list": "List subscriptions.",
+    "add": "Tell a URL of events from now on.",
+    "remove": "Remove a subscription.",
+    "rotate": "Make a new secret.",
+    "test": "Send it something now.",
+    "secret": "Print the secret that signs what callback_url is told.",
+}
+_GROUPS = {"requests": _REQUESTS, "webhooks": _WEBHOOKS}
+_HOMES = {"extend": "requests:extend", "replay": "deliveries:replay"}
+"""Commands that share a file with others; any other is a function in a file of its name."""
 
 
 def build() -> App:
@@ -35,14 +46,20 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, text in COMMANDS.items():
-        if name != "requests":
+        if name in _GROUPS:
+            app.command(_group(name))
+        else:
             module = name.replace("-", "_")
-            app.command(f"sayso.cli.{module}:{module}", name=name, help=text)
-    requests = App(name="requests", help=COMMANDS["requests"])
-    for name, text in _REQUESTS.items():
-        requests.command(f"sayso.cli.requests:{name}_command", name=name, help=text)
-    app.command(requests)
+            home = _HOMES.get(name, f"{module}:{module}")
+            app.command(f"sayso.cli.{home}", name=name, help=text)
     return app
+
+
+def _group(name: str) -> App:
+    group = App(name=name, help=COMMANDS[name])
+    for inner, text in _GROUPS[name].items():
+        group.command(f"sayso.cli.{name}:{inner}_command", name=inner, help=text)
+    return group
 
 
 def run(words: list[str]) -> int:
@@ -74,6 +91,6 @@ def fail(detail: str, *hints: str) -> int:
 
 
 def _help_for(words: list[str]) -> str:
-    known = COMMANDS.keys() | _REQUESTS.keys()
+    known = COMMANDS.keys() | _REQUESTS.keys() | _WEBHOOKS.keys()
     command = [word for word in words[:2] if word in known]
     return " ".join(["sayso", *command, "--help"])

@@ -1,4 +1,4 @@
-"""`sayso requests`: list, show, decide, cancel and watch."""
+"""`sayso requests`: list, show, decide, cancel and watch; and `sayso extend`."""
 
 import sys
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from sayso.cli.remote import Remote, full_id
 from sayso.cli.terminal import AsJson, parse_json
 from sayso.client.messages import DecisionType
 from sayso.domain.requests import Request
+from sayso.errors import UsageError
 
 _HERE = Remote()
 
@@ -128,6 +129,34 @@ def cancel_command(
     with remote.client() as server:
         request = server.cancel(full_id(server, request_id, status="pending"), reason)
     _report(request, as_json=as_json)
+
+
+def extend(
+    request_id: str,
+    /,
+    *,
+    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    no_deadline: Annotated[bool, Parameter(negative="")] = False,
+    as_json: AsJson = False,
+    remote: Remote = _HERE,
+) -> None:
+    """Give people more time to answer a request.
+
+    Args:
+        request_id: Its id, or the first characters, at least six.
+        seconds: So much from now on.
+        no_deadline: Any time they need.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    if (seconds is None) is not no_deadline:
+        raise UsageError("How long?", hint="Give --seconds N, or --no-deadline.")
+    with remote.client() as server:
+        request = server.extend(full_id(server, request_id, status="pending"), seconds)
+    if as_json:
+        terminal.print_json(request)
+    else:
+        print(f"{request.id}\t{views.timestamp(request.deadline_at) or 'no deadline'}")
 
 
 def watch_command(

@@ -43,6 +43,7 @@ def serve(
     data: Data = None,
     database_url: Annotated[str | None, Parameter(show_default=False)] = None,
     memory: Annotated[bool, Parameter(negative="")] = False,
+    worker: Annotated[bool | None, Parameter(show_default=False)] = None,
 ) -> None:
     """Run the server, until Ctrl-C.
 
@@ -53,8 +54,11 @@ def serve(
         database_url: postgresql://USER:PASSWORD@HOST:PORT/NAME, redis://HOST:PORT/0, or
             sqlite:PATH. Default: $SAYSO_DATABASE_URL, else SQLite in the data folder.
         memory: Keep everything in memory, gone when the server stops.
+        worker: Carry out deliveries and reminders here as well. Default: $SAYSO_WORKER, else yes.
     """
-    run_server(host=host, port=port, data=data, database_url=database_url, memory=memory)
+    run_server(
+        host=host, port=port, data=data, database_url=database_url, memory=memory, worker=worker
+    )
 
 
 def run_server(
@@ -64,6 +68,7 @@ def run_server(
     data: Path | None = None,
     database_url: str | None = None,
     memory: bool = False,
+    worker: bool | None = None,
     ready: Ready | None = None,
 ) -> None:
     """Serve until a signal; print the banner, then call `ready`, once it listens.
@@ -80,7 +85,12 @@ def run_server(
             raise
         raise MissingExtraError(package, "server") from error
     chosen = settings.load(
-        host=host, port=port, data=data, database_url=database_url, memory=memory or None
+        host=host,
+        port=port,
+        data=data,
+        database_url=database_url,
+        memory=memory or None,
+        worker=worker,
     )
 
     def announce(info: Listening) -> None:

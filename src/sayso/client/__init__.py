@@ -4,21 +4,30 @@ Client, AsyncClient     the same methods, blocking and for asyncio
 protocol, feed          what to send, when to try again, what an answer means: no I/O
 messages, steps         the records that go over the wire, and between protocol and client
 problems, retrying      which error an answer means, and when to try again
+webhooks, received      subscriptions and deliveries; verify_webhook, for whoever is told
 transport               the HTTP library's terms and ours
 """
 
 from sayso.client.aio import AsyncClient
 from sayso.client.messages import Event, Filters, Health, Page, Person, Submission, Topics
+from sayso.client.received import WebhookMessage, verify_webhook
 from sayso.client.sync import Client
+from sayso.client.webhooks import Delivery, DeliveryPage, Tested, Webhook
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "Delivery",
+    "DeliveryPage",
     "Event",
     "Filters",
     "Health",
     "Page",
     "Person",
     "Submission",
+    "Tested",
     "Topics",
+    "Webhook",
+    "WebhookMessage",
+    "verify_webhook",
 ]

@@ -8,6 +8,7 @@ from typing import Self, TypeVar, Unpack
 import httpx2
 
 from sayso.client import transport as http
+from sayso.client import webhooks
 from sayso.client.feed import Feed
 from sayso.client.messages import (
     LARGEST_PAGE,
@@ -22,6 +23,14 @@ from sayso.client.messages import (
 )
 from sayso.client.protocol import Protocol
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
+from sayso.client.webhooks import (
+    Delivery,
+    DeliveryFilters,
+    DeliveryPage,
+    Tested,
+    Webhook,
+    Wishes,
+)
 from sayso.domain.requests import Request
 from sayso.types import Json, JsonObject
 
@@ -61,7 +70,7 @@ class AsyncClient:
 
     @property
     def base_url(self) -> str:
-        """The server's address, without a slash at the end."""
+        """The server's address, without a password in it, and without a slash at the end."""
         return self._protocol.base_url
 
     async def close(self) -> None:
@@ -98,6 +107,10 @@ class AsyncClient:
     async def cancel(self, request_id: str, reason: str = "") -> Request:
         """Withdraw the question; see `Client.cancel`."""
         return await self._run(self._protocol.cancel(request_id, reason))
+
+    async def extend(self, request_id: str, timeout_seconds: float | None) -> Request:
+        """Give people more time to answer; see `Client.extend`."""
+        return await self._run(self._protocol.extend(request_id, timeout_seconds))
 
     async def decide(
         self,
@@ -156,6 +169,38 @@ class AsyncClient:
             except httpx2.RequestError as error:
                 end = http.lost(error)
             await self._perform(feed.pause(end))
+
+    async def add_webhook(self, url: str, **wishes: Unpack[Wishes]) -> Webhook:
+        """Tell a URL of events from now on; see `Client.add_webhook`."""
+        return await self._run(webhooks.register(self._protocol, url, dict(wishes)))
+
+    async def webhooks(self) -> tuple[Webhook, ...]:
+        """The subscriptions: an agent's own, all for a person; see `Client.webhooks`."""
+        return await self._run(webhooks.find(self._protocol))
+
+    async def remove_webhook(self, webhook_id: str) -> Webhook:
+        """Send it nothing any more; see `Client.remove_webhook`."""
+        return await self._run(webhooks.remove(self._protocol, webhook_id))
+
+    async def rotate_webhook(self, webhook_id: str) -> Webhook:
+        """Make a new secret; see `Client.rotate_webhook`."""
+        return await self._run(webhooks.rotate(self._protocol, webhook_id))
+
+    async def test_webhook(self, webhook_id: str) -> Tested:
+        """Send it something now, once; see `Client.test_webhook`."""
+        return await self._run(webhooks.test(self._protocol, webhook_id))
+
+    async def callback_secret(self) -> str:
+        """What signs deliveries to requests' own `callback_url`; see `Client.callback_secret`."""
+        return await self._run(webhooks.callback_secret(self._protocol))
+
+    async def deliveries(self, **filters: Unpack[DeliveryFilters]) -> DeliveryPage:
+        """One page of deliveries, newest first; see `Client.deliveries`."""
+        return await self._run(webhooks.deliveries(self._protocol, dict(filters)))
+
+    async def replay(self, delivery_id: str) -> Delivery:
+        """Send a delivery again from the beginning, under the same id; see `Client.replay`."""
+        return await self._run(webhooks.replay(self._protocol, delivery_id))
 
     async def sign_in(self, link_token: str) -> Person:
         """Exchange the token of a one-time link; see `Client.sign_in`."""

@@ -158,7 +158,7 @@ def page(status: str | Sequence[str] | None, params: JsonObject) -> Send:
     return Send(method="GET", path=REQUESTS, params=tuple(query))
 
 
-def post(request_id: str, verb: Literal["cancel", "decision"], body: JsonObject) -> Send:
+def post(request_id: str, verb: Literal["cancel", "decision", "extend"], body: JsonObject) -> Send:
     """Change one request."""
     return Send(method="POST", path=f"{_path(request_id)}/{verb}", content=encode(body))
 

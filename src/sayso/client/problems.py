@@ -1,5 +1,6 @@
 """Problem details (RFC 9457) and lost connections, read back into the one error tree."""
 
+import ssl
 from typing import Any
 
 import msgspec
@@ -51,6 +52,11 @@ def error_of(reply: Reply) -> SaysoError:
 
 def error_of_lost(lost: Lost, base_url: str) -> ServerError:
     """The error for an answer that never came."""
+    if isinstance(_first_cause(lost.error), ssl.SSLCertVerificationError):
+        return ServerError(
+            f"The certificate of {base_url} is not trusted ({lost.error}).",
+            hint="Name the file of the authority that issued it in SSL_CERT_FILE.",
+        )
     if lost.why == "refused":
         return ServerError(f"No Sayso server answers at {base_url}.", hint=NO_SERVER_HINT)
     reason = str(lost.error) or type(lost.error).__name__
@@ -59,6 +65,12 @@ def error_of_lost(lost: Lost, base_url: str) -> ServerError:
         f"The Sayso server at {base_url} {what} ({reason}).",
         hint="It may have done what was asked: look before you ask again.",
     )
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _by_code() -> dict[str, type[SaysoError]]:

@@ -40,6 +40,10 @@ class Protocol:
         clock: monotonic seconds.
         chance: a random number in [0, 1).
 
+    Attributes:
+        address: where to send; may have the name and password for a proxy in it.
+        base_url: the same without them, to be told.
+
     Raises:
         ConfigurationError: the address or the token cannot be used.
     """
@@ -53,7 +57,8 @@ class Protocol:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.base_url = _checked_url(base_url or os.environ.get("SAYSO_URL") or DEFAULT_URL)
+        self.address = _checked_url(base_url or os.environ.get("SAYSO_URL") or DEFAULT_URL)
+        self.base_url = _shown(self.address)
         self.token = _checked_token(token or os.environ.get("SAYSO_API_KEY") or None)
         self.retry_seconds = retry_seconds
         self.clock = clock
@@ -64,7 +69,7 @@ class Protocol:
     ) -> Operation[Request]:
         """Ask; tried again under one key, so that a lost answer never asks twice."""
         send = messages.submit(message, idempotency_key or _new_key(), fields)
-        reply = yield from self._call(send, retry_seconds=self.retry_seconds)
+        reply = yield from self.call(send, retry_seconds=self.retry_seconds)
         return messages.read_request(reply)
 
     def ask(
@@ -78,7 +83,7 @@ class Protocol:
 
     def get(self, request_id: str) -> Operation[Request]:
         """The request as it is now."""
-        reply = yield from self._call(messages.get(request_id))
+        reply = yield from self.call(messages.get(request_id))
         return messages.read_request(reply)
 
     def wait(
@@ -112,7 +117,13 @@ class Protocol:
 
     def cancel(self, request_id: str, reason: str = "") -> Operation[Request]:
         """Withdraw the question."""
-        reply = yield from self._call(messages.post(request_id, "cancel", {"reason": reason}))
+        reply = yield from self.call(messages.post(request_id, "cancel", {"reason": reason}))
+        return messages.read_request(reply)
+
+    def extend(self, request_id: str, timeout_seconds: float | None) -> Operation[Request]:
+        """Give people more time."""
+        body = {"timeout_seconds": timeout_seconds}
+        reply = yield from self.call(messages.post(request_id, "extend", body))
         return messages.read_request(reply)
 
     def decide(
@@ -128,7 +139,7 @@ class Protocol:
         """Answer it, as the person whose token this is."""
         body = {"type": type, "args": args, "content": content, "option": option, "reason": reason}
         given = {name: value for name, value in body.items() if value is not None}
-        reply = yield from self._call(messages.post(request_id, "decision", given))
+        reply = yield from self.call(messages.post(request_id, "decision", given))
         return messages.read_request(reply)
 
     def page(
@@ -149,20 +160,20 @@ class Protocol:
             "limit": limit,
             "after": after,
         }
-        reply = yield from self._call(messages.page(status, params))
+        reply = yield from self.call(messages.page(status, params))
         return messages.read_page(reply)
 
     def sign_in(self, link_token: str) -> Operation[Person]:
         """Exchange a one-time token for a bearer token, and use that from now on."""
         body = messages.encode({"token": link_token})
-        reply = yield from self._call(Send(method="POST", path="/api/auth/link", content=body))
+        reply = yield from self.call(Send(method="POST", path="/api/auth/link", content=body))
         signed_in = messages.decode(reply, SignedIn)
         self.token = signed_in.token
         return signed_in.user
 
     def health(self) -> Operation[Health]:
         """What the server says about itself."""
-        reply = yield from self._call(Send(method="GET", path="/health"))
+        reply = yield from self.call(Send(method="GET", path="/health"))
         return messages.decode(reply, Health)
 
     def headers(self, send: Send) -> dict[str, str]:
@@ -186,7 +197,8 @@ class Protocol:
             raise error_of(answer)
         return answer
 
-    def _call(self, send: Send, *, retry_seconds: float = 0.0) -> Operation[Reply]:
+    def call(self, send: Send, *, retry_seconds: float = 0.0) -> Operation[Reply]:
+        """One request, tried again for so many seconds while that may help."""
         give_up_at = self.clock() + retry_seconds
         for failures in itertools.count():
             answer = yield from _deliver(send)
@@ -217,10 +229,14 @@ def _checked_url(url: str) -> str:
         good = False
     if not good or not _URL_CHARACTERS.fullmatch(url):
         raise ConfigurationError(
-            f"The server address {url!r} is not an http or https URL.",
+            f"The server address {_shown(url)!r} is not an http or https URL.",
             hint=f"Write it like {DEFAULT_URL}.",
         )
     return url.rstrip("/")
+
+
+def _shown(url: str) -> str:
+    return re.sub(r"//[^/?#]*@", "//", url)
 
 
 def _checked_token(token: str | None) -> str | None:

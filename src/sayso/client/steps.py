@@ -9,7 +9,7 @@ import msgspec
 class Send(msgspec.Struct, frozen=True, kw_only=True):
     """Send this HTTP request. It is answered by a `Reply`, or by the `Lost` that came instead."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str  # below the base address
     params: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()

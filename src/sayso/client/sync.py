@@ -8,6 +8,7 @@ from typing import Self, TypeVar, Unpack
 import httpx2
 
 from sayso.client import transport as http
+from sayso.client import webhooks
 from sayso.client.feed import Feed
 from sayso.client.messages import (
     LARGEST_PAGE,
@@ -22,6 +23,14 @@ from sayso.client.messages import (
 )
 from sayso.client.protocol import Protocol
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
+from sayso.client.webhooks import (
+    Delivery,
+    DeliveryFilters,
+    DeliveryPage,
+    Tested,
+    Webhook,
+    Wishes,
+)
 from sayso.domain.requests import Request
 from sayso.types import Json, JsonObject
 
@@ -72,7 +81,7 @@ class Client:
 
     @property
     def base_url(self) -> str:
-        """The server's address, without a slash at the end."""
+        """The server's address, without a password in it, and without a slash at the end."""
         return self._protocol.base_url
 
     def close(self) -> None:
@@ -128,6 +137,18 @@ class Client:
             InvalidTransitionError: it is closed already.
         """
         return self._run(self._protocol.cancel(request_id, reason))
+
+    def extend(self, request_id: str, timeout_seconds: float | None) -> Request:
+        """Give people more time to answer.
+
+        Args:
+            request_id: which.
+            timeout_seconds: seconds from now; None: any time they need.
+
+        Raises:
+            InvalidTransitionError: it is closed, or has more time already.
+        """
+        return self._run(self._protocol.extend(request_id, timeout_seconds))
 
     def decide(
         self,
@@ -211,6 +232,50 @@ class Client:
             except httpx2.RequestError as error:
                 end = http.lost(error)
             self._perform(feed.pause(end))
+
+    def add_webhook(self, url: str, **wishes: Unpack[Wishes]) -> Webhook:
+        """Tell a URL of events from now on; keep the `secret`, it is not shown again.
+
+        Args:
+            url: where to POST.
+            wishes: see `Wishes`.
+
+        Raises:
+            InvalidRequestError: the URL leads to where the server may not connect to.
+        """
+        return self._run(webhooks.register(self._protocol, url, dict(wishes)))
+
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """The subscriptions: an agent's own, all for a person."""
+        return self._run(webhooks.find(self._protocol))
+
+    def remove_webhook(self, webhook_id: str) -> Webhook:
+        """Send it nothing any more; what waits for it is given up."""
+        return self._run(webhooks.remove(self._protocol, webhook_id))
+
+    def rotate_webhook(self, webhook_id: str) -> Webhook:
+        """Make a new secret; the old one signs as well for a day."""
+        return self._run(webhooks.rotate(self._protocol, webhook_id))
+
+    def test_webhook(self, webhook_id: str) -> Tested:
+        """Send it a `webhook.test` now, once, and tell what came of it."""
+        return self._run(webhooks.test(self._protocol, webhook_id))
+
+    def callback_secret(self) -> str:
+        """What signs deliveries to requests' own `callback_url`; for a person only."""
+        return self._run(webhooks.callback_secret(self._protocol))
+
+    def deliveries(self, **filters: Unpack[DeliveryFilters]) -> DeliveryPage:
+        """One page of what was sent, what waits and what was given up, newest first.
+
+        Args:
+            filters: see `DeliveryFilters`.
+        """
+        return self._run(webhooks.deliveries(self._protocol, dict(filters)))
+
+    def replay(self, delivery_id: str) -> Delivery:
+        """Send a delivery again from the beginning, under the same id."""
+        return self._run(webhooks.replay(self._protocol, delivery_id))
 
     def sign_in(self, link_token: str) -> Person:
         """Exchange the token of a one-time link; from now on this client speaks for that person.

@@ -22,7 +22,7 @@ def settings(protocol: Protocol) -> Arguments:
         ConfigurationError: the address is none.
     """
     try:
-        address = httpx2.URL(protocol.base_url)
+        address = httpx2.URL(protocol.address)
     except httpx2.InvalidURL as error:
         raise ConfigurationError(
             f"The server address {protocol.base_url!r} is not a URL: {error}.",

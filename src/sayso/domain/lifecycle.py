@@ -221,7 +221,8 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         channel=command.channel,
         strength=command.by.strength,
         decided_at=now,
-        took_seconds=round((now - request.created_at).total_seconds(), 3),
+        # Not before it was asked, even if the clock was set back meanwhile.
+        took_seconds=max(0.0, round((now - request.created_at).total_seconds(), 3)),
     )
     decided = msgspec.structs.replace(
         request, status=status, decision=decision, closed_at=now, version=request.version + 1

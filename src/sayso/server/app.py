@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
 from sayso.domain.requests import Draft, Request
+from sayso.domain.webhooks import WebhookDraft
 from sayso.errors import (
     MethodNotAllowedError,
     NotFoundError,
@@ -30,9 +31,28 @@ from sayso.errors import (
 )
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
-from sayso.server.openapi import EVENT_STREAM, FEED, FILTERS, KEY, WAIT, Operation
+from sayso.server.openapi import (
+    ALL_DELIVERIES,
+    DELIVERIES,
+    EVENT_STREAM,
+    FEED,
+    FILTERS,
+    KEY,
+    WAIT,
+    Operation,
+)
 from sayso.server.problems import internal, loopgate_reply, problem_reply
-from sayso.server.routes import events, loopgate, meta, pages, people, requests, stream
+from sayso.server.routes import (
+    deliveries,
+    events,
+    loopgate,
+    meta,
+    pages,
+    people,
+    requests,
+    stream,
+    webhooks,
+)
 from sayso.server.server import Server
 
 log = logging.getLogger("sayso.server")
@@ -118,6 +138,7 @@ def page(method: str, path: str, endpoint: Endpoint, access: Access = Access.PER
 
 ANYBODY, AGENT, PERSON = Access.ANYBODY, Access.AGENT, Access.PERSON
 _ID = "/api/v1/requests/{id}"
+_WEBHOOK = "/api/v1/webhooks/{id}"
 
 # fmt: off
 ROUTES: tuple[Entry, ...] = (
@@ -126,7 +147,18 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", _ID, requests.get, AGENT, None, Request, parameters=WAIT),
     api("POST", f"{_ID}/decision", requests.decide, PERSON, Answer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, AGENT, requests.Cancellation, Request),
+    api("POST", f"{_ID}/extend", requests.extend, AGENT, requests.Extension, Request),
     api("GET", "/api/v1/events", events.stream, AGENT, media=EVENT_STREAM, parameters=FEED),
+    api("POST", "/api/v1/webhooks", webhooks.register, AGENT, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
+    api("GET", "/api/v1/webhooks", webhooks.find, AGENT, None, webhooks.SubscriptionList),
+    api("GET", _WEBHOOK, webhooks.get, AGENT, None, webhooks.Subscription),
+    api("DELETE", _WEBHOOK, webhooks.delete, AGENT, None, webhooks.Subscription),
+    api("POST", f"{_WEBHOOK}/rotate", webhooks.rotate, AGENT, None, webhooks.SecretSubscription),
+    api("POST", f"{_WEBHOOK}/test", webhooks.test, AGENT, None, webhooks.Tested),
+    api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, AGENT, None, deliveries.DeliveryPage, parameters=DELIVERIES),
+    api("GET", "/api/v1/deliveries", deliveries.find, AGENT, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
+    api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, AGENT, None, deliveries.Delivery),
+    api("GET", "/api/v1/callback-secret", webhooks.callback_secret, PERSON, None, webhooks.CallbackSecret),
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
     api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
@@ -284,7 +316,7 @@ class Road:
 
     def _problem_page(self, error: SaysoError) -> Reply:
         if isinstance(error, SignInRequiredError):
-            return pages.sign_in_first(self._server.auth.cookie)
+            return pages.sign_in_first(self._server.auth)
         return pages.problem_page(error)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from sayso.broker.lookups import LookUps
 from sayso.clock import Clock
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Strength
 from sayso.errors import NotPermittedError, SignInRequiredError
@@ -19,9 +20,6 @@ from sayso.stores.base import Login, LoginStore
 
 LOGIN_LIFETIME = timedelta(days=7)
 _BROWSER = "web_"
-FRESH = timedelta(seconds=1)
-"""How long a look-up is believed: a session that another process ended lives on so long."""
-MAX_REMEMBERED = 10_000
 _HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<six>[0-9a-f:.]+)\])(?::\d{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -44,6 +42,7 @@ class Authenticator:
         cookie: the name of the session's cookie; with the port in it, since browsers share
             cookies between all ports of a host.
         hosts: the names by which the server may be called, besides the loopback's.
+        is_https: people come by HTTPS, so that browsers shall send the cookie by that alone.
     """
 
     def __init__(
@@ -54,14 +53,16 @@ class Authenticator:
         *,
         cookie: str,
         hosts: frozenset[str] = frozenset(),
+        is_https: bool = False,
     ) -> None:
         self._logins = logins
         self._clock = clock
         self._secret = secret
         self._hosts = hosts | LOOPBACK
         self._known_hosts: set[bytes] = set()
-        self._looked_up: dict[str, tuple[datetime, Login]] = {}
+        self._known = LookUps(logins.get_login, clock, keeps_none=False)
         self.cookie = cookie
+        self.is_https = is_https
 
     def check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Refuse other hosts' names (DNS rebinding) and other origins' pages.
@@ -128,9 +129,8 @@ class Authenticator:
         """End the caller's session, if there is one."""
         token = self.token_of(headers)
         if token is not None:
-            self._looked_up.pop(token_hash(token), None)
             await self._logins.end_login(token_hash(token))
-            self._looked_up.pop(token_hash(token), None)
+            self._known.forget(token_hash(token))
 
     def token_of(self, headers: Mapping[bytes, bytes]) -> str | None:
         """The credential that was sent, if any: bearer, API key, or cookie.
@@ -162,7 +162,7 @@ class Authenticator:
         return None
 
     async def _person(self, token: str) -> Principal:
-        login = await self._find(token_hash(token))
+        login = await self._known.get(token_hash(token))
         if login is None or self._clock.now() >= login.expires_at:
             raise SignInRequiredError(
                 "The credential is not valid, or not any more.", code="invalid_credential"
@@ -172,19 +172,6 @@ class Authenticator:
     def is_bearer(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a program sent the credential, and not a browser its cookie."""
         return b"authorization" in headers or b"x-api-key" in headers
-
-    async def _find(self, name: str) -> Login | None:
-        """The session of this name; one that was found is believed for a moment."""
-        now = self._clock.now()
-        looked_up = self._looked_up.get(name)
-        if looked_up is not None and timedelta(0) <= now - looked_up[0] < FRESH:
-            return looked_up[1]
-        login = await self._logins.get_login(name)
-        if login is not None:
-            if len(self._looked_up) >= MAX_REMEMBERED:
-                self._looked_up.clear()
-            self._looked_up[name] = (now, login)
-        return login
 
 
 def _program_token(token: bytes) -> str:

@@ -71,6 +71,12 @@ class FastLane(HttpToolsProtocol):
         self._running: Exchange | None = None
         """What is being answered, if it is hot."""
 
+    def answer_last(self) -> None:
+        """Hang up after what is being answered."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None:
+            cycle.keep_alive = False
+
     def data_received(self, data: bytes) -> None:
         """Hang up on a head that does not end: uvicorn takes one of any size."""
         self._head += len(data)

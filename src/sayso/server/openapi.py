@@ -66,6 +66,16 @@ FILTERS = (
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),
     Parameter("after", "The `next` of the page before."),
 )
+DELIVERIES = (
+    Parameter("state", "`waiting`, `running`, `done` or `dead`."),
+    Parameter("limit", "1 to 200; 50 if absent.", "integer"),
+    Parameter("after", "The `next` of the page before."),
+)
+ALL_DELIVERIES = (
+    *DELIVERIES,
+    Parameter("request_id", "Only of this request."),
+    Parameter("webhook_id", "Only to this subscription."),
+)
 FEED = (
     Parameter("after", "Begin after the event of this id; absent: with what happens from now."),
     Parameter("Last-Event-ID", "The same, as browsers send it.", where="header"),

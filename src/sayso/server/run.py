@@ -23,6 +23,7 @@ from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import FastLane
 from sayso.server.server import Server
 from sayso.settings import Settings
+from sayso.signatures import callback_secret
 from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
 
 STOP_SECONDS = 2
@@ -77,11 +78,18 @@ async def _serve(
             secret,
             cookie=f"sayso_session_{public.port or public.scheme}",
             hosts=frozenset({*settings.allowed_hosts, settings.host, public.hostname or ""}),
+            is_https=public.scheme == "https",
         )
         url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
-        server = Server(broker, auth, settings, courier=courier, port=port)
-        server.worker = dispatcher
+        server = Server(
+            broker,
+            auth,
+            settings,
+            courier=courier,
+            callback_secret=callback_secret(secret),
+            port=port,
+        )
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
@@ -135,6 +143,9 @@ class _Uvicorn(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is held, then stop."""
+        for connection in self.server_state.connections:
+            if isinstance(connection, FastLane):
+                connection.answer_last()
         await self._served.stop()
         await super().shutdown(sockets)
 

@@ -12,7 +12,7 @@ from sayso.settings import Settings
 
 
 class Stoppable(Protocol):
-    """An open socket, or the worker."""
+    """An open socket."""
 
     async def stop(self) -> None:
         """Finish what is begun, then end."""
@@ -26,13 +26,13 @@ class Server:
         broker: the engine, on an open store.
         auth: who is calling.
         courier: tests subscriptions.
+        callback_secret: signs what requests' own addresses are told.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
-        worker: carries out jobs, if this process does.
     """
 
     def __init__(
@@ -42,22 +42,22 @@ class Server:
         settings: Settings,
         *,
         courier: Courier,
+        callback_secret: str,
         port: int = 0,
     ) -> None:
         self.port = port or settings.port
         self.broker = broker
         self.auth = auth
         self.courier = courier
+        self.callback_secret = callback_secret
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False
         self.streams = 0
         self.sockets: set[Stoppable] = set()
-        self.worker: Stoppable | None = None
 
     async def stop(self) -> None:
         """Answer all held waits with what is known, and end the streams."""
         self.stopping = True
         self.broker.signal.release_all()
-        ending = [*self.sockets, *((self.worker,) if self.worker is not None else ())]
-        await asyncio.gather(*(each.stop() for each in ending))
+        await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))

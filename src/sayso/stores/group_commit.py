@@ -48,7 +48,7 @@ class GroupCommit:
             the thread alone from now on, and closed by it.
         carry_out: does the work of some writes within a transaction, in the thread. A write that is
             refused gets its `error` before anything is changed; anything raised takes the whole
-            transaction back, and then each is tried by itself.
+            transaction back, and then each is tried by itself, unless it is the file's fault.
     """
 
     def __init__(
@@ -135,15 +135,23 @@ class GroupCommit:
             self._connection.execute("BEGIN IMMEDIATE")
             self._carry_out(self._connection, batch)
             self._connection.execute("COMMIT")
-        except (sqlite3.Error, OverflowError, ValueError, TypeError) as error:
+        except (sqlite3.Error, StoreError, OSError, OverflowError, ValueError, TypeError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if len(batch) > 1:
+            if len(batch) > 1 and not _is_everybodys(error):
                 for queued in batch:
                     queued.error = None
                     self._commit([queued])
             else:
-                batch[0].error = _as_ours(error)
+                ours = _as_ours(error)
+                for queued in batch:
+                    queued.error = ours
+
+
+def _is_everybodys(error: Exception) -> bool:
+    """Whether it is the file's fault: gone, or locked, so that each write would wait as long."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what makes it more precise
+    return isinstance(error, StoreError) or code == sqlite3.SQLITE_BUSY
 
 
 def _as_ours(error: Exception) -> Exception:
@@ -152,6 +160,8 @@ def _as_ours(error: Exception) -> Exception:
         ours = ConflictError()
     else:
         log.error("a write failed: %s", error)
+        if isinstance(error, StoreError):
+            return error
         ours = StoreError(f"The database failed: {error}.")
     ours.__cause__ = error
     return ours

@@ -22,7 +22,7 @@ from sayso.domain.sessions import Session
 from sayso.errors import ConflictError, StoreError
 from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
 from sayso.stores.batches import Asked, Batches
-from sayso.stores.postgres_database import Connection, Database
+from sayso.stores.postgres_database import Connection, Database, is_everybodys
 from sayso.stores.postgres_jobs import INSERT_JOBS, PostgresJobs, job_columns
 
 _PENDING = frozenset({Status.PENDING})
@@ -224,7 +224,7 @@ class PostgresStore(PostgresJobs):
             if retried and len(kept) < len(batch):  # lost after it was kept, before it was told
                 kept |= await self._kept_before([asked.what for asked in batch])
         except StoreError as error:
-            if len(batch) > 1 and not _is_away(error):
+            if len(batch) > 1 and not is_everybodys(error):
                 for asked in batch:
                     await self._commit_all([asked])
             else:
@@ -246,10 +246,6 @@ class PostgresStore(PostgresJobs):
             for place, (change, record) in enumerate(changes, start=1)
             if stored.get(change.request.id) == (change.request.version, record)
         }
-
-
-def _is_away(error: StoreError) -> bool:
-    return error.reason_code == "database_away"
 
 
 def _columns(changes: Sequence[tuple[Change, bytes]]) -> tuple[list[Any], ...]:

@@ -34,6 +34,14 @@ CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10
 CLOCK_SECONDS = 30
 """Between two looks at the database's clock."""
+_PLANS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+"""Each of our statements finds few rows by an index. A plan is made once for a connection, perhaps
+while the tables are still empty, and a walk over them would be kept while they grow."""
 _MIGRATION_LOCK = 7_310_868_734
 
 _AWAY: tuple[type[BaseException], ...] = (
@@ -42,6 +50,7 @@ _AWAY: tuple[type[BaseException], ...] = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,  # it is a standby now
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # it has told that it hangs up, and has not yet done so
     OSError,
     asyncio.TimeoutError,
 )
@@ -92,7 +101,7 @@ class Database:
                     "application_name": "sayso",
                     "statement_timeout": f"{STATEMENT_SECONDS}s",
                     "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
-                    "jit": "off",
+                    **_PLANS,
                 },
             )
         except (ValueError, asyncpg.ClientConfigurationError) as error:
@@ -170,7 +179,11 @@ class Database:
             raise StoreError("The store is not open.")
         try:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
-                return await work(connection)
+                try:
+                    return await work(connection)
+                except asyncpg.InternalClientError:
+                    connection.terminate()  # or the pool hands it out again at once
+                    raise
         except _NOT_AWAY as error:
             raise StoreError(
                 f"The database took too long: {self._words(error)}.", code="database_away"
@@ -209,6 +222,14 @@ class Database:
             before = time.monotonic()
             now: datetime = await self.run(lambda c: c.fetchval("SELECT clock_timestamp()"))
             self._clock.set(now, at=(before + time.monotonic()) / 2)
+
+
+def is_everybodys(error: StoreError) -> bool:
+    """Whether it says nothing about what was asked for: the database is away, or too slow.
+
+    So to try each part of a batch by itself would only take that long once for each.
+    """
+    return error.reason_code == "database_away"
 
 
 class _AwayError(Exception):

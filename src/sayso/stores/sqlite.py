@@ -29,6 +29,8 @@ from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Q
 from sayso.stores.group_commit import GroupCommit, Queued
 from sayso.stores.sqlite_jobs import INSERT_JOB, RELEASE_JOBS, SqliteJobs, job_row
 
+LOCK_SECONDS = 10
+"""How long a write waits for another program that has locked the file."""
 _PENDING = frozenset({Status.PENDING})
 _CHUNK = 256
 _RECENT = 2_048
@@ -103,6 +105,7 @@ class SqliteStore(SqliteJobs):
         self._reader: sqlite3.Connection | None = None
         self._writer: GroupCommit | None = None
         self._recent: OrderedDict[str, Request] = OrderedDict()
+        self._files: dict[Path, tuple[int, int] | None] = {}
 
     async def open(self) -> None:
         """Lock the file, bring the schema up to date, start the writer."""
@@ -116,6 +119,8 @@ class SqliteStore(SqliteJobs):
             self._reader = undo.enter_context(contextlib.closing(_connect(self._path)))
             self._reader.execute("PRAGMA query_only = ON")
             self._reader.execute("PRAGMA cache_size = -8192")  # 8 MB
+            log = self._path.with_name(self._path.name + "-wal")
+            self._files = {file: _identity(file) for file in (self._path, log)}
             undo.pop_all()
         self._writer = GroupCommit(writer, self._carry_out)
 
@@ -296,6 +301,7 @@ class SqliteStore(SqliteJobs):
 
         Only this thread counts events, and a number stays only with its commit: no gaps.
         """
+        self._check_files()
         rows = [queued.work.row for queued in batch if queued.work.row is not None]
         if rows:
             connection.executemany(_INSERT, rows)
@@ -317,6 +323,15 @@ class SqliteStore(SqliteJobs):
             last: int = connection.execute(_LAST_EVENT).fetchone()[0]
             numbered = [(last + n, *event) for n, event in enumerate(events, start=1)]
             connection.executemany(_INSERT_EVENT, numbered)
+
+    def _check_files(self) -> None:
+        """A file without its name can still be written to, and is gone when we end."""
+        for path, opened in self._files.items():
+            if _identity(path) != opened:
+                raise StoreError(
+                    f"The database file {str(path)!r} is not there any more, or is another one.",
+                    hint="Put it back, or restart the server. Nothing was written.",
+                )
 
     def _remember(self, request: Request, size: int) -> None:
         """Spare the next reads of it; the file is locked, so nobody else changes it."""
@@ -367,7 +382,9 @@ def _plan(query: Query) -> tuple[str, tuple[str, ...], bool]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -32768")  # 32 MB
@@ -402,6 +419,15 @@ def _lock(path: Path) -> IO[bytes]:
             hint="Stop it first, or give this one a data folder of its own with --data.",
         ) from None
     return file
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextlib.contextmanager

@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from sayso.broker import Broker
-from sayso.broker.dispatch import LEASE, MAX_RUNNING, Dispatcher
-from sayso.broker.targets import FIRST_PAUSE
-from sayso.broker.targets import MAX_RUNNING as MAX_RUNNING_AT_ONE
+from sayso.broker.dispatch import CLAIM_SIZE, LEASE, MAX_CLAIMED, Dispatcher
+from sayso.broker.targets import FIRST_PAUSE, MAX_FAILURES, MAX_RUNNING
 from sayso.channels.base import Parcel, Receipt
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import EventType
@@ -216,6 +215,21 @@ async def test_a_target_that_is_gone_ends_its_subscription(
     assert (job.state, job.status) == (JobState.DEAD, 410)
 
 
+async def test_a_subscription_that_is_removed_while_it_is_told_stays_removed(
+    broker: Broker, dispatcher: Dispatcher, courier: FakeCourier
+) -> None:
+    webhook = await subscribe(broker)
+    courier.answer = lambda _: Receipt(status=410, error="No more.", gone=True)
+    courier.hold()
+    await ask(broker)
+    await dispatcher.round()
+    await until(lambda: courier.held)
+    await broker.webhooks.delete(webhook.id, by=AGENT)
+    courier.release()
+    await dispatcher.idle()
+    assert await broker.webhooks.find(by=PERSON) == ()
+
+
 async def test_what_waits_for_a_subscription_that_is_removed_is_given_up(
     broker: Broker, dispatcher: Dispatcher, courier: FakeCourier
 ) -> None:
@@ -308,7 +322,7 @@ async def test_a_slow_target_does_not_hold_up_a_fast_one(broker: Broker, clock: 
     courier.fast: list[Parcel] = []
     courier.hold()
     dispatcher = Dispatcher(broker, courier, secret=SECRET)
-    for number in range(MAX_RUNNING + 10):
+    for number in range(MAX_CLAIMED + 10):
         await approve(broker, await ask(broker, callback_url=f"https://slow.example/{number}"))
     await approve(broker, await ask(broker, callback_url="https://fast.example/"))
     while await dispatcher.round():
@@ -316,10 +330,10 @@ async def test_a_slow_target_does_not_hold_up_a_fast_one(broker: Broker, clock: 
     for _ in range(10):
         await asyncio.sleep(0)
     assert len(courier.fast) == 1
-    assert courier.held == MAX_RUNNING_AT_ONE
-    waiting = [job for job in await jobs_of(broker) if job.state is JobState.WAITING]
-    assert len(waiting) == MAX_RUNNING + 10 - MAX_RUNNING_AT_ONE
-    assert {job.failures for job in waiting} == {0}
+    assert courier.held == MAX_RUNNING
+    put_back = [job for job in await jobs_of(broker) if job.state is JobState.WAITING]
+    assert len(put_back) > MAX_CLAIMED - CLAIM_SIZE  # few are held, and so others have room
+    assert {job.failures for job in put_back} == {0}
     courier.release()
     for _ in range(20):
         await dispatcher.idle()
@@ -391,6 +405,51 @@ async def test_stopping_finishes_what_is_under_way_and_puts_the_rest_back(
     assert [parcel.id for parcel in courier.parcels] == [job.id, job.id]
 
 
+async def test_what_is_held_for_a_busy_target_is_begun_as_soon_as_there_is_room(
+    broker: Broker, dispatcher: Dispatcher, courier: FakeCourier
+) -> None:
+    for number in range(MAX_RUNNING + 20):
+        await approve(broker, await ask(broker, callback_url=f"{URL}/{number}"))
+    courier.hold()
+    await dispatcher.round()
+    await until(lambda: courier.held == MAX_RUNNING)
+    courier.release()
+    await dispatcher.idle()
+    assert len(courier.parcels) == MAX_RUNNING + 20
+    assert {job.state for job in await jobs_of(broker)} == {JobState.DONE}
+
+
+async def test_stopping_puts_back_what_is_held(
+    broker: Broker, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sayso.broker.dispatch.STOP_SECONDS", 0.05)
+    dispatcher = Dispatcher(broker, courier, secret=SECRET)
+    running = asyncio.ensure_future(dispatcher.run())
+    courier.hold()
+    for number in range(MAX_RUNNING + 20):
+        await approve(broker, await ask(broker, callback_url=f"{URL}/{number}"))
+    await until(lambda: courier.held == MAX_RUNNING)
+    await dispatcher.stop()
+    assert running.done()
+    left = await jobs_of(broker)
+    assert {(job.state, job.failures) for job in left} == {(JobState.WAITING, 0)}
+
+
+async def test_what_is_held_for_a_host_that_fails_is_put_back(
+    broker: Broker, clock: FakeClock
+) -> None:
+    courier = FakeCourier(lambda _: REFUSED)
+    dispatcher = Dispatcher(broker, courier, secret=SECRET, chance=lambda: 0.5)
+    for number in range(MAX_RUNNING + 20):
+        await approve(broker, await ask(broker, callback_url=f"{URL}/{number}"))
+    await work(dispatcher)
+    tried = MAX_RUNNING + MAX_FAILURES - 1  # each failure but the last one makes room for another
+    assert len(courier.parcels) == tried
+    jobs = await jobs_of(broker)
+    assert sum(job.failures for job in jobs) == tried
+    assert {job.state for job in jobs} == {JobState.WAITING}
+
+
 async def test_a_signal_wakes_the_worker_at_once(
     broker: Broker, dispatcher: Dispatcher, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,7 +466,8 @@ async def test_a_signal_wakes_the_worker_at_once(
 async def test_a_store_that_fails_for_a_while_loses_nothing(
     clock: FakeClock, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sayso.broker.dispatch.STORE_SECONDS", 0.001)
+    for module in ("dispatch", "tries"):
+        monkeypatch.setattr(f"sayso.broker.{module}.STORE_SECONDS", 0.001)
 
     class FailingStore(MemoryStore):
         claims = settles = 0
@@ -455,7 +515,7 @@ async def test_a_subscription_made_elsewhere_is_not_taken_for_removed(
     broker: Broker, courier: FakeCourier, clock: FakeClock
 ) -> None:
     elsewhere = Broker(broker.store, MemorySignal(), clock)
-    assert await elsewhere.webhooks.of("default", clock.now()) == []
+    assert await elsewhere.webhooks.of("default") == []
     await subscribe(broker)
     await ask(broker)
     await work(Dispatcher(elsewhere, courier, secret=SECRET))

@@ -263,14 +263,18 @@ async def test_a_forbidden_address_is_not_connected_to_in_any_spelling(
     await courier.close()
 
 
-async def test_a_name_that_resolves_to_a_forbidden_address_is_hopeless(sink: Sink) -> None:
+async def test_a_name_that_resolves_to_a_forbidden_address_is_hopeless(
+    sink: Sink, caplog: pytest.LogCaptureFixture
+) -> None:
     names = Names(inner=[["127.0.0.1"]], mixed=[["93.184.216.34", "::1"]])
     courier = WebhookCourier(AddressGuard(), timeout=2, resolver=names)
     for name, address in (("inner", "127.0.0.1"), ("mixed", "::1")):
         receipt = await courier.deliver(parcel(f"http://{name}.test:{sink.port}/"))
         assert receipt.hopeless
-        assert receipt.error.startswith(f"{name}.test is at {address}, which is not public.")
+        assert receipt.error.startswith(f"{name}.test is at an address that is not public.")
         assert "SAYSO_CALLBACK_NETWORKS" in receipt.error
+        assert address not in receipt.error, "an agent learns nothing of an inner network"
+        assert address in caplog.messages[-1]
     assert sink.deliveries == []
     await courier.close()
 

@@ -1,6 +1,7 @@
 """The live stream of events, as server-sent events."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 
 from starlette.types import Send
@@ -8,7 +9,7 @@ from starlette.types import Send
 from sayso import codec
 from sayso.domain.accounts import Principal
 from sayso.domain.events import Event, EventType
-from sayso.errors import BusyError, SaysoError
+from sayso.errors import BackendError, BusyError, SaysoError
 from sayso.server.http import Call, Header, bad_parameter
 from sayso.signals.base import EVENTS
 from sayso.stores.base import EventQuery
@@ -18,6 +19,8 @@ PING_SECONDS = 15
 CHUNK_BYTES = 65_536
 GATHER_SECONDS = 0.005
 """After a wake-up, before reading: under load many events go out in one write."""
+
+log = logging.getLogger("sayso.server")
 
 _HEADERS: list[Header] = [
     (b"content-type", b"text/event-stream"),
@@ -43,8 +46,11 @@ class EventStream:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             with self._call.given_up_when_gone():
-                async for chunk in self._chunks():
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                try:
+                    async for chunk in self._chunks():
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                except BackendError as error:  # it has begun: whoever follows resumes where it ends
+                    log.warning("a stream of events ends early: %s", error)
             await send({"type": "http.response.body", "body": b""})
         finally:
             server.streams -= 1

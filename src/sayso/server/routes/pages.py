@@ -10,6 +10,7 @@ from sayso.domain.decisions import Answer, Channel
 from sayso.domain.requests import Request, Status
 from sayso.errors import InvalidAnswerError, InvalidRequestError, SaysoError
 from sayso.server import problems
+from sayso.server.auth import Authenticator
 from sayso.server.http import Call, Header, Reply, redirect
 from sayso.server.inbox import pages
 from sayso.server.openapi import describe
@@ -99,13 +100,13 @@ async def login(call: Call) -> Reply:
             pages.login(problem=str(error), version=__version__, port=call.server.port), 401
         )
     lifetime = signed_in.expires_at - call.server.broker.clock.now()
-    return redirect("/", _cookie(call, signed_in.token, int(lifetime.total_seconds())))
+    return redirect("/", _cookie(call.server.auth, signed_in.token, int(lifetime.total_seconds())))
 
 
 async def logout(call: Call) -> Reply:
     """End the session."""
     await call.server.auth.sign_out(call.headers)
-    return redirect("/login", _cookie(call, "", 0))
+    return redirect("/login", _cookie(call.server.auth, "", 0))
 
 
 async def docs(call: Call) -> Reply:
@@ -118,9 +119,9 @@ async def gallery(call: Call) -> Reply:
     return page(pages.gallery(version=__version__))
 
 
-def sign_in_first(server_cookie: str) -> Reply:
+def sign_in_first(auth: Authenticator) -> Reply:
     """What a page answers to somebody who is not signed in."""
-    return redirect("/login", _cookie_header(server_cookie, "", 0))
+    return redirect("/login", _cookie(auth, "", 0))
 
 
 def problem_page(error: SaysoError) -> Reply:
@@ -155,13 +156,9 @@ def _person(call: Call) -> dict[str, str]:
     return {"id": call.principal.id, "name": call.principal.name}
 
 
-def _cookie(call: Call, value: str, seconds: int) -> Header:
-    return _cookie_header(call.server.auth.cookie, value, seconds)
-
-
-def _cookie_header(name: str, value: str, seconds: int) -> Header:
-    cookie = f"{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}"
-    return b"set-cookie", cookie.encode()
+def _cookie(auth: Authenticator, value: str, seconds: int) -> Header:
+    cookie = f"{auth.cookie}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}"
+    return b"set-cookie", (cookie + "; Secure" if auth.is_https else cookie).encode()
 
 
 class _Fields:

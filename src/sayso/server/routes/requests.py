@@ -1,8 +1,9 @@
-"""The native API: submit, find, wait, decide, cancel."""
+"""The native API: submit, find, wait, decide, cancel, extend."""
 
 import re
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sayso.domain.decisions import Answer, Channel
 from sayso.domain.requests import Draft, Request, Status
@@ -25,6 +26,15 @@ class Cancellation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Why a question is taken back."""
 
     reason: str = ""
+
+
+class Extension(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much time people get."""
+
+    timeout_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=31_622_400)] | None,
+        Meta(description="From now on. Null: any time they need."),
+    ]
 
 
 async def submit(call: Call) -> Reply:
@@ -74,6 +84,14 @@ async def cancel(call: Call) -> Reply:
     body = call.decode(Cancellation) if call.body.strip() else Cancellation()
     request = await call.server.broker.cancel(
         call.params["id"], by=call.principal, reason=body.reason[:8192]
+    )
+    return json_reply(200, request)
+
+
+async def extend(call: Call) -> Reply:
+    """Give people more time."""
+    request = await call.server.broker.extend(
+        call.params["id"], call.decode(Extension).timeout_seconds, by=call.principal
     )
     return json_reply(200, request)
 

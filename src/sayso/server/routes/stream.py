@@ -30,13 +30,14 @@ _OPERATIONS: dict[str, Endpoint] = {
     "wait": requests.get,
     "decide": requests.decide,
     "cancel": requests.cancel,
+    "extend": requests.extend,
 }
 
 
 class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One operation; `ref` comes back with its answer."""
 
-    op: Literal["submit", "get", "wait", "decide", "cancel"]
+    op: Literal["submit", "get", "wait", "decide", "cancel", "extend"]
     ref: str | int | None = None
     request_id: str | None = None
     seconds: float = 60

@@ -313,20 +313,36 @@ export function createCard(request, ctx) {
     if (!go.disabled) go.click()
   }
 
+  const left = r => h('span.left', null, icon('clock'), time(r.deadline_at, 'left'), ' left')
+  const fuse = r => h('div.fuse', { 'aria-hidden': 'true', data: { from: r.created_at, to: r.deadline_at } }, h('i'))
+  let reasons = pending && why(request)
+
+  /** People got more time, or were reminded: nothing else has changed, and what is typed stays. */
+  function moved(next) {
+    if (next === card.request || !pending) return
+    if (next.deadline_at !== card.request.deadline_at) {
+      $('.left', el)?.replaceWith(next.deadline_at ? left(next) : '')
+      $('.fuse', el)?.replaceWith(next.deadline_at ? fuse(next) : '')
+      reasons.replaceWith(reasons = why(next))
+    }
+    card.request = next
+  }
+
   const list = facts(ran)
   const big = list.length > 0 && h('dl.facts', null, list.map(f => h(`div.fact.${f.role}`, null, h('dt', null, f.key.replaceAll('_', ' ')), h('dd', { dir: 'auto' }, shortView(f.text)))))
   const el = h('article.card', { onkeydown: sends, 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
     h('header.card-head', null,
       h('button.back.ghost', { type: 'button', onclick: ctx.back }, icon('back'), 'Inbox'),
       h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), h('span.quiet.from', null, visible(request.client_id || 'An agent')),
-        pending && request.deadline_at && h('span.left', null, icon('clock'), time(request.deadline_at, 'left'), ' left')),
-      pending && request.deadline_at && h('div.fuse', { 'aria-hidden': 'true', data: { from: request.created_at, to: request.deadline_at } }, h('i')),
+        pending && request.deadline_at && left(request)),
+      pending && request.deadline_at && fuse(request),
       h('h2', { id: title, tabindex: '-1' }, visible(headline(request))),
       a && h('p.tool', null, h('code', null, visible(a.tool_name)), warningNote(a.tool_name))),
     pending ? null : outcome({ ...request, lost: ctx.lost?.get(request.id) }),
-    big, a ? null : words(request), ask(), args, slot, a ? words(request) : null, pending && why(request), details,
+    big, a ? null : words(request), ask(), args, slot, a ? words(request) : null, reasons, details,
     h('footer.foot', null, notice, tray, bar))
   fill()
   refresh()
-  return { el, request, refresh, close, draft, typing: () => !!panel || !!draft() || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
+  const card = { el, request, refresh, close, draft, moved, typing: () => !!panel || !!draft() || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
+  return card
 }

@@ -137,6 +137,7 @@ function drawStage() {
     return
   }
   let entry = cards.get(request.id)
+  if (entry && request.status === 'pending') entry.card.moved(request)
   if (!entry || entry.card.request !== request) {
     const was = entry?.card
     if (was && request.status !== 'pending') tooLate(request, was)

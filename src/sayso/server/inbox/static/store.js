@@ -65,7 +65,7 @@ export const pendingCount = () => { let n = 0; for (const r of state.requests.va
 export function put(request, { fresh = false } = {}) {
   const known = state.requests.get(request.id)
   if (known && known.status !== 'pending' && request.status === 'pending') return known
-  if (known && known.status === request.status) return known
+  if (known && known.version >= request.version) return known
   if (fresh && !known && request.status === 'pending') state.fresh.add(request.id)
   if (request.status !== 'pending') { state.fresh.delete(request.id); state.closed++ }
   state.requests.set(request.id, request)

@@ -5,7 +5,7 @@ import { parse } from './json.js'
 import { state, put, replacePending, changed } from './store.js'
 import { now } from './time.js'
 
-const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled']
+const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled', 'request.extended', 'request.reminded']
 let source = null, timer = 0, wait = 1000, syncing = null, arrived = () => {}
 
 export const contact = () => { state.contactAt = Date.now() }

@@ -100,27 +100,34 @@ CREATE FUNCTION commit_changes(
 ) RETURNS integer[]
 LANGUAGE plpgsql AS $$
 DECLARE
-    kept integer[];
+    kept integer[] := '{}';
     moved integer[];
+    added_ids text[];
 BEGIN
     PERFORM pg_advisory_xact_lock(7310868735);
-    WITH asked AS (
-        SELECT * FROM unnest(ids, tenants, expected, versions, statuses, session_ids, deadlines,
-                             keys, fingerprints, records) WITH ORDINALITY
-            AS a (id, tenant, expected, version, status, session_id, deadline_at, key, fingerprint,
-                  record, place)
-    ), added AS (
-        INSERT INTO requests
-            (id, tenant, status, version, session_id, deadline_at, key, fingerprint, record)
-        SELECT id, tenant, status, version, session_id, deadline_at, key, fingerprint, record
-        FROM asked WHERE asked.expected = 0
-        ON CONFLICT DO NOTHING
-        RETURNING id
-    ), first AS (
-        SELECT min(asked.place)::integer AS place
-        FROM asked JOIN added USING (id) WHERE asked.expected = 0 GROUP BY id
-    )
-    SELECT coalesce(array_agg(place), '{}') INTO kept FROM first;
+    IF 0 = ANY (expected) THEN
+        WITH added AS (
+            INSERT INTO requests
+                (id, tenant, status, version, session_id, deadline_at, key, fingerprint, record)
+            SELECT id, tenant, status, version, session_id, deadline_at, key, fingerprint, record
+            FROM unnest(ids, tenants, expected, versions, statuses, session_ids, deadlines, keys,
+                        fingerprints, records)
+                AS asked (id, tenant, expected, version, status, session_id, deadline_at, key,
+                          fingerprint, record)
+            WHERE asked.expected = 0
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        )
+        SELECT coalesce(array_agg(id), '{}') INTO added_ids FROM added;
+        kept := array_positions(expected, 0);
+        IF cardinality(added_ids) < cardinality(kept) THEN
+            SELECT coalesce(array_agg(place), '{}') INTO kept FROM (
+                SELECT min(place)::integer AS place
+                FROM unnest(ids, expected) WITH ORDINALITY AS asked (id, expected, place)
+                WHERE asked.expected = 0 AND id = ANY (added_ids) GROUP BY id
+            ) AS first;
+        END IF;
+    END IF;
 
     IF 0 < ANY (expected) THEN
         WITH asked AS (

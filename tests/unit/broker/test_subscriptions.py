@@ -1,0 +1,178 @@
+"""Subscriptions and deliveries of the engine, on a memory store."""
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from sayso.broker import Broker
+from sayso.broker.webhooks import MAX_WEBHOOKS
+from sayso.channels.base import Receipt
+from sayso.domain.accounts import Plane, Principal
+from sayso.domain.decisions import Answer, Channel, DecisionType
+from sayso.domain.jobs import JobState
+from sayso.domain.requests import Request, Status
+from sayso.domain.webhooks import Webhook, WebhookDraft
+from sayso.errors import ConflictError, InvalidRequestError, NotFoundError, RefusedError
+from sayso.signals.memory import MemorySignal
+from sayso.stores.base import JobQuery
+from sayso.stores.memory import MemoryStore
+from sayso.testing import AGENT, PERSON, FakeClock, FakeCourier, make_draft
+
+pytestmark = pytest.mark.anyio
+
+OTHER = Principal(plane=Plane.AGENT, id="agent-2", name="another agent")
+STRANGER = Principal(plane=Plane.PERSON, id="eve", name="Eve", tenant="elsewhere")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def broker(clock: FakeClock) -> Broker:
+    return Broker(MemoryStore(), MemorySignal(), clock)
+
+
+async def ask(broker: Broker, **fields: object) -> Request:
+    return (await broker.submit(make_draft(**fields), by=AGENT)).request
+
+
+async def subscribe(broker: Broker, by: Principal = AGENT) -> Webhook:
+    return await broker.webhooks.register(WebhookDraft(url="https://agent.example/"), by=by)
+
+
+async def test_an_agent_sees_and_changes_its_own_and_a_person_all(broker: Broker) -> None:
+    mine, theirs = await subscribe(broker), await subscribe(broker, by=OTHER)
+    assert await broker.webhooks.find(by=AGENT) == (mine,)
+    assert await broker.webhooks.find(by=PERSON) == (mine, theirs)
+    assert await broker.webhooks.find(by=STRANGER) == ()
+    for change in (broker.webhooks.get, broker.webhooks.delete, broker.webhooks.rotate):
+        for by in (OTHER, STRANGER):
+            with pytest.raises(NotFoundError):
+                await change(mine.id, by=by)
+    assert await broker.webhooks.delete(theirs.id, by=PERSON) == theirs
+    assert await broker.webhooks.find(by=PERSON) == (mine,)
+
+
+async def test_a_tenant_has_so_many_subscriptions_and_no_more(broker: Broker) -> None:
+    for _ in range(MAX_WEBHOOKS):
+        await subscribe(broker)
+    with pytest.raises(RefusedError) as refused:
+        await subscribe(broker)
+    assert refused.value.reason_code == "too_many_webhooks"
+
+
+@pytest.mark.parametrize("url", ["http://localhost/", "http://10.0.0.1/", "http://a@b.example/"])
+async def test_a_forbidden_url_is_refused_where_it_is_named(broker: Broker, url: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        await broker.webhooks.register(WebhookDraft(url=url), by=AGENT)
+    assert refused.value.errors[0]["at"] == "$.url"
+    with pytest.raises(InvalidRequestError) as refused:
+        await ask(broker, callback_url=url)
+    assert refused.value.errors[0]["at"] == "$.callback_url"
+
+
+async def test_subscriptions_are_looked_up_once_a_second_and_at_once_after_a_change(
+    clock: FakeClock,
+) -> None:
+    class CountingStore(MemoryStore):
+        looked_up = 0
+
+        async def get_webhooks(self, tenant: str) -> list[Webhook]:
+            self.looked_up += 1
+            return list(await super().get_webhooks(tenant))
+
+    store = CountingStore()
+    broker = Broker(store, MemorySignal(), clock)
+    for _ in range(100):
+        await ask(broker)
+    assert store.looked_up == 1
+    clock.advance(1)
+    await ask(broker)
+    assert store.looked_up == 2
+    await subscribe(broker)
+    request = await ask(broker)
+    assert len((await store.find_jobs(JobQuery(request_id=request.id))).items) == 1
+
+
+async def test_a_test_goes_out_at_once_and_is_not_kept(broker: Broker) -> None:
+    webhook = await subscribe(broker)
+    courier = FakeCourier(lambda _: Receipt(status=500, error="No."))
+    receipt = await broker.webhooks.test(webhook.id, by=AGENT, courier=courier)
+    assert (receipt.ok, receipt.status) == (False, 500)
+    (parcel,) = courier.parcels
+    assert (parcel.url, parcel.secrets) == (webhook.url, (webhook.secret,))
+    assert b'"webhook.test"' in parcel.body
+    assert (await broker.store.find_jobs(JobQuery())).items == ()
+
+
+async def test_an_agent_finds_and_replays_what_it_may_see(broker: Broker, clock: FakeClock) -> None:
+    await subscribe(broker)
+    theirs = await subscribe(broker, by=OTHER)
+    request = await ask(broker, callback_url="https://agent.example/", remind_every_seconds=5)
+    await broker.cancel(request.id, by=AGENT)
+    everything = await broker.deliveries.find(JobQuery(), by=PERSON)
+    assert len(everything.items) == 5  # submitted and cancelled for two, and the callback
+    mine = await broker.deliveries.find(JobQuery(), by=AGENT)
+    assert {job.webhook_id for job in everything.items} - {
+        job.webhook_id for job in mine.items
+    } == {theirs.id}
+    hidden = next(job for job in everything.items if job.webhook_id == theirs.id)
+    reminder = f"{request.id}_r0"
+    for job_id, by in ((hidden.id, AGENT), (hidden.id, STRANGER), (reminder, PERSON)):
+        with pytest.raises(NotFoundError):
+            await broker.deliveries.replay(job_id, by=by)
+
+
+async def test_replaying_begins_anew_unless_it_is_being_tried(
+    broker: Broker, clock: FakeClock
+) -> None:
+    request = await ask(broker, callback_url="https://agent.example/")
+    await broker.cancel(request.id, by=AGENT)
+    now = clock.now()
+    (job,) = await broker.store.claim(now, now + timedelta(seconds=60), 1)
+    with pytest.raises(ConflictError):
+        await broker.deliveries.replay(job.id, by=AGENT)
+    clock.advance(60)
+    (job,) = await broker.store.claim(clock.now(), clock.now() + timedelta(seconds=60), 1)
+    dead = msgspec.structs.replace(job, state=JobState.DEAD, failures=10, error="No.")
+    await broker.store.settle([dead])
+    again = await broker.deliveries.replay(job.id, by=AGENT)
+    assert (again.state, again.failures, again.error) == (JobState.WAITING, 0, "")
+    (claimed,) = await broker.store.claim(clock.now(), clock.now() + timedelta(seconds=60), 1)
+    assert claimed.id == job.id
+
+
+async def test_a_wait_goes_on_over_an_extension_and_a_reminder(broker: Broker) -> None:
+    request = await ask(broker)
+    waiting = asyncio.ensure_future(broker.wait(request.id, seconds=60, by=AGENT))
+    await asyncio.sleep(0)
+    await broker.extend(request.id, 600, by=AGENT)
+    await broker.remind(request.id, after=0, tenant=request.tenant)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    answer = Answer(type=DecisionType.APPROVE)
+    await broker.decide(request.id, answer, by=PERSON, channel=Channel.WEB)
+    assert (await asyncio.wait_for(waiting, 1)).status is Status.APPROVED
+
+
+async def test_a_wait_that_is_woken_again_and_again_ends_in_time(broker: Broker) -> None:
+    request = await ask(broker)
+    waiting = asyncio.ensure_future(broker.wait(request.id, seconds=0.05, by=AGENT))
+    async with asyncio.timeout(5):
+        while not waiting.done():
+            broker.signal.publish(request.id)
+            await asyncio.sleep(0)
+    assert (await waiting).status is Status.PENDING
+
+
+async def test_a_released_wait_returns_what_is_known(broker: Broker) -> None:
+    request = await ask(broker)
+    waiting = asyncio.ensure_future(broker.wait(request.id, seconds=60, by=AGENT))
+    await asyncio.sleep(0)
+    broker.signal.release_all()
+    assert (await asyncio.wait_for(waiting, 1)).status is Status.PENDING

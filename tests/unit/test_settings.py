@@ -1,0 +1,34 @@
+"""What settings are taken from."""
+
+from pathlib import Path
+
+import pytest
+
+from sayso.errors import ConfigurationError
+from sayso.settings import load
+
+ADDRESS = "postgresql://sayso:a-secret@db/sayso"
+
+
+def test_the_address_of_the_database_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "database_url"
+    file.write_text(f"{ADDRESS}\n")
+    named = {"SAYSO_DATABASE_URL_FILE": str(file), "SAYSO_SIGNAL_URL_FILE": str(file)}
+    settings = load(named)
+    assert (settings.database_url, settings.signal_url) == (ADDRESS, ADDRESS)
+    assert load({**named, "SAYSO_DATABASE_URL": "sqlite:x"}).database_url == "sqlite:x"
+
+
+def test_only_an_address_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "port").write_text("1234")
+    assert load({"SAYSO_PORT_FILE": str(tmp_path / "port")}).port == 8080
+
+
+@pytest.mark.parametrize("content", [None, "", " \n", b"\xff"])
+def test_a_file_without_an_address_is_refused(tmp_path: Path, content: str | bytes | None) -> None:
+    file = tmp_path / "database_url"
+    if content is not None:
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ConfigurationError, match="database_url") as refused:
+        load({"SAYSO_DATABASE_URL_FILE": str(file)})
+    assert refused.value.hint == "SAYSO_DATABASE_URL_FILE names it."
