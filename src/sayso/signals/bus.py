@@ -76,6 +76,7 @@ class BusSignal(MemorySignal, ABC):
         self._sender = secrets.token_hex(8)
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
+        self._is_closing = False
         self._outgoing: set[str] = set()
         self._grown = asyncio.Event()
         self._sent = asyncio.Event()
@@ -103,6 +104,7 @@ class BusSignal(MemorySignal, ABC):
                 hint="Check its address and whether it runs.",
             ) from error
         self.publish_all()  # what was published while nobody listened here
+        self._is_closing = False
         self._task = asyncio.create_task(self._run(connection, where), name="sayso-signal")
 
     async def close(self) -> None:
@@ -114,8 +116,10 @@ class BusSignal(MemorySignal, ABC):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._sent.wait()
-        task.cancel()
-        await asyncio.wait([task])
+        self._is_closing = True
+        while not task.done():  # a library may swallow a cancellation (wait_for of Python 3.11)
+            task.cancel()
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
         connection, self._connection = self._connection, None
         if connection is not None:
             await _let_go(connection)
@@ -144,7 +148,7 @@ class BusSignal(MemorySignal, ABC):
             except* Exception as errors:  # noqa: BLE001  whatever it is, the way on is to connect again
                 reason = self._reason(errors.exceptions[0])
                 log.warning("the wake-up bus %s was lost, connecting again: %s", where, reason)
-            if self._task is None:  # closed in the same moment, and that was swallowed by the loss
+            if self._is_closing:
                 return
             await _let_go(connection)
             self._connection = None
@@ -153,7 +157,7 @@ class BusSignal(MemorySignal, ABC):
             self.publish_all()  # what was published while nobody listened here
 
     async def _send(self, connection: Connection) -> None:
-        while True:
+        while not self._is_closing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.beat_seconds):
                     await self._grown.wait()
@@ -171,7 +175,7 @@ class BusSignal(MemorySignal, ABC):
                 self._sent.set()
 
     async def _receive(self, connection: Connection) -> None:
-        while True:
+        while not self._is_closing:
             async with asyncio.timeout(self.lost_seconds):
                 message = await connection.receive()
             sender, *keys = message.split("\n")

@@ -23,6 +23,7 @@ class Hub:
         self.refuses = False
         self.swallows = False
         self.hangs = False
+        self.swallows_cancellation = False
 
     def lose_all(self) -> None:
         for connection in self.connections:
@@ -37,7 +38,12 @@ class HubConnection:
 
     async def send(self, message: str) -> None:
         if self.hub.hangs:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if not self.hub.swallows_cancellation:
+                    raise
+                return
         if self not in self.hub.connections:
             raise ConnectionError("hung up")
         self.hub.messages.append(message)
@@ -201,10 +207,13 @@ async def test_a_refusal_is_told_without_the_password(hub: Hub) -> None:
     assert "hunter2" not in str(told.value)
 
 
-async def test_closing_does_not_hang_with_the_bus(hub: Hub) -> None:
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_closing_does_not_hang_with_the_bus(hub: Hub, swallows: bool) -> None:
     signal = HubSignal(hub)
+    signal.lost_seconds = 60
     await signal.open()
     hub.hangs = True
+    hub.swallows_cancellation = swallows
     signal.publish("k")
     async with asyncio.timeout(5):
         await signal.close()
