@@ -132,7 +132,8 @@ class JobPage(Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """Requests and events.
 
-    Every method raises `StoreError` when the backend fails; then nothing was written.
+    Every method raises `StoreError` when the backend fails; then nothing was written, unless its
+    `reason_code` is `database_away`: a connection that is lost in the middle does not tell.
     """
 
     async def open(self) -> None:
