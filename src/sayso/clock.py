@@ -23,6 +23,16 @@ class SystemClock:
         return datetime.now(UTC)
 
 
+MAX_LOOK_SECONDS = 0.5
+"""A look at another clock that takes longer may be wrong by half of that, and does not count."""
+_TICKS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def ticks() -> float:
+    """Seconds that only rise, and go on while the machine is suspended."""
+    return time.clock_gettime(_TICKS)
+
+
 class SharedClock:
     """The time of a database that several processes share, kept up by this machine's ticks.
 
@@ -31,15 +41,22 @@ class SharedClock:
     """
 
     def __init__(self) -> None:
-        self.set(datetime.now(UTC), at=time.monotonic())
+        self._then, self._at = datetime.now(UTC), ticks()
 
-    def set(self, now: datetime, *, at: float) -> None:
-        """It was `now` when `time.monotonic()` was `at`."""
-        self._then, self._at = now, at
+    def set(self, now: datetime, *, asked_at: float, told_at: float) -> None:
+        """The database was asked and answered `now`; an answer that took long tells too little.
+
+        Args:
+            now: what it told.
+            asked_at: when it was asked, by `ticks`.
+            told_at: when it answered.
+        """
+        if told_at - asked_at <= MAX_LOOK_SECONDS:
+            self._then, self._at = now, (asked_at + told_at) / 2
 
     def now(self) -> datetime:
         """The present moment."""
-        return self._then + timedelta(seconds=time.monotonic() - self._at)
+        return self._then + timedelta(seconds=ticks() - self._at)
 
 
 class RequestIds:

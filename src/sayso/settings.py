@@ -59,6 +59,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.database_url.partition(":")[0]
 
     @property
+    def signal_scheme(self) -> str:
+        """What the address of the signal begins with; nothing: the one of the database."""
+        return self.signal_url.partition(":")[0]
+
+    @property
     def database_path(self) -> Path:
         """The file that `sqlite:PATH` names."""
         return Path(self.database_url.partition(":")[2].removeprefix("//"))
@@ -134,6 +139,8 @@ SETTINGS: Mapping[str, Setting] = {
 }
 _IN_FILES = frozenset({"database_url", "signal_url"})
 """They hold passwords, which may be kept in a file that is named instead."""
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
+_KEYWORDS = re.compile(r"\s*\w+\s*=")
 _PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 _LISTS = frozenset({"allowed_hosts", "callback_networks", "callback_retries"})
 _LONGEST_CALLBACK = 30.0
@@ -157,6 +164,8 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Any) -> Sett
     if "database_url" not in given and "memory" not in given:
         given |= _loopgate_database(source)
     given |= {name: value for name, value in overrides.items() if value is not None}
+    if _KEYWORDS.match(given.get("database_url", "")):
+        given["database_url"] = from_keywords(given["database_url"])
     try:
         settings = _converted(given)
     except msgspec.ValidationError as error:
@@ -255,6 +264,13 @@ def _checked(settings: Settings) -> Settings:
             "Both a database and keeping everything in memory were asked for.",
             hint="Leave one of them out: --memory or --database-url.",
         )
+    for name in ("database_url", "signal_url"):
+        url = getattr(settings, name)
+        if url and not _SCHEME.match(url):  # it is not shown: it may hold a password
+            raise ConfigurationError(
+                f"The setting {name!r} is not an address.",
+                hint="It begins with postgresql://, redis:// or the like.",
+            )
     if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
         raise ConfigurationError(
             f"The public address {settings.public_url!r} cannot be used.",

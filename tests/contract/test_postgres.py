@@ -287,9 +287,38 @@ async def test_a_database_that_does_not_exist_is_refused(postgres_dsn: str) -> N
         await PostgresStore(url).open()
 
 
+async def test_what_was_acknowledged_is_flushed_whatever_the_database_was_set_to(
+    postgres_dsn: str,
+) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    name = postgres_dsn.rpartition("/")[2]
+    await connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    await connection.execute(
+        f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'"
+    )
+    await connection.close()
+    store = PostgresStore(postgres_dsn)
+    await store.open()
+    for setting, value in (
+        ("synchronous_commit", "on"),
+        ("default_transaction_isolation", "read committed"),
+        ("statement_timeout", "10s"),
+    ):
+        shown = await store._database.run(lambda c, name=setting: c.fetchval(f"SHOW {name}"))
+        assert shown == value
+    await store.close()
+
+
+async def test_a_connection_to_a_server_that_became_a_standby_is_given_up(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    await store._database.run(lambda c: c.execute("SET default_transaction_read_only = on"))
+    await store.commit(make_change())  # on a connection of its own, which leads to the primary
+
+
 async def test_replicas_take_the_time_of_the_database(postgres_dsn: str) -> None:
     clock = SharedClock()
-    clock.set(NOW, at=0)
+    clock.set(NOW, asked_at=0, told_at=0)
     store = PostgresStore(postgres_dsn, clock=clock)
     await store.open()
     now = await store._database.run(lambda c: c.fetchval("SELECT clock_timestamp()"))

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from support.servers import RedisServer
 
-from sayso.clock import SharedClock
+from sayso.clock import SharedClock, ticks
 from sayso.domain import lifecycle
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.jobs import JobState
@@ -225,7 +224,7 @@ async def test_what_was_sent_is_not_sent_again(spare: Redis, spare_server: Redis
 
 async def test_all_processes_have_the_time_of_redis(spare: Redis) -> None:
     clock = SharedClock()
-    clock.set(NOW, at=time.monotonic())
+    clock.set(NOW, asked_at=ticks(), told_at=ticks())
     store = RedisStore(url_of(spare), clock=clock)
     await store.open()
     seconds, _ = await spare.time()

@@ -32,3 +32,13 @@ def test_a_file_without_an_address_is_refused(tmp_path: Path, content: str | byt
     with pytest.raises(ConfigurationError, match="database_url") as refused:
         load({"SAYSO_DATABASE_URL_FILE": str(file)})
     assert refused.value.hint == "SAYSO_DATABASE_URL_FILE names it."
+
+
+def test_an_address_in_keywords_is_understood_and_what_is_none_is_not_shown() -> None:
+    keywords = "host=db user=sayso password=s3cret dbname=sayso"
+    chosen = load({"SAYSO_DATABASE_URL": keywords})
+    assert chosen.database_url == "postgresql://sayso:s3cret@db:5432/sayso"
+    for name in ("SAYSO_DATABASE_URL", "SAYSO_SIGNAL_URL"):
+        with pytest.raises(ConfigurationError) as caught:
+            load({name: "s3cret@db/sayso"})
+        assert "s3cret" not in str(caught.value)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 from sayso.addresses import shown, without_secrets
-from sayso.clock import SharedClock
+from sayso.clock import SharedClock, ticks
 from sayso.errors import ConfigurationError, MissingExtraError, StoreError
 
 try:
@@ -34,14 +34,23 @@ CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10
 CLOCK_SECONDS = 30
 """Between two looks at the database's clock."""
-_PLANS = {
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
-"""Each of our statements finds few rows by an index. A plan is made once for a connection, perhaps
+_SET_UP = f"""
+SET statement_timeout = '{STATEMENT_SECONDS}s';
+SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS}s';
+SET default_transaction_isolation = 'read committed';
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') = 'off';
+"""
+"""What is read after the lock must be true, and what is told to be kept must be on the disk.
+Each of our statements finds few rows by an index; a plan is made once for a connection, perhaps
 while the tables are still empty, and a walk over them would be kept while they grow."""
+_UNSAFE = (
+    "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
+)
 _MIGRATION_LOCK = 7_310_868_734
 
 _AWAY: tuple[type[BaseException], ...] = (
@@ -96,13 +105,9 @@ class Database:
                 max_size=self._connections,
                 timeout=CONNECT_SECONDS,
                 command_timeout=STATEMENT_SECONDS + 5,
+                init=_set_up,
                 reset=_leave_as_it_is,
-                server_settings={
-                    "application_name": "sayso",
-                    "statement_timeout": f"{STATEMENT_SECONDS}s",
-                    "idle_in_transaction_session_timeout": f"{STATEMENT_SECONDS}s",
-                    **_PLANS,
-                },
+                server_settings={"application_name": "sayso"},
             )
         except (ValueError, asyncpg.ClientConfigurationError) as error:
             raise ConfigurationError(
@@ -116,6 +121,7 @@ class Database:
             ) from error
         try:
             await self.run(_migrate)
+            await self._warn()
             await self._set_clock()
         except BaseException:
             await self.close()
@@ -181,7 +187,7 @@ class Database:
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 try:
                     return await work(connection)
-                except asyncpg.InternalClientError:
+                except (asyncpg.InternalClientError, asyncpg.ReadOnlySQLTransactionError):
                     connection.terminate()  # or the pool hands it out again at once
                     raise
         except _NOT_AWAY as error:
@@ -218,10 +224,23 @@ class Database:
                 await self._set_clock()
 
     async def _set_clock(self) -> None:
+        async def look(connection: Connection) -> tuple[float, datetime, float]:
+            asked_at = ticks()
+            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+            return asked_at, now, ticks()
+
         if self._clock is not None:
-            before = time.monotonic()
-            now: datetime = await self.run(lambda c: c.fetchval("SELECT clock_timestamp()"))
-            self._clock.set(now, at=(before + time.monotonic()) / 2)
+            asked_at, now, told_at = await self.run(look)
+            self._clock.set(now, asked_at=asked_at, told_at=told_at)
+
+    async def _warn(self) -> None:
+        """Say aloud what the server was told not to keep."""
+        for row in await self.run(lambda c: c.fetch(_UNSAFE)):
+            log.warning(
+                "PostgreSQL at %s has %s off: what was acknowledged may be lost with its power",
+                self.name,
+                row[0],
+            )
 
 
 def is_everybodys(error: StoreError) -> bool:
@@ -236,6 +255,11 @@ class _AwayError(Exception):
     def __init__(self, reason: BaseException) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+async def _set_up(connection: Connection) -> None:
+    """Once for each connection; not at its start-up, where poolers take no settings."""
+    await connection.execute(_SET_UP)
 
 
 async def _leave_as_it_is(connection: Connection) -> None:

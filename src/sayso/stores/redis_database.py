@@ -20,14 +20,20 @@ from typing import Any
 from msgspec import Struct
 
 from sayso.addresses import shown, without_secrets
-from sayso.clock import SharedClock
+from sayso.clock import SharedClock, ticks
 from sayso.errors import ConfigurationError, MissingExtraError, StoreError
 
 try:
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
+    from redis.exceptions import (
+        BusyLoadingError,
+        NoScriptError,
+        ReadOnlyError,
+        RedisError,
+        ResponseError,
+    )
 except ModuleNotFoundError as error:
     raise MissingExtraError("redis", "redis") from error
 
@@ -148,6 +154,10 @@ class Database:
                 results = await self._exchange(*words)
         except ResponseError as error:
             raise self._as_refused(error) from error
+        demoted = next((r for r in results if isinstance(r, ReadOnlyError)), None)
+        if demoted is not None and self._client is not None:  # another one leads now
+            await self._client.connection_pool.disconnect()
+            raise self._as_away(demoted) from demoted
         return [self._as_refused(r) if isinstance(r, ResponseError) else r for r in results]
 
     async def _exchange(self, *words: Any) -> Any:
@@ -171,6 +181,9 @@ class Database:
                 finally:
                     await pool.release(connection)
             except BusyLoadingError as error:  # it was sent, and refused: Redis starts
+                reason = error
+            except ReadOnlyError as error:  # it was sent, and refused: another one leads now
+                await connection.disconnect()
                 reason = error
             except ResponseError:
                 raise
@@ -226,8 +239,8 @@ class Database:
 
     async def _set_clock(self) -> None:
         if self._clock is not None:
-            before = time.monotonic()
+            asked_at = ticks()
             seconds, microseconds = await self._exchange("TIME")
             now = datetime.fromtimestamp(int(seconds), UTC)
             now += timedelta(microseconds=int(microseconds))
-            self._clock.set(now, at=(before + time.monotonic()) / 2)
+            self._clock.set(now, asked_at=asked_at, told_at=ticks())
