@@ -178,12 +178,14 @@ class Database:
                     is_sent = True
                     await connection.send_command(*words)
                     reply = await connection.read_response()
+                except ReadOnlyError:  # refused: another server leads now
+                    await connection.disconnect()
+                    raise
                 finally:
                     await pool.release(connection)
             except BusyLoadingError as error:  # it was sent, and refused: Redis starts
                 reason = error
-            except ReadOnlyError as error:  # it was sent, and refused: another one leads now
-                await connection.disconnect()
+            except ReadOnlyError as error:
                 reason = error
             except ResponseError:
                 raise
