@@ -59,7 +59,8 @@ def decisions_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
         won[note.request_id] += 1
         request = kept.requests.get(note.request_id, {})
         if request.get("decision") != note.decision or note.decision["reason"] != note.mark:
-            yield Finding("lost", f"decision {note.mark!r}: {request.get('decision')}")
+            stands = request.get("decision")
+            yield Finding("lost", f"decision {note.mark!r} of {note.request_id}: {stands}")
     for request_id, times in won.items():
         if times > 1:
             yield Finding("doubled", f"{times} were told that they decided {request_id}")
@@ -75,7 +76,8 @@ def cancellations_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
     for note in ledger.cancelled:
         request = kept.requests.get(note.request_id, {})
         if (request.get("status"), request.get("closed_reason")) != ("cancelled", note.mark):
-            yield Finding("lost", f"cancellation {note.mark!r}: {request.get('status')}")
+            status = request.get("status")
+            yield Finding("lost", f"cancellation {note.mark!r} of {note.request_id}: {status}")
 
 
 def extensions_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
