@@ -126,6 +126,27 @@ def test_nobody_comes_in_without_the_password(front: Front) -> None:
         assert agent.get("/ready").json()["status"] == "ready"
 
 
+def test_a_network_that_is_named_needs_no_password_and_brings_tokens(front: Front) -> None:
+    place, port = front.nginx.folder, port_to_come_back_to()
+    commented = ("satisfy any;", "allow 10.20.0.0/16;", "deny all;")
+    text = NGINX_CONF.read_text()
+    for line in commented:
+        assert f"        # {line}\n" in text
+        text = text.replace(f"# {line}", line.replace("10.20.0.0/16", "127.0.0.0/8"))
+    ports = [each.port for each in front.cluster.replicas]
+    (place / "named").mkdir()
+    conf = nginx_conf(text, place, listen=f"127.0.0.1:{port}", replicas=ports)
+    nginx = Nginx(place / "named", conf, port=port).start()
+    try:
+        with front.http(auth=None, base_url=f"https://localhost:{port}") as program:
+            token = front.cluster.new_link().partition("token=")[2]
+            signed_in = program.post("/api/auth/link", json={"token": token}).json()
+            program.headers["Authorization"] = f"Bearer {signed_in['token']}"
+            assert program.get("/api/auth/me").status_code == 200
+    finally:
+        nginx.kill9()
+
+
 def test_a_client_asks_with_the_password_in_its_address(front: Front) -> None:
     address = front.url.replace("https://", f"https://{AGENT[0]}:{AGENT[1]}@")
     with Client(address, transport=httpx2.HTTPTransport(verify=front.tls)) as client:

@@ -77,10 +77,11 @@ class Caller:
         headers |= self._person if as_person else {}
         failures = 0
         first_failure = 0.0
+        server = ""
         while True:
             sent_at = time.monotonic()
-            url = random.choice(self._urls) + path
-            reply = await self._send(method, url, body, headers, CALL_SECONDS)
+            server = self._another(server)
+            reply = await self._send(method, server + path, body, headers, CALL_SECONDS)
             pause = self._retrying.pause(reply, failures)
             told_at = time.monotonic()
             if pause is None:
@@ -96,8 +97,9 @@ class Caller:
     async def wait_for_end(self, request_id: str, seconds: float) -> Answer:
         """Hold one wait after the other until the request is closed."""
         failures = 0
+        server = ""
         while True:
-            server = random.choice(self._urls)
+            server = self._another(server)
             began_at = time.monotonic()
             self._ledger.hold(1)
             try:
@@ -127,6 +129,10 @@ class Caller:
             early = ended_at - began_at < seconds / 2  # it stops: it would say the same at once
             failures = failures + 1 if pause is not None or early else 0
             await asyncio.sleep(pause if pause is not None else self._retrying.backoff(0) * early)
+
+    def _another(self, last: str) -> str:
+        """Any server, but not the one that was just asked, if there is another."""
+        return random.choice([url for url in self._urls if url != last] or self._urls)
 
     async def _send(
         self, method: str, url: str, body: Any, headers: dict[str, str], seconds: float

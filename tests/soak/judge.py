@@ -59,7 +59,8 @@ def decisions_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
         won[note.request_id] += 1
         request = kept.requests.get(note.request_id, {})
         if request.get("decision") != note.decision or note.decision["reason"] != note.mark:
-            yield Finding("lost", f"decision {note.mark!r}: {request.get('decision')}")
+            stands = request.get("decision")
+            yield Finding("lost", f"decision {note.mark!r} of {note.request_id}: {stands}")
     for request_id, times in won.items():
         if times > 1:
             yield Finding("doubled", f"{times} were told that they decided {request_id}")
@@ -75,7 +76,8 @@ def cancellations_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
     for note in ledger.cancelled:
         request = kept.requests.get(note.request_id, {})
         if (request.get("status"), request.get("closed_reason")) != ("cancelled", note.mark):
-            yield Finding("lost", f"cancellation {note.mark!r}: {request.get('status')}")
+            status = request.get("status")
+            yield Finding("lost", f"cancellation {note.mark!r} of {note.request_id}: {status}")
 
 
 def extensions_are_kept(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
@@ -235,19 +237,30 @@ def releases(ledger: Ledger) -> list[float]:
         if wait.status in _DECIDED
         and wait.request_id in certain
         and wait.began_at < certain[wait.request_id].sent_at
+        and not _pauses_in(wait, ledger.paused)
     )
 
 
 def _over(wait: Waited, decided_at: float | None, pauses: list[Paused]) -> float:
     """When a wait should end: in its time or with the decision, but not while its server slept."""
-    over = wait.began_at + wait.seconds
+    slept = _pauses_in(wait, pauses)
+    # What came while it slept is read when it wakes up, and its time begins then.
+    began_at = max([wait.began_at, *(p.ended_at for p in slept if p.began_at < wait.began_at)])
+    over = began_at + wait.seconds
     if decided_at is not None:
-        over = min(over, max(wait.began_at, decided_at))
-    for pause in pauses:
-        meanwhile = wait.began_at < pause.ended_at and pause.began_at < wait.ended_at
-        if pause.server == wait.server and meanwhile:
-            over = max(over, pause.ended_at)
-    return over
+        over = min(over, max(began_at, decided_at))
+    return max([over, *(pause.ended_at for pause in slept)])
+
+
+def _pauses_in(wait: Waited, pauses: list[Paused]) -> list[Paused]:
+    """When the server of a wait stood still in its time."""
+    return [
+        pause
+        for pause in pauses
+        if pause.server == wait.server
+        and wait.began_at < pause.ended_at
+        and pause.began_at < wait.ended_at
+    ]
 
 
 def _has_content(request: Json, sent: Json) -> bool:

@@ -51,6 +51,11 @@ class Left(Struct):
     decided: int
     """Requests that a person has decided: so many events tell of it."""
 
+    @property
+    def is_something(self) -> bool:
+        """Whether anything is still to be done."""
+        return self.pending > 0 or self.jobs > 0
+
 
 def left_in_sqlite(path: Path) -> Left:
     """Look into a file that a server has open."""

@@ -99,7 +99,7 @@ async def _load_and_break(
             tell("no more faults; waiting until all has come to rest")
         sink.calm_down()
         await load.finish()
-        await _rest(place, ledger, streams)
+        await _rest(place, ledger, streams, tell)
         told = await kept.told_by(place.urls[0])
         await place.close()
     return told
@@ -130,15 +130,20 @@ async def _time(
             await asyncio.wait_for(stop.wait(), 0.2)
 
 
-async def _rest(place: Place, ledger: Ledger, streams: list[Follower]) -> None:
+async def _rest(
+    place: Place, ledger: Ledger, streams: list[Follower], tell: Callable[[str], None]
+) -> None:
     """Wait until nothing is pending, nothing is to be done, and the streams have seen it all."""
-    until = time.monotonic() + REST_SECONDS
-    left = await place.left()
-    while (left.pending or left.jobs) and time.monotonic() < until:
+    told_at = time.monotonic()
+    until = told_at + REST_SECONDS
+    while (left := await place.left()).is_something:
+        if time.monotonic() > until:
+            ledger.note(Unfinished(f"{left.pending} requests and {left.jobs} jobs"))
+            break
+        if time.monotonic() - told_at > TELL_SECONDS:
+            told_at = time.monotonic()
+            tell(f"{left.pending} requests and {left.jobs} jobs left")
         await asyncio.sleep(0.2)
-        left = await place.left()
-    if left.pending or left.jobs:
-        ledger.note(Unfinished(f"{left.pending} requests and {left.jobs} jobs"))
     for stream in streams:
         there = left.decided if stream.only else left.events
         while len(ledger.seen[stream.name]) < there:

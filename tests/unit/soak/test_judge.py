@@ -95,7 +95,10 @@ def test_what_is_whole_passes(story: Story) -> None:
 def test_a_wait_at_a_server_that_stood_still_may_be_late(story: Story) -> None:
     ledger, kept = story
     ledger.note(Waited("c", "slow", 5, 1.0, 90.0, "pending", None))
+    ledger.note(Waited("c", "slow", 60, 4.0, 140.0, "pending", None))  # read when it woke up
     assert {finding.kind for finding in judge(ledger, kept)} == {"stuck"}
+    ledger.note(Paused("fast", 3.0, 80.0))
+    assert len(judge(ledger, kept)) == 2
     ledger.note(Paused("slow", 3.0, 80.0))
     assert judge(ledger, kept) == []
 
