@@ -25,7 +25,7 @@ from sayso.clock import SystemClock
 from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
-from sayso.server.fast_lane import FastLane
+from sayso.server.fast_lane import MAX_HEAD_BYTES, PART, FastLane
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signals.memory import MemorySignal
@@ -512,6 +512,61 @@ async def test_nothing_is_answered_after_connection_close(server: RunningServer)
         assert await line.reader.read() == b""
 
 
+# Thousands at once on one connection
+
+
+@pytest.mark.parametrize("path", [f"{SUBMIT}/nothing", "/health"])
+async def test_few_of_thousands_of_pipelined_requests_are_parsed_at_once(path: str) -> None:
+    inside = Inside()
+    lane, wire = inside.connect()
+    sent, count = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 3_000
+    lane.data_received(sent * count + b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n")
+    most = 0
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, len(lane.pipeline))
+        return len(wire.written) >= count and len(wire.statuses) == count
+
+    await until(done, seconds=20)
+    assert 0 < most <= PART / len(sent) + 1
+    assert set(wire.statuses) == {404 if path.startswith(SUBMIT) else 200}
+    wire.written.clear()
+    lane.data_received(b"\r\n")
+    await until(lambda: wire.statuses == [404])
+
+
+@pytest.mark.parametrize("path", [f"{SUBMIT}/nothing", "/health"])
+async def test_a_client_that_pipelines_without_end_takes_no_memory_and_no_turn_of_others(
+    server: RunningServer, path: str
+) -> None:
+    async with line_to(server) as flood, line_to(server) as other:
+        before = server.memory()
+        sent = head("GET", path, server.port) * 3_000
+
+        async def write() -> None:
+            while True:
+                flood.writer.write(sent)
+                await flood.writer.drain()
+
+        async def read() -> None:
+            while await flood.reader.read(65_536):
+                pass
+
+        tasks = [asyncio.create_task(each()) for each in (write, read)]
+        slowest = 0.0
+        for _ in range(20):
+            began = time.monotonic()
+            assert (await other.ask("GET", f"{SUBMIT}/nothing"))[0] == 404
+            slowest = max(slowest, time.monotonic() - began)
+            await asyncio.sleep(0.1)
+        assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
+        assert server.memory() - before < 24 * 1024 * 1024
+        assert slowest < 1
+
+
 # Gone
 
 
@@ -597,6 +652,83 @@ def test_what_is_no_http_is_told_so_after_a_hot_request_too(
         assert b" 404 " in connection.recv(65_536)
         connection.sendall(sent)
         assert connection.recv(65_536).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("path", [f"{SUBMIT}/x", "/health"])
+@pytest.mark.parametrize(("size", "is_taken"), [(63_000, True), (66_000, False), (69_000, False)])
+async def test_a_head_that_comes_in_one_read_is_measured_alike(
+    path: str, size: int, is_taken: bool
+) -> None:
+    inside = Inside()
+    lane, wire = inside.connect()
+    lane.data_received(inside.get(path, "X-A: " + "a" * size))
+    await until(lambda: wire.statuses or wire.closed)
+    assert wire.closed is not is_taken
+    assert (wire.statuses not in ([], [400])) is is_taken
+    assert size < MAX_HEAD_BYTES or not is_taken
+
+
+@pytest.mark.parametrize("path", [f"{SUBMIT}/nothing", "/health", "/api/v1/stream"])
+def test_two_hosts_are_refused(server: RunningServer, path: str) -> None:
+    for hosts in (["evil.example", "localhost"], ["localhost", "localhost"]):
+        lines = [f"Host: {host}\r\n" for host in hosts]
+        sent = f"GET {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode()
+        assert exchange(server.address, sent)[0] == 400
+
+
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAA")
+
+
+@pytest.mark.parametrize("way", [(), (ORDINARY,)])
+async def test_the_offer_of_another_protocol_is_ignored(way: tuple[str, ...]) -> None:
+    inside = Inside()
+    offer = inside.post(SUBMIT, GOOD, *H2C, *way)
+    sent = inside.get("/nothing") + offer + inside.get(f"{SUBMIT}/x", *H2C) + offer
+    wanted = [404, 201, 404, 201]
+    for at in range(0, len(sent), 3):
+        lane, wire = inside.connect()
+        lane.data_received(sent[:at])
+        if at % 2:
+            await asyncio.sleep(0.002)
+        lane.data_received(sent[at:])
+        await until(lambda wire=wire: len(wire.statuses) >= len(wanted))
+        assert wire.statuses == wanted
+        assert not wire.closed
+
+
+async def test_the_offer_of_another_protocol_is_ignored_on_a_socket(server: RunningServer) -> None:
+    async with line_to(server) as line:
+        for way in ((), (ORDINARY,)):
+            line.send("POST", SUBMIT, {"message": "Offered?"}, *H2C, *way)
+            line.send("GET", f"{SUBMIT}/nothing")
+            status, request = await line.reply()
+            assert (status, request["message"]) == (201, "Offered?")
+            assert (await line.reply())[0] == 404
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "garbage\r\n\r\n",
+        f"GET {SUBMIT} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+@pytest.mark.parametrize("way", [(), (ORDINARY,)])
+async def test_what_breaks_is_refused_after_the_replies_that_are_due(
+    broken: str, way: tuple[str, ...]
+) -> None:
+    inside = Inside()
+    request_id = await inside.submit()
+    due = inside.get(f"{SUBMIT}/{request_id}?wait=0.02", *way) + inside.post(SUBMIT, GOOD, *way)
+    for behind in (b"", inside.get("/nothing")):
+        lane, wire = inside.connect()
+        lane.data_received(due + broken.encode() + behind)
+        lane.data_received(behind)
+        await until(lambda wire=wire: wire.closed)
+        await until(lambda: not inside.state.tasks)
+        text = b"".join(wire.written)
+        assert [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) ", text)] == [200, 201, 400]
 
 
 async def test_a_stop_answers_what_is_held_and_then_hangs_up(fresh_server: RunningServer) -> None:

@@ -8,12 +8,14 @@ to all requests: keep-alive, the order of pipelined ones, upgrades, the graceful
 
 import functools
 import logging
-from asyncio import AbstractEventLoop, Task
+from asyncio import AbstractEventLoop, Task, Transport
+from collections.abc import Sized
 from typing import Any, cast
 
-from httptools import HttpRequestParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -28,6 +30,8 @@ log = logging.getLogger("sayso.server")
 
 MAX_HEAD_BYTES = 65_536
 """Of a request line and its headers together."""
+PART = 4_096
+"""Parsed at once. One read may bring thousands of requests; so few bytes hold some two hundred."""
 MAX_URL = 1_024
 MAX_BODY = 65_536
 """A larger body takes the ordinary way, which reads it only once it knows who sends it."""
@@ -51,10 +55,33 @@ class Exchange:
         """All requests before it on this connection have been answered."""
 
 
-class FastLane(HttpToolsProtocol):
-    """uvicorn's protocol, with a lane for hot requests and a limit to the size of a head."""
+class PatientFlow(FlowControl):
+    """Reads on only when no request waits for its turn; uvicorn would after each reply."""
 
-    __slots__ = ("_app", "_coming", "_head", "_in_head", "_running")
+    def __init__(self, transport: Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        """Read on, unless somebody waits."""
+        if not self._pipeline:
+            super().resume_reading()
+
+
+class FastLane(HttpToolsProtocol):
+    """uvicorn's protocol, with a lane for hot requests and limits to what one connection keeps."""
+
+    __slots__ = (
+        "_app",
+        "_broken",
+        "_coming",
+        "_head",
+        "_in_body",
+        "_in_head",
+        "_offer",
+        "_running",
+        "_unread",
+    )
 
     def __init__(
         self,
@@ -65,7 +92,13 @@ class FastLane(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._app = cast("App", config.app)
-        self._in_head, self._head = True, 0
+        self._in_head, self._in_body, self._head = True, False, 0
+        self._unread = memoryview(b"")
+        """What was received, and waits until those before it have had their turn."""
+        self._offer: bytes | None = None
+        """The head of a request that offers another protocol, without the offer."""
+        self._broken = ""
+        """Why nothing is read any more, to be told after the replies that are due."""
         self._coming: Exchange | None = None
         """What the parser reads, if it is hot."""
         self._running: Exchange | None = None
@@ -77,24 +110,87 @@ class FastLane(HttpToolsProtocol):
         if cycle is not None:
             cycle.keep_alive = False
 
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        self.flow = PatientFlow(transport, self.pipeline)
+
     def data_received(self, data: bytes) -> None:
-        """Hang up on a head that does not end: uvicorn takes one of any size."""
-        self._head += len(data)
-        super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD_BYTES:
-            log.warning("a request head of more than %d bytes was cut off", MAX_HEAD_BYTES)
-            self.transport.close()
+        """Take what has come, and parse of it what has its turn."""
+        self._unset_keepalive_if_required()
+        self._unread = memoryview(self._unread.tobytes() + data if self._unread else data)
+        self._read_on()
+
+    def on_response_complete(self) -> None:
+        """Go on with what waits, and read on when nothing does."""
+        if self._broken and not self.pipeline and not self.transport.is_closing():
+            super().send_400_response(self._broken)
+            return
+        super().on_response_complete()
+        self.flow.resume_reading()
+        self._read_on()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be parsed, but not before the replies that are due."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        is_due = cycle is not None and not cycle.response_complete
+        if self._in_body:  # the latest request is the one that broke, and gets no reply
+            is_due = bool(self.pipeline)
+            if is_due:
+                self.pipeline.popleft()
+        self._broken = msg
+        if not is_due:
+            super().send_400_response(msg)
+
+    def _read_on(self) -> None:
+        while self._unread and not (self.pipeline or self._broken or self.transport.is_closing()):
+            unread = self._unread
+            self._unread = unread[PART:]
+            self._head += min(len(unread), PART)
+            try:
+                self.parser.feed_data(unread[:PART])
+            except HttpParserUpgrade as upgrade:
+                self._unread = self._upgrade(unread[upgrade.args[0] :])
+            except HttpParserError:
+                self._refuse()
+            if self._in_head and self._head > MAX_HEAD_BYTES:
+                log.warning("a request head of more than %d bytes was cut off", MAX_HEAD_BYTES)
+                self.transport.close()
+
+    def _refuse(self) -> None:
+        msg = "Invalid HTTP request received."
+        log.warning(msg)
+        self.send_400_response(msg)
+
+    def _upgrade(self, rest: memoryview) -> memoryview:
+        """Become a WebSocket, or ignore the offer; what is left to parse."""
+        head, self._offer = self._offer, None
+        if head is not None:  # the parser would skip the body: a new one is not told of the offer
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+            try:
+                self.parser.feed_data(head)
+            except HttpParserError:
+                self._refuse()
+            return rest
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+        return memoryview(b"")
 
     def on_message_begin(self) -> None:
         """A request begins; whether it is hot, only its head tells."""
-        self._in_head = True
+        self._in_head, self._in_body = True, False
         self._coming = None
         self.url, self.headers = b"", []
 
     def on_headers_complete(self) -> None:
         """Its head has ended: take it, or leave it."""
         self._in_head = False
+        self._check_head()
+        if self._has_offer():
+            return
         exchange = self._coming = self._taken()
+        self._in_body = True
         if exchange is None:
             self._leave()
             return
@@ -116,7 +212,10 @@ class FastLane(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of the body is there."""
-        self._head = 0  # what this read may hold of the next head is not counted
+        self._head = 0  # what this part may hold of the next head is not counted
+        self._in_body = False
+        if self._offer is not None:
+            return
         exchange = self._coming
         if exchange is None:
             super().on_message_complete()
@@ -132,18 +231,39 @@ class FastLane(HttpToolsProtocol):
         """Give up what is held for this caller, and what has not come whole."""
         running, self._running = self._running, None
         self._coming = None
+        self._unread = memoryview(b"")
         if isinstance(cast("object", self.cycle), Exchange):
             self._forget_cycle()
         super().connection_lost(exc)
         if running is not None:
             running.call.hang_up()
 
+    def _check_head(self) -> None:
+        """Refuse, by an error that the parser hands on, what no server should take."""
+        if self._head > MAX_HEAD_BYTES - PART:  # it may be too large, or have a body behind it
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > MAX_HEAD_BYTES:
+                raise ValueError("The head is too large.")
+        if [name for name, _ in self.headers].count(b"host") > 1:
+            raise ValueError("There is more than one Host.")
+
+    def _has_offer(self) -> bool:
+        """Whether it offers a protocol that is not spoken here, which may be ignored."""
+        parser = self.parser
+        method = parser.get_method()
+        if not parser.should_upgrade() or method == b"CONNECT" or self._should_upgrade():
+            return False
+        lines = [b"%b %b HTTP/%b" % (method, self.url, parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self._offer = b"\r\n".join((*lines, b"", b""))
+        return True
+
     def _taken(self) -> Exchange | None:
         """The request in the lane, if it is plainly hot."""
         path, _, query = self.url.partition(b"?")
         if len(self.url) > MAX_URL or b"%" in path or not self.url.isascii() or b"#" in self.url:
             return None
-        parser = cast("HttpRequestParser", self.parser)
+        parser = self.parser
         found = self._app.find(parser.get_method().decode(), path.decode())
         if found is None or parser.get_http_version() != "1.1" or parser.should_upgrade():
             return None
