@@ -17,7 +17,7 @@ from sayso.broker.targets import Target, host_of, is_working
 from sayso.broker.tries import STORE_SECONDS, Tries
 from sayso.channels.base import Courier
 from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind
-from sayso.errors import BackendError
+from sayso.errors import BackendError, BusyError
 from sayso.signals.base import JOBS
 
 LEASE = timedelta(seconds=60)
@@ -79,7 +79,7 @@ class Dispatcher:
                 pause = STORE_SECONDS
                 try:
                     pause = 0.0 if await self.round() else self._pause()
-                except BackendError as error:
+                except (BackendError, BusyError) as error:
                     log.error("deliveries wait for the store: %s", error)
                 except Exception:
                     log.exception("a round of deliveries failed")
@@ -181,10 +181,12 @@ class Dispatcher:
             jobs, self._outcomes = self._outcomes, []
             try:
                 await self._store.settle(jobs)
-            except BackendError as error:
+            except (BackendError, BusyError) as error:
                 log.error("outcomes of deliveries wait for the store: %s", error)
                 self._outcomes = jobs + self._outcomes
                 await asyncio.sleep(STORE_SECONDS)
+            except Exception:
+                log.exception("%d outcomes cannot be kept; their leases end", len(jobs))
 
     def _target(self, url: str, now: datetime) -> Target:
         host = host_of(url)
