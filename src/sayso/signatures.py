@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable
 
 PREFIX = "whsec_"
+MIN_KEY_BYTES = 16
+"""A shorter key can be guessed; an empty one, of a setting left blank, is known to everybody."""
 _PURPOSE = b"sayso callback secret v1\0"
 
 
@@ -56,9 +58,12 @@ def key_of(secret: str) -> bytes:
     """The key that a secret stands for.
 
     Raises:
-        ValueError: it is not written as a secret.
+        ValueError: it is not written as a secret, or its key is too short.
     """
-    return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"A secret holds {MIN_KEY_BYTES} bytes or more, and this {len(key)}.")
+    return key
 
 
 def _mac(key: bytes, signed: bytes) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from sayso.broker.broker import SWEEP_SIZE, Broker
-from sayso.errors import BackendError
+from sayso.errors import BackendError, BusyError
 
 SWEEP_SECONDS = 0.1
 """Between two sweeps; one that finds nothing due is a look at the end of an index, some us."""
@@ -20,7 +20,7 @@ async def keep_deadlines(broker: Broker) -> None:
         pause = SWEEP_SECONDS
         try:
             closed = await broker.expire_due()
-        except BackendError as error:
+        except (BackendError, BusyError) as error:
             log.error("deadlines wait for the store: %s", error)
             closed, pause = 0, RETRY_SECONDS
         except Exception:

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 from sayso.broker import retries
 from sayso.broker.broker import Broker
-from sayso.broker.targets import Target, host_of, is_working
+from sayso.broker.targets import Target, Targets, host_of, is_working
 from sayso.broker.tries import STORE_SECONDS, Tries
 from sayso.channels.base import Courier
 from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind
-from sayso.errors import BackendError
+from sayso.errors import BackendError, BusyError
 from sayso.signals.base import JOBS
 
 LEASE = timedelta(seconds=60)
@@ -31,7 +31,8 @@ CROWDED_SECONDS = 0.005
 STOP_SECONDS = 2.0
 KEEP_DONE = timedelta(days=7)
 FORGET_EVERY, FORGET_SIZE = timedelta(seconds=60), 500
-MAX_TARGETS = 1_000
+MAX_TARGETS = 2 * MAX_CLAIMED
+"""Hosts that are remembered: more than can have something under way."""
 
 log = logging.getLogger("sayso.deliveries")
 
@@ -60,11 +61,11 @@ class Dispatcher:
         self._signal = broker.signal
         self._clock = broker.clock
         self._tries = Tries(broker, courier, secret=secret, schedule=schedule, chance=chance)
-        self._chance = chance
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._claimed = 0
-        self._targets: dict[str, Target] = {}
+        self._targets = Targets(MAX_TARGETS, chance)
+        self._crowded: set[Target] = set()
         self._outcomes: list[Job] = []
         self._settling: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -79,7 +80,7 @@ class Dispatcher:
                 pause = STORE_SECONDS
                 try:
                     pause = 0.0 if await self.round() else self._pause()
-                except BackendError as error:
+                except (BackendError, BusyError) as error:
                     log.error("deliveries wait for the store: %s", error)
                 except Exception:
                     log.exception("a round of deliveries failed")
@@ -124,11 +125,13 @@ class Dispatcher:
 
     def _begin(self, job: Job, now: datetime) -> None:
         """Start a claimed job, hold it for its target, or put it back if that takes long."""
-        target = None if job.kind is JobKind.REMIND else self._target(job.url, now)
+        target = None if job.kind is JobKind.REMIND else self._targets.get(host_of(job.url))
         later = None if target is None else target.comes_later(now)
         if self._stopping:
             later = now
         if later is not None:
+            if target is not None and target.is_crowded(now):
+                self._crowded.add(target)
             self._keep(retries.put_back(job, later))
             return
         if target is not None:
@@ -181,24 +184,18 @@ class Dispatcher:
             jobs, self._outcomes = self._outcomes, []
             try:
                 await self._store.settle(jobs)
-            except BackendError as error:
+            except (BackendError, BusyError) as error:
                 log.error("outcomes of deliveries wait for the store: %s", error)
                 self._outcomes = jobs + self._outcomes
                 await asyncio.sleep(STORE_SECONDS)
-
-    def _target(self, url: str, now: datetime) -> Target:
-        host = host_of(url)
-        target = self._targets.get(host)
-        if target is None:
-            if len(self._targets) >= MAX_TARGETS:
-                self._targets = {h: t for h, t in self._targets.items() if not t.is_idle(now)}
-            target = self._targets[host] = Target(self._chance)
-        return target
+            except Exception:
+                log.exception("%d outcomes cannot be kept; their leases end", len(jobs))
 
     def _pause(self) -> float:
         """Seconds until the next look: sooner while a target has more waiting than room."""
         now = self._clock.now()
-        crowded = [t.spacing for t in self._targets.values() if t.is_crowded(now)]
-        if not crowded:
+        self._crowded = {target for target in self._crowded if target.is_crowded(now)}
+        if not self._crowded:
             return POLL_SECONDS
-        return min(POLL_SECONDS, max(CROWDED_SECONDS, min(crowded).total_seconds()))
+        spacing = min(target.spacing for target in self._crowded)
+        return min(POLL_SECONDS, max(CROWDED_SECONDS, spacing.total_seconds()))

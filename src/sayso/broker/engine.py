@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sayso.broker.broker import Broker
 from sayso.broker.deadlines import keep_deadlines
 from sayso.domain.events import EventType
-from sayso.errors import BackendError, ConfigurationError
+from sayso.errors import BackendError, BusyError, ConfigurationError
 from sayso.signals.base import EVENTS
 from sayso.stores.base import EventQuery
 
@@ -78,9 +78,12 @@ async def follow_log(broker: Broker) -> None:
                 _, after = await broker.store.events(EventQuery(limit=0))
             query = EventQuery(tenant=None, after=after, limit=_FOLLOW_EVENTS)
             events, after = await broker.store.events(query)
-        except BackendError as error:
+        except (BackendError, BusyError) as error:
             log.error("the log cannot be followed: %s", error)
             events = ()
+        except Exception:  # such as an event that only a newer version can read: go on behind it
+            log.exception("the log cannot be followed")
+            events, after = (), None
         for event in events:
             if event.request_id is not None and event.type is not EventType.REQUEST_SUBMITTED:
                 broker.signal.wake(event.request_id)

@@ -6,7 +6,7 @@ does not count as failed. All of this is about deliveries; requests never come h
 """
 
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -73,9 +73,10 @@ class Target:
         """Whether more waits for it than it has room for."""
         return self._room_at > now
 
-    def is_idle(self, now: datetime) -> bool:
-        """Whether there is nothing to remember of it."""
-        return not self.running and not self._failures and not self.is_crowded(now)
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way there, or held for it."""
+        return bool(self.running or self.held)
 
     def began(self) -> None:
         """A try begins."""
@@ -108,6 +109,40 @@ class Target:
 def is_working(receipt: Receipt) -> bool:
     """Whether a host works: a 404 is about one address of it, not about the host."""
     return receipt.status is not None and receipt.status < 500 and receipt.status != 429
+
+
+class Targets:
+    """The hosts that were used last, and no more than so many.
+
+    One that is forgotten is met as a new one: if it still fails, that is found out again.
+
+    Args:
+        most: how many. What is under way is never forgotten, so it is to be more than that can be.
+        chance: a random number in [0, 1).
+    """
+
+    def __init__(self, most: int, chance: Callable[[], float] = random.random) -> None:
+        self._most = most
+        self._chance = chance
+        self._known: OrderedDict[str, Target] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, host: str) -> Target:
+        """What is known of it; used longest ago is forgotten first."""
+        target = self._known.get(host)
+        if target is not None:
+            self._known.move_to_end(host)
+            return target
+        for _ in range(len(self._known)):
+            if len(self._known) < self._most:
+                break
+            oldest, known = self._known.popitem(last=False)
+            if known.is_busy:  # in use: behind the others, so that it is not looked at each time
+                self._known[oldest] = known
+        target = self._known[host] = Target(self._chance)
+        return target
 
 
 def host_of(url: str) -> str:

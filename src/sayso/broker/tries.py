@@ -14,7 +14,13 @@ from sayso.channels.base import Courier, Parcel, Receipt
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job, JobKind, reminders_before
 from sayso.domain.webhooks import Webhook
-from sayso.errors import BackendError, RefusedError
+from sayso.errors import (
+    BackendError,
+    BusyError,
+    ConflictError,
+    InvalidTransitionError,
+    NotFoundError,
+)
 
 MARGIN = timedelta(seconds=10)
 """What may pass between claiming and settling, besides the try."""
@@ -70,7 +76,7 @@ class Tries:
             return await self._deliver(job)
         except asyncio.CancelledError:  # we stop
             return Outcome(job=retries.put_back(job, self._clock.now()))
-        except BackendError as error:
+        except (BackendError, BusyError, ConflictError) as error:  # not the target's failure
             log.error("%s waits for the store: %s", job.id, error)
             later = self._clock.now() + timedelta(seconds=STORE_SECONDS)
             return Outcome(job=retries.put_back(job, later))
@@ -86,7 +92,7 @@ class Tries:
                 await self._broker.remind(
                     job.request_id, after=reminders_before(job), tenant=job.tenant
                 )
-            except RefusedError as error:
+            except (InvalidTransitionError, NotFoundError) as error:
                 log.debug("no reminder of %s: %s", job.request_id, error)
         return Outcome(job=self._settled(job, Receipt(ok=True)))
 

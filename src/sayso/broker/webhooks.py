@@ -14,12 +14,14 @@ from sayso.domain.accounts import Principal
 from sayso.domain.jobs import Job, deliveries_of, reminder_of, subject_of
 from sayso.domain.lifecycle import Change
 from sayso.domain.webhooks import Webhook, WebhookDraft
-from sayso.errors import NotFoundError, RefusedError
+from sayso.errors import ConflictError, NotFoundError, RefusedError
 from sayso.signatures import new_secret
 from sayso.stores.base import WebhookStore
 
 MAX_WEBHOOKS = 100
 """Of one tenant: each costs something with each event."""
+MAX_ROUNDS = 10
+"""How often a change is tried anew when others change the same subscription."""
 OLD_SECRET_LIFETIME = timedelta(hours=24)
 """How long the secret before a rotation goes on signing."""
 
@@ -50,12 +52,6 @@ class Webhooks:
             RefusedError: the tenant has too many already (`too_many_webhooks`).
         """
         self.guard.check_url(draft.url, "$.url")
-        if len(await self._store.get_webhooks(by.tenant)) >= MAX_WEBHOOKS:
-            raise RefusedError(
-                f"There are {MAX_WEBHOOKS} subscriptions already.",
-                hint="Remove one that is not needed any more.",
-                code="too_many_webhooks",
-            )
         webhook = Webhook(
             id=f"wh_{self._ids.next()}",
             url=draft.url,
@@ -68,7 +64,13 @@ class Webhooks:
             created_by=by.actor,
             tenant=by.tenant,
         )
-        await self._put(webhook)
+        if not await self._store.add_webhook(webhook, MAX_WEBHOOKS):
+            raise RefusedError(
+                f"There are {MAX_WEBHOOKS} subscriptions already.",
+                hint="Remove one that is not needed any more.",
+                code="too_many_webhooks",
+            )
+        self._changed(webhook.tenant)
         return webhook
 
     async def find(self, *, by: Principal) -> tuple[Webhook, ...]:
@@ -96,22 +98,38 @@ class Webhooks:
         return webhook
 
     async def rotate(self, webhook_id: str, *, by: Principal) -> Webhook:
-        """Give it a new secret; the old one signs as well for a day. Raises as `get` does."""
-        webhook = await self.get(webhook_id, by=by)
-        rotated = msgspec.structs.replace(
-            webhook,
-            secret=new_secret(),
-            old_secret=webhook.secret,
-            old_until=self._clock.now() + OLD_SECRET_LIFETIME,
-        )
-        await self._put(rotated)
-        return rotated
+        """Give it a new secret; the old one signs as well for a day.
+
+        Raises:
+            NotFoundError: there is none, or not for `by`.
+            ConflictError: others changed it again and again.
+        """
+        for _ in range(MAX_ROUNDS):
+            webhook = await self.get(webhook_id, by=by)
+            rotated = msgspec.structs.replace(
+                webhook,
+                secret=new_secret(),
+                old_secret=webhook.secret,
+                old_until=self._clock.now() + OLD_SECRET_LIFETIME,
+            )
+            if await self._change(webhook, rotated):
+                return rotated
+        raise _again_and_again()
 
     async def disable(self, webhook: Webhook, reason: str) -> None:
-        """Send it nothing any more, and keep it to be seen; one that was removed stays removed."""
-        kept = _with_id(webhook.id, await self._store.get_webhooks(webhook.tenant))
-        if kept is not None:
-            await self._put(msgspec.structs.replace(kept, active=False, disabled_reason=reason))
+        """Send it nothing any more, and keep it to be seen; one that was removed stays removed.
+
+        Raises:
+            ConflictError: others changed it again and again.
+        """
+        for _ in range(MAX_ROUNDS):
+            kept = _with_id(webhook.id, await self._store.get_webhooks(webhook.tenant))
+            if kept is None:
+                return
+            disabled = msgspec.structs.replace(kept, active=False, disabled_reason=reason)
+            if await self._change(kept, disabled):
+                return
+        raise _again_and_again()
 
     async def test(self, webhook_id: str, *, by: Principal, courier: Courier) -> Receipt:
         """Send it a `webhook.test` now, once, and tell what came of it. Raises as `get` does."""
@@ -137,9 +155,10 @@ class Webhooks:
         found = _with_id(webhook_id, await self.of(tenant))
         return found or _with_id(webhook_id, await self._store.get_webhooks(tenant))
 
-    async def _put(self, webhook: Webhook) -> None:
-        await self._store.put_webhook(webhook)
-        self._changed(webhook.tenant)
+    async def _change(self, old: Webhook, new: Webhook) -> bool:
+        is_changed = await self._store.change_webhook(old, new)
+        self._changed(old.tenant)
+        return is_changed
 
     def _changed(self, tenant: str) -> None:
         self._known.forget(tenant)
@@ -156,6 +175,10 @@ def with_jobs(change: Change, webhooks: Sequence[Webhook]) -> Change:
     if reminder is not None:
         jobs.append(reminder)
     return msgspec.structs.replace(change, jobs=tuple(jobs)) if jobs else change
+
+
+def _again_and_again() -> ConflictError:
+    return ConflictError("Others changed the subscription again and again.", hint="Try again.")
 
 
 def _with_id(webhook_id: str, webhooks: Iterable[Webhook]) -> Webhook | None:

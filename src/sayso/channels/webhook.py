@@ -207,10 +207,10 @@ def _seconds(text: str, now: datetime) -> float | None:
         return float(text[:9])
     try:
         until = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        aware = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+        return max(0.0, (aware - now).total_seconds())
+    except (ValueError, OverflowError):  # no date, or one that no calendar has
         return None
-    aware = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 async def _read_a_little(response: aiohttp.ClientResponse) -> None:

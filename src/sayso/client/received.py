@@ -83,7 +83,9 @@ def _fits(secret: str, message_id: str, timestamp: str, body: bytes, signatures:
         return fits(secret, message_id, timestamp, body, signatures)
     except ValueError:
         raise ConfigurationError(
-            "The webhook's secret cannot be used.", hint="It is written like whsec_MDEy..."
+            "The webhook's secret cannot be used: it is empty, too short or not base64.",
+            hint="Set it to what the subscription was given: whsec_ and base64 of 16 bytes or"
+            " more.",
         ) from None
 
 

@@ -250,8 +250,18 @@ class JobStore(Protocol):
 class WebhookStore(Protocol):
     """Subscriptions to events."""
 
-    async def put_webhook(self, webhook: Webhook) -> None:
-        """Keep the subscription, replacing one of the same id."""
+    async def add_webhook(self, webhook: Webhook, limit: int) -> bool:
+        """Keep a new subscription; False if its tenant has `limit` of them or more already.
+
+        However many are added at once, there are never more. One of the same id is left as it is.
+        """
+        ...
+
+    async def change_webhook(self, old: Webhook, new: Webhook) -> bool:
+        """Keep `new` in place of `old`, which has the same id.
+
+        False if what is kept is not exactly `old` any more, or is gone; then nothing was changed.
+        """
         ...
 
     async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:

@@ -199,9 +199,22 @@ class MemoryStore:
             del self._jobs[job_id]
         return len(old)
 
-    async def put_webhook(self, webhook: Webhook) -> None:
-        """Keep the subscription."""
-        self._webhooks[webhook.tenant, webhook.id] = webhook
+    async def add_webhook(self, webhook: Webhook, limit: int) -> bool:
+        """Keep a new subscription, unless there are `limit` already."""
+        key = (webhook.tenant, webhook.id)
+        if key not in self._webhooks:
+            if sum(tenant == webhook.tenant for tenant, _ in self._webhooks) >= limit:
+                return False
+            self._webhooks[key] = webhook
+        return True
+
+    async def change_webhook(self, old: Webhook, new: Webhook) -> bool:
+        """Keep `new` in place of `old`, if that is what is kept."""
+        key = (old.tenant, old.id)
+        if self._webhooks.get(key) != old:
+            return False
+        self._webhooks[key] = new
+        return True
 
     async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:
         """All subscriptions of a tenant, oldest first."""

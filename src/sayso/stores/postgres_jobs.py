@@ -13,6 +13,9 @@ from sayso.stores.base import JobPage, JobQuery
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.postgres_database import Connection, Database
 
+WEBHOOKS_LOCK = 7_310_869
+"""With a tenant, what is locked while its subscriptions are counted."""
+
 INSERT_JOBS = (
     "INSERT INTO jobs (id, tenant, state, due_at, attempt, webhook_id, record)"
     " SELECT id, tenant, 'waiting', due_at, 0, webhook_id, record FROM"
@@ -36,10 +39,15 @@ _FORGET = (
     "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = 'done' AND finished_at < $1"
     " LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1"
 )
-_PUT_WEBHOOK = (
-    "INSERT INTO webhooks (tenant, id, record) VALUES ($1, $2, $3)"
-    " ON CONFLICT (tenant, id) DO UPDATE SET record = excluded.record"
+_LOCK_WEBHOOKS = f"SELECT pg_advisory_xact_lock({WEBHOOKS_LOCK}, hashtext($1))"
+_ADD_WEBHOOK = (
+    "INSERT INTO webhooks (tenant, id, record) SELECT $1, $2, $3"
+    " WHERE (SELECT count(*) FROM webhooks WHERE tenant = $1) < $4 ON CONFLICT DO NOTHING"
 )
+_CHANGE_WEBHOOK = (
+    "UPDATE webhooks SET record = $4 WHERE tenant = $1 AND id = $2 AND record = $3 RETURNING 1"
+)
+_GET_WEBHOOK = "SELECT record FROM webhooks WHERE tenant = $1 AND id = $2"
 _GET_WEBHOOKS = "SELECT record FROM webhooks WHERE tenant = $1 ORDER BY id"
 _DELETE_WEBHOOK = "DELETE FROM webhooks WHERE tenant = $1 AND id = $2 RETURNING 1"
 _CHUNK = 256
@@ -90,10 +98,33 @@ class PostgresJobs:
         """Delete jobs that were done before then."""
         return len(await self._rows(_FORGET, before, limit))
 
-    async def put_webhook(self, webhook: Webhook) -> None:
-        """Keep the subscription."""
-        row = (webhook.tenant, webhook.id, codec.encode(webhook))
-        await self._database.run(lambda c: c.execute(_PUT_WEBHOOK, *row))
+    async def add_webhook(self, webhook: Webhook, limit: int) -> bool:
+        """Keep a new subscription, unless there are `limit` already."""
+        key, record = (webhook.tenant, webhook.id), codec.encode(webhook)
+
+        async def add(connection: Connection) -> bool:
+            async with connection.transaction():
+                await connection.execute(_LOCK_WEBHOOKS, webhook.tenant)
+                await connection.execute(_ADD_WEBHOOK, *key, record, limit)
+                return await connection.fetchval(_GET_WEBHOOK, *key) is not None
+
+        return await self._database.run(add)
+
+    async def change_webhook(self, old: Webhook, new: Webhook) -> bool:
+        """Keep `new` in place of `old`, if that is what is kept."""
+        key, record = (old.tenant, old.id), codec.encode(new)
+        retried: list[None] = []
+
+        async def change(connection: Connection) -> bool:
+            kept = await connection.fetchval(_GET_WEBHOOK, *key)
+            if retried and kept == record:  # the connection was lost after it was kept
+                return True
+            if kept is None or codec.decode_webhook(kept) != old:
+                return False
+            # Compared as it is written there: an older version may have written it otherwise.
+            return await connection.fetchval(_CHANGE_WEBHOOK, *key, kept, record) is not None
+
+        return await self._database.run(change, again=lambda: retried.append(None))
 
     async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:
         """All subscriptions of a tenant, oldest first."""

@@ -104,10 +104,19 @@ class RedisJobs(ABC):
         entries = [job_entry(_job(stored)) for stored in old.records]
         return await self._run("forget", {"jobs": entries}) if entries else 0
 
-    async def put_webhook(self, webhook: Webhook) -> None:
-        """Keep the subscription."""
-        told = {"of": f"webhooks:{quoted(webhook.tenant)}", "id": webhook.id}
-        await self._run("put_into", told, codec.encode(webhook))
+    async def add_webhook(self, webhook: Webhook, limit: int) -> bool:
+        """Keep a new subscription, unless there are `limit` already."""
+        told = {"of": f"webhooks:{quoted(webhook.tenant)}", "id": webhook.id, "limit": limit}
+        return await self._run("add_to", told, codec.encode(webhook)) == 1
+
+    async def change_webhook(self, old: Webhook, new: Webhook) -> bool:
+        """Keep `new` in place of `old`, if that is what is kept."""
+        told = {"of": f"webhooks:{quoted(old.tenant)}", "id": old.id}
+        kept = await self._ask("get_of", told)
+        if kept is None or codec.decode_webhook(kept) != old:
+            return False
+        # Compared as it is written there: an older version may have written it otherwise.
+        return await self._run("change_in", told, kept, codec.encode(new)) == 1
 
     async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:
         """All subscriptions of a tenant, oldest first."""

@@ -37,7 +37,10 @@ _FORGET = (
     "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_done"
     " WHERE state = 'done' AND finished_at < ? LIMIT ?)"
 )
-_PUT_WEBHOOK = "INSERT OR REPLACE INTO webhooks (tenant, id, record) VALUES (?, ?, ?)"
+_ADD_WEBHOOK = "INSERT INTO webhooks (tenant, id, record) VALUES (?, ?, ?)"
+_CHANGE_WEBHOOK = "UPDATE webhooks SET record = ? WHERE tenant = ? AND id = ?"
+_GET_WEBHOOK = "SELECT record FROM webhooks WHERE tenant = ? AND id = ?"
+_COUNT_WEBHOOKS = "SELECT count(*) FROM webhooks WHERE tenant = ?"
 _GET_WEBHOOKS = "SELECT record FROM webhooks WHERE tenant = ? ORDER BY id"
 _DELETE_WEBHOOK = "DELETE FROM webhooks WHERE tenant = ? AND id = ?"
 _CHUNK = 256
@@ -105,10 +108,31 @@ class SqliteJobs(ABC):
         row = (microseconds(before), limit)
         return await self._run(lambda c: c.execute(_FORGET, row).rowcount)
 
-    async def put_webhook(self, webhook: Webhook) -> None:
-        """Keep the subscription."""
-        row = (webhook.tenant, webhook.id, codec.encode(webhook))
-        await self._run(lambda c: c.execute(_PUT_WEBHOOK, row).rowcount)
+    async def add_webhook(self, webhook: Webhook, limit: int) -> bool:
+        """Keep a new subscription, unless there are `limit` already."""
+        key, record = (webhook.tenant, webhook.id), codec.encode(webhook)
+
+        def add(connection: sqlite3.Connection) -> bool:
+            if connection.execute(_GET_WEBHOOK, key).fetchone() is None:
+                count: int = connection.execute(_COUNT_WEBHOOKS, key[:1]).fetchone()[0]
+                if count >= limit:
+                    return False
+                connection.execute(_ADD_WEBHOOK, (*key, record))
+            return True
+
+        return await self._run(add)
+
+    async def change_webhook(self, old: Webhook, new: Webhook) -> bool:
+        """Keep `new` in place of `old`, if that is what is kept."""
+        key, record = (old.tenant, old.id), codec.encode(new)
+
+        def change(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(_GET_WEBHOOK, key).fetchone()
+            if row is None or codec.decode_webhook(row[0]) != old:
+                return False
+            return connection.execute(_CHANGE_WEBHOOK, (record, *key)).rowcount == 1
+
+        return await self._run(change)
 
     async def get_webhooks(self, tenant: str) -> Sequence[Webhook]:
         """All subscriptions of a tenant, oldest first."""

@@ -59,6 +59,17 @@ async def _with_jobs(store: Stores, count: int) -> list[Job]:
     return list(jobs)
 
 
+def _webhook(webhook_id: str) -> Webhook:
+    return Webhook(
+        id=webhook_id,
+        url="https://one.example/",
+        types=(EventType.REQUEST_DECIDED,),
+        secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",  # noqa: S106  a test's
+        created_at=NOW,
+        created_by=PERSON.actor,
+    )
+
+
 async def _all_jobs(store: Stores, query: JobQuery) -> list[str]:
     """The ids of all pages of a query."""
     found: list[str] = []
@@ -403,25 +414,47 @@ class StoreContract:
         assert {job.state for job in left if job is not None} == {JobState.DEAD, JobState.WAITING}
 
     async def test_subscriptions_are_kept_by_tenant(self, store: Stores) -> None:
-        first = Webhook(
-            id="w1",
-            url="https://one.example/",
-            types=(EventType.REQUEST_DECIDED,),
-            secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",  # noqa: S106  a test's
-            created_at=NOW,
-            created_by=PERSON.actor,
-        )
+        first = _webhook("w1")
         second = msgspec.structs.replace(first, id="w2", url="https://two.example/")
         elsewhere = msgspec.structs.replace(first, id="w3", tenant="elsewhere")
         for webhook in (second, first, elsewhere):
-            await store.put_webhook(webhook)
+            assert await store.add_webhook(webhook, 2)
         assert list(await store.get_webhooks(DEFAULT_TENANT)) == [first, second]
         closed = msgspec.structs.replace(first, active=False, disabled_reason="410")
-        await store.put_webhook(closed)
+        assert await store.change_webhook(first, closed)
         assert await store.delete_webhook(DEFAULT_TENANT, "w2")
         assert not await store.delete_webhook(DEFAULT_TENANT, "w2")
         assert not await store.delete_webhook(DEFAULT_TENANT, "w3")
         assert list(await store.get_webhooks(DEFAULT_TENANT)) == [closed]
+
+    async def test_subscriptions_are_never_more_than_there_may_be(self, store: Stores) -> None:
+        webhooks = [
+            msgspec.structs.replace(_webhook(f"w{number}"), tenant=tenant)
+            for number in range(10)
+            for tenant in (DEFAULT_TENANT, "elsewhere")
+        ]
+        added = await asyncio.gather(*(store.add_webhook(webhook, 3) for webhook in webhooks))
+        assert sum(added) == 6
+        kept = list(await store.get_webhooks(DEFAULT_TENANT))
+        assert len(kept) == 3
+        assert await store.add_webhook(
+            msgspec.structs.replace(kept[0], url="https://x.example/"), 9
+        )
+        assert list(await store.get_webhooks(DEFAULT_TENANT)) == kept, "it is only added"
+
+    async def test_a_subscription_is_changed_only_as_it_was_read(self, store: Stores) -> None:
+        first = _webhook("w1")
+        assert await store.add_webhook(first, 10)
+        others = [msgspec.structs.replace(first, description=str(n)) for n in range(10)]
+        changed = await asyncio.gather(*(store.change_webhook(first, new) for new in others))
+        assert sum(changed) == 1
+        (kept,) = await store.get_webhooks(DEFAULT_TENANT)
+        assert kept == others[changed.index(True)]
+        elsewhere = msgspec.structs.replace(kept, tenant="elsewhere")
+        assert not await store.change_webhook(elsewhere, elsewhere)
+        assert await store.delete_webhook(DEFAULT_TENANT, "w1")
+        assert not await store.change_webhook(kept, first)
+        assert list(await store.get_webhooks(DEFAULT_TENANT)) == []
 
     async def test_a_link_is_used_once(self, store: Stores) -> None:
         used = await asyncio.gather(*(store.use_link("name", NOW) for _ in range(10)))

@@ -14,9 +14,10 @@ from sayso.channels.base import Parcel, Receipt
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import EventType
 from sayso.domain.jobs import Job, JobKind, JobState
+from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request
 from sayso.domain.webhooks import Webhook, WebhookDraft
-from sayso.errors import StoreError
+from sayso.errors import BusyError, ConflictError, SaysoError, StoreError
 from sayso.signals.memory import MemorySignal
 from sayso.stores.base import EventQuery, JobQuery
 from sayso.stores.memory import MemoryStore
@@ -463,8 +464,9 @@ async def test_a_signal_wakes_the_worker_at_once(
     await running
 
 
+@pytest.mark.parametrize("error", [StoreError("no"), BusyError("Too many operations.")])
 async def test_a_store_that_fails_for_a_while_loses_nothing(
-    clock: FakeClock, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch, error: SaysoError
 ) -> None:
     for module in ("dispatch", "tries"):
         monkeypatch.setattr(f"sayso.broker.{module}.STORE_SECONDS", 0.001)
@@ -475,13 +477,13 @@ async def test_a_store_that_fails_for_a_while_loses_nothing(
         async def claim(self, *args: object) -> Sequence[Job]:
             self.claims += 1
             if self.claims % 3:
-                raise StoreError("no")
+                raise error
             return await super().claim(*args)
 
         async def settle(self, jobs: Sequence[Job]) -> None:
             self.settles += 1
             if self.settles % 3:
-                raise StoreError("no")
+                raise error
             await super().settle(jobs)
 
     broker = Broker(FailingStore(), MemorySignal(), clock)
@@ -496,6 +498,59 @@ async def test_a_store_that_fails_for_a_while_loses_nothing(
     broker.signal.release_all()
     await dispatcher.stop()
     await running
+
+
+@pytest.mark.parametrize("error", [BusyError("Full."), ConflictError(), StoreError("Away.")])
+async def test_a_reminder_that_meets_a_full_store_comes_later_and_the_others_follow(
+    clock: FakeClock, courier: FakeCourier, error: SaysoError
+) -> None:
+    class FullStore(MemoryStore):
+        is_full = False
+
+        async def commit(self, change: Change) -> None:
+            if self.is_full:
+                raise error
+            await super().commit(change)
+
+    store = FullStore()
+    broker = Broker(store, MemorySignal(), clock)
+    dispatcher = Dispatcher(broker, courier, secret=SECRET, chance=lambda: 0.5)
+    request = await ask(broker, remind_every_seconds=60)
+    clock.advance(60)
+    store.is_full = True
+    await work(dispatcher)
+    (job,) = await jobs_of(broker)
+    assert (job.state, job.failures) == (JobState.WAITING, 0)
+    store.is_full = False
+    for reminders in (1, 2):
+        clock.advance(60)
+        await work(dispatcher)
+        assert (await broker.get(request.id, by=AGENT)).reminders == reminders
+
+
+async def test_a_full_store_is_not_the_targets_failure(
+    clock: FakeClock, courier: FakeCourier
+) -> None:
+    class FullStore(MemoryStore):
+        is_full = False
+
+        async def get(self, tenant: str, request_id: str) -> Request | None:
+            if self.is_full:
+                raise BusyError("Too many operations are waiting.")
+            return await super().get(tenant, request_id)
+
+    store = FullStore()
+    broker = Broker(store, MemorySignal(), clock)
+    dispatcher = Dispatcher(broker, courier, secret=SECRET, chance=lambda: 0.5)
+    await approve(broker, await ask(broker, callback_url=URL))
+    store.is_full = True
+    await work(dispatcher)
+    (job,) = await jobs_of(broker)
+    assert (job.state, job.failures, courier.parcels) == (JobState.WAITING, 0, [])
+    store.is_full = False
+    clock.advance(1)
+    await work(dispatcher)
+    assert [job.state for job in await jobs_of(broker)] == [JobState.DONE]
 
 
 async def test_old_jobs_that_are_done_are_forgotten(

@@ -65,6 +65,63 @@ async def test_a_tenant_has_so_many_subscriptions_and_no_more(broker: Broker) ->
     assert refused.value.reason_code == "too_many_webhooks"
 
 
+async def test_so_many_are_never_exceeded_by_registering_at_once(broker: Broker) -> None:
+    made = await asyncio.gather(
+        *(subscribe(broker) for _ in range(MAX_WEBHOOKS + 20)), return_exceptions=True
+    )
+    assert sum(isinstance(each, RefusedError) for each in made) == 20
+    assert len(await broker.webhooks.find(by=PERSON)) == MAX_WEBHOOKS
+
+
+class SlowStore(MemoryStore):
+    """Lets others in between reading and writing."""
+
+    async def get_webhooks(self, tenant: str) -> list[Webhook]:
+        found = list(await super().get_webhooks(tenant))
+        await asyncio.sleep(0)
+        return found
+
+
+async def test_rotating_and_disabling_do_not_bring_back_what_is_removed(clock: FakeClock) -> None:
+    broker = Broker(SlowStore(), MemorySignal(), clock)
+    for change in ("rotate", "disable"):
+        webhook = await subscribe(broker)
+        changing = asyncio.ensure_future(
+            broker.webhooks.rotate(webhook.id, by=AGENT)
+            if change == "rotate"
+            else broker.webhooks.disable(webhook, "No more.")
+        )
+        await asyncio.sleep(0)
+        await broker.store.delete_webhook(webhook.tenant, webhook.id)
+        await asyncio.gather(changing, return_exceptions=True)
+        assert await broker.webhooks.find(by=PERSON) == ()
+
+
+async def test_of_two_rotations_at_once_both_secrets_sign(clock: FakeClock) -> None:
+    broker = Broker(SlowStore(), MemorySignal(), clock)
+    webhook = await subscribe(broker)
+    made = await asyncio.gather(
+        *(broker.webhooks.rotate(webhook.id, by=AGENT) for _ in range(2)),
+        broker.webhooks.disable(webhook, "No more."),
+    )
+    kept = await broker.webhooks.get(webhook.id, by=AGENT)
+    assert {each.secret for each in made[:2]} == set(kept.secrets(clock.now()))
+    assert not kept.active
+
+
+async def test_a_change_that_never_comes_through_is_told(clock: FakeClock) -> None:
+    class BusyStore(MemoryStore):
+        async def change_webhook(self, old: Webhook, new: Webhook) -> bool:
+            return False
+
+    broker = Broker(BusyStore(), MemorySignal(), clock)
+    webhook = await subscribe(broker)
+    with pytest.raises(ConflictError):
+        await broker.webhooks.rotate(webhook.id, by=AGENT)
+    with pytest.raises(ConflictError):
+        await broker.webhooks.disable(webhook, "No more.")
+
+
 @pytest.mark.parametrize("url", ["http://localhost/", "http://10.0.0.1/", "http://a@b.example/"])
 async def test_a_forbidden_url_is_refused_where_it_is_named(broker: Broker, url: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from sayso.broker.targets import FIRST_PAUSE, LONGEST_PAUSE, MAX_RUNNING, Target, host_of
+from sayso.broker.targets import FIRST_PAUSE, LONGEST_PAUSE, MAX_RUNNING, Target, Targets, host_of
 from sayso.testing import FakeClock
 from sayso.testing.factories import make_job, make_request
 
@@ -76,7 +76,7 @@ def test_a_try_that_was_broken_off_tells_nothing(target: Target, clock: FakeCloc
         target.began()
         target.left()
     assert target.comes_later(clock.now()) is None
-    assert target.is_idle(clock.now())
+    assert not target.is_busy
 
 
 def test_what_does_not_fit_comes_back_when_there_will_be_room(
@@ -93,6 +93,40 @@ def test_what_does_not_fit_comes_back_when_there_will_be_room(
     assert waits == sorted(waits, key=str)
     assert waits[-1] - clock.now() == pytest.approx(timedelta(seconds=16), abs=timedelta(seconds=1))
     assert target.is_crowded(clock.now())
+
+
+def test_only_the_hosts_used_last_are_remembered_whether_or_not_they_work(
+    clock: FakeClock,
+) -> None:
+    targets = Targets(10)
+    failing = targets.get("failing")
+    for _ in range(5):
+        tried(failing, clock, works=False)
+    running, holding = targets.get("running"), targets.get("holding")
+    running.began()
+    holding.held.append(make_job(make_request(), "1"))
+    for number in range(5):
+        tried(targets.get(str(number)), clock, works=False)
+        assert targets.get("failing") is failing
+    for number in range(1_000):
+        tried(targets.get(f"another {number}"), clock, works=False)
+        assert len(targets) <= 10
+    assert len(targets) == 10
+    assert targets.get("running") is running
+    assert targets.get("holding") is holding
+    assert targets.get("failing") is not failing
+
+
+def test_what_is_under_way_is_not_forgotten_even_if_that_is_too_much() -> None:
+    targets = Targets(3)
+    for number in range(5):
+        targets.get(str(number)).began()
+    assert len(targets) == 5
+    assert all(targets.get(str(number)).is_busy for number in range(5))
+    for number in range(5):
+        targets.get(str(number)).left()
+    targets.get("another")
+    assert len(targets) == 3
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,17 @@ async def test_a_redirect_is_not_followed(sink: Sink, courier: WebhookCourier, s
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("7", 7), ("0", 0), ("soon", None), ("-1", None), ("1.5", None)]
+    ("text", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2027 00:00:00 +999999999999999999999", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2300", 0),
+    ],
 )
 async def test_the_wish_to_wait_is_read(
     sink: Sink, courier: WebhookCourier, text: str, seconds: float | None

@@ -1,5 +1,7 @@
 """A message is taken if it is signed, fresh and ours; the reference library signs."""
 
+import base64
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -98,9 +100,27 @@ def test_an_event_without_a_request_has_none() -> None:
     assert (message.type, message.request) == ("webhook.test", None)
 
 
-def test_a_secret_that_is_none_is_told() -> None:
+@pytest.mark.parametrize(
+    "secret", ["whsec_not base64", "", "whsec_", "whsec_AA==", "whsec_MDEyMzQ1Njc4OWFiY2Rl"]
+)
+def test_a_secret_that_is_none_is_told(secret: str) -> None:
+    with pytest.raises(ConfigurationError, match="16 bytes"):
+        verify_webhook(BODY, signed(), secret, now=NOW)
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_AA=="])
+def test_nobody_forges_a_message_for_a_receiver_whose_secret_is_left_blank(secret: str) -> None:
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    made = hmac.digest(key, b"m1.%d.%s" % (NOW.timestamp(), BODY), "sha256")
+    forged = signed() | {
+        "webhook-id": "m1",
+        "webhook-timestamp": str(int(NOW.timestamp())),
+        "webhook-signature": f"v1,{base64.b64encode(made).decode()}",
+    }
     with pytest.raises(ConfigurationError):
-        verify_webhook(BODY, signed(), "whsec_not base64", now=NOW)
+        verify_webhook(BODY, forged, secret, now=NOW)
+    with pytest.raises(ValueError, match="16 bytes"):
+        sign([secret], "m1", 0, BODY)
 
 
 def test_the_callbacks_secret_follows_from_the_servers_and_does_not_tell_it() -> None:

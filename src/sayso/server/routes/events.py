@@ -49,7 +49,10 @@ class EventStream:
                 try:
                     async for chunk in self._chunks():
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                except BackendError as error:  # it has begun: whoever follows resumes where it ends
+                except (
+                    BackendError,
+                    BusyError,
+                ) as error:  # it has begun: whoever follows resumes where it ends
                     log.warning("a stream of events ends early: %s", error)
             await send({"type": "http.response.body", "body": b""})
         finally:

@@ -165,8 +165,24 @@ local function get_all_of()
   return call('HVALS', named(told.of))
 end
 
-local function put_into()
-  return call('HSET', named(told.of), told.id, record_of(1))
+-- 1 if it is in there now, 0 if there are as many as there may be.
+local function add_to()
+  if call('HEXISTS', named(told.of), told.id) == 0 then
+    if call('HLEN', named(told.of)) >= told.limit then
+      return 0
+    end
+    call('HSET', named(told.of), told.id, record_of(1))
+  end
+  return 1
+end
+
+-- The second record in place of the first; 0 if that is not what is there.
+local function change_in()
+  if call('HGET', named(told.of), told.id) ~= record_of(1) then
+    return 0
+  end
+  call('HSET', named(told.of), told.id, record_of(2))
+  return 1
 end
 
 local function delete_from()
@@ -240,7 +256,8 @@ end
 local operations = {
   keep = keep, claim = claim, settle = settle, forget = forget,
   get = get, get_of = get_of, get_all_of = get_all_of, read = read, replay = replay,
-  events = events, last_event = last_event, put_into = put_into, delete_from = delete_from,
+  events = events, last_event = last_event, add_to = add_to, change_in = change_in,
+  delete_from = delete_from,
   put_login = put_login, end_login = end_login, use_link = use_link,
   agree = agree,
 }
