@@ -50,6 +50,16 @@ def listed(agent: httpx2.Client, request_id: str) -> dict[str, Any]:
 # Register, status, deactivate
 
 
+@pytest.mark.parametrize("character", ["\0", "\x1b", "\x7f"])
+@pytest.mark.parametrize("name", ["session_id", "client_id"])
+def test_a_name_with_control_characters_is_not_registered(
+    agent: httpx2.Client, name: str, character: str
+) -> None:
+    body = {"session_id": "x", "client_id": "c", name: f"a{character}"}
+    told = refused(agent.post("/hitl/register", json=body), 400)
+    assert f"U+{ord(character):04X}" in told["detail"]
+
+
 @pytest.mark.parametrize("path", ["/hitl/register", "/sessions/register"])
 def test_a_session_is_registered_by_both_names(agent: httpx2.Client, path: str) -> None:
     name = uuid.uuid4().hex

@@ -166,6 +166,14 @@ async def test_what_does_not_exist_is_not_found(server: RunningServer, op: str) 
             checked((await answers(agent, 1))[ref]["body"], 404, "not_found")
 
 
+async def test_a_key_with_control_characters_is_refused(server: RunningServer) -> None:
+    async with open_stream(server) as agent:
+        for ref, key in enumerate(("\0", "a\0b", "a\n", "")):
+            frame = {"op": "submit", "ref": ref, "idempotency_key": key, "body": {"message": "x"}}
+            await agent.send(json.dumps(frame))
+            checked((await answers(agent, 1))[ref]["body"], 422, "invalid_request")
+
+
 async def test_a_frame_without_a_ref_is_answered_without_one(server: RunningServer) -> None:
     async with open_stream(server) as agent:
         await agent.send('{"op": "submit", "body": {"message": "x"}}')

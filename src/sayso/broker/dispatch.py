@@ -126,7 +126,8 @@ class Dispatcher:
     def _begin(self, job: Job, now: datetime) -> None:
         """Start a claimed job, hold it for its target, or put it back if that takes long."""
         target = None if job.kind is JobKind.REMIND else self._targets.get(host_of(job.url))
-        later = None if target is None else target.comes_later(now)
+        is_short = self._claimed > MAX_CLAIMED // 2
+        later = None if target is None else target.comes_later(now, room_is_short=is_short)
         if self._stopping:
             later = now
         if later is not None:

@@ -6,6 +6,7 @@ from sayso.broker.lookups import LookUps
 from sayso.broker.webhooks import Webhooks
 from sayso.clock import Clock, RequestIds
 from sayso.domain.accounts import Principal
+from sayso.domain.drafts import refuse_control_characters
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import deliveries_of
 from sayso.domain.sessions import Session
@@ -30,7 +31,12 @@ class Sessions:
     async def register(
         self, session_id: str, client_id: str, *, telegram_id: int | None, by: Principal
     ) -> Session:
-        """Keep a session; registering it again replaces it, and opens it if it was closed."""
+        """Keep a session; registering it again replaces it, and opens it if it was closed.
+
+        Raises:
+            InvalidRequestError: a name has control characters.
+        """
+        refuse_control_characters((("$.session_id", session_id), ("$.client_id", client_id)))
         session = Session(
             id=session_id,
             client_id=client_id,

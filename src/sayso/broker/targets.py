@@ -16,6 +16,8 @@ from sayso.domain.jobs import Job
 
 MAX_RUNNING = 32
 """Tries under way at one host."""
+FEW_RUNNING = 8
+"""The same while the worker is short of room: the rest is for hosts that have none under way."""
 MAX_FAILURES = 5
 """Failures in a row after which a host is left alone."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=5)
@@ -45,15 +47,24 @@ class Target:
         self._pause = FIRST_PAUSE
         self._shut_until: datetime | None = None
 
-    def comes_later(self, now: datetime) -> datetime | None:
-        """None if a try may begin now, or as soon as there is room; else when to come again."""
+    def comes_later(self, now: datetime, *, room_is_short: bool = False) -> datetime | None:
+        """None if a try may begin now, or as soon as there is room; else when to come again.
+
+        While the worker's room is short nothing is held, so that many slow hosts do not fill it.
+        """
         if self._shut_until is not None:
             if now < self._shut_until:
                 return self._shut_until + self._pause / 4 * self._chance()
             if self.running:  # one try tells whether it works again
                 return now + FIRST_PAUSE / 4 * (0.5 + self._chance())
             return None
-        if not self.is_full or len(self.held) * self.spacing.total_seconds() < HOLD_SECONDS:
+        if room_is_short:
+            may_begin = self.running < FEW_RUNNING
+        else:
+            may_begin = (
+                not self.is_full or len(self.held) * self.spacing.total_seconds() < HOLD_SECONDS
+            )
+        if may_begin:
             return None
         self._room_at = max(self._room_at, now + SHORTEST_DELAY) + self.spacing
         self._room_at = min(self._room_at, now + LONGEST_DELAY)

@@ -11,6 +11,7 @@ from sayso.channels.addresses import AddressGuard
 from sayso.channels.base import Courier, Parcel, Receipt
 from sayso.clock import Clock, RequestIds
 from sayso.domain.accounts import Principal
+from sayso.domain.drafts import refuse_control_characters
 from sayso.domain.jobs import Job, deliveries_of, reminder_of, subject_of
 from sayso.domain.lifecycle import Change
 from sayso.domain.webhooks import Webhook, WebhookDraft
@@ -48,10 +49,17 @@ class Webhooks:
         """Keep a new subscription, with a secret of its own.
 
         Raises:
-            InvalidRequestError: its URL leads to where it may not.
+            InvalidRequestError: its URL leads to where it may not, or there are control
+                characters in it.
             RefusedError: the tenant has too many already (`too_many_webhooks`).
         """
         self.guard.check_url(draft.url, "$.url")
+        texts = {
+            "$.session_id": draft.session_id or "",
+            "$.client_id": draft.client_id or "",
+            "$.description": draft.description,
+        }
+        refuse_control_characters(texts.items())
         webhook = Webhook(
             id=f"wh_{self._ids.next()}",
             url=draft.url,

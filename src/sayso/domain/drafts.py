@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from sayso.domain.requests import Draft, Kind, Option, OptionDraft
 from sayso.errors import InvalidRequestError
@@ -84,10 +85,15 @@ def check(draft: Draft, kind: Kind) -> None:
         raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
     texts = _shown_texts(draft)
     if not all(text.isprintable() for _, text in texts):  # most are, and this is fast
-        _refuse_control_characters(texts)
+        refuse_control_characters(texts)
 
 
-def _refuse_control_characters(texts: list[tuple[str, str]]) -> None:
+def refuse_control_characters(texts: Iterable[tuple[str, str]]) -> None:
+    """Refuse them in texts, each of which stands at a place in the input.
+
+    Raises:
+        InvalidRequestError: it says where.
+    """
     for at, text in texts:
         found = _CONTROL.search(text)
         if found is not None:

@@ -105,6 +105,8 @@ class PostgresStore(PostgresJobs):
 
     async def replay(self, tenant: str, key: str) -> Replay | None:
         """The request that was submitted with this idempotency key."""
+        if "\0" in key:
+            return None
         row = await self._database.run(lambda c: c.fetchrow(REPLAY, tenant, key))
         if row is None:
             return None
@@ -165,6 +167,8 @@ class PostgresStore(PostgresJobs):
 
     async def get_session(self, tenant: str, session_id: str) -> Session | None:
         """The session, or None."""
+        if "\0" in session_id:
+            return None
         rows = await self._rows(_GET_SESSION, tenant, session_id)
         return codec.decode_session(rows[0][0]) if rows else None
 

@@ -456,6 +456,15 @@ class StoreContract:
         assert not await store.change_webhook(kept, first)
         assert list(await store.get_webhooks(DEFAULT_TENANT)) == []
 
+    async def test_there_is_nothing_under_names_that_no_database_may_hold(
+        self, store: Stores
+    ) -> None:
+        for name in ("\0", "a\0b"):
+            assert await store.get(DEFAULT_TENANT, name) is None
+            assert await store.replay(DEFAULT_TENANT, name) is None
+            assert await store.get_session(DEFAULT_TENANT, name) is None
+            assert await store.get_job(DEFAULT_TENANT, name) is None
+
     async def test_a_link_is_used_once(self, store: Stores) -> None:
         used = await asyncio.gather(*(store.use_link("name", NOW) for _ in range(10)))
         assert sorted(used) == [False] * 9 + [True]

@@ -343,6 +343,26 @@ async def test_a_slow_target_does_not_hold_up_a_fast_one(broker: Broker, clock: 
     assert {job.state for job in await jobs_of(broker)} == {JobState.DONE}
 
 
+async def test_many_slow_targets_do_not_hold_up_a_fast_one(
+    broker: Broker, courier: FakeCourier
+) -> None:
+    courier.hold()
+    dispatcher = Dispatcher(broker, courier, secret=SECRET)
+    for number in range(26 * 36):
+        url = f"https://slow{number % 26}.example/"
+        await approve(broker, await ask(broker, callback_url=url))
+    await approve(broker, await ask(broker, callback_url="https://fast.example/"))
+    async with asyncio.timeout(5):
+        while await dispatcher.round():
+            pass
+    for _ in range(10):
+        await asyncio.sleep(0)
+    (fast,) = [job for job in await jobs_of(broker) if "fast" in job.url]
+    assert fast.state is JobState.RUNNING
+    courier.release()
+    await dispatcher.idle()
+
+
 async def test_a_host_that_fails_is_left_alone_for_a_while(
     broker: Broker, dispatcher: Dispatcher, courier: FakeCourier, clock: FakeClock
 ) -> None:

@@ -65,6 +65,15 @@ async def test_a_tenant_has_so_many_subscriptions_and_no_more(broker: Broker) ->
     assert refused.value.reason_code == "too_many_webhooks"
 
 
+@pytest.mark.parametrize("name", ["session_id", "client_id", "description"])
+async def test_control_characters_are_refused_where_they_are(broker: Broker, name: str) -> None:
+    draft = WebhookDraft(url="https://agent.example/", **{name: "a\0"})
+    with pytest.raises(InvalidRequestError) as refused:
+        await broker.webhooks.register(draft, by=AGENT)
+    assert refused.value.errors[0]["at"] == f"$.{name}"
+    assert await broker.webhooks.find(by=PERSON) == ()
+
+
 async def test_so_many_are_never_exceeded_by_registering_at_once(broker: Broker) -> None:
     made = await asyncio.gather(
         *(subscribe(broker) for _ in range(MAX_WEBHOOKS + 20)), return_exceptions=True

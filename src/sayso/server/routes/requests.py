@@ -12,6 +12,7 @@ from sayso.server.http import Call, Reply, bad_parameter, json_reply
 from sayso.stores.base import Query
 
 MAX_PAGE = 200
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CURSOR = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -42,6 +43,8 @@ async def submit(call: Call) -> Reply:
     key = call.headers.get(b"idempotency-key")
     if key is not None and not 0 < len(key) <= 256:
         raise InvalidRequestError("An Idempotency-Key has 1 to 256 characters.")
+    if key is not None and _CONTROL.search(key):  # over a socket it may hold any
+        raise InvalidRequestError("An Idempotency-Key has no control characters.")
     done = await call.server.broker.submit(
         call.decode(Draft),
         by=call.principal,
