@@ -108,6 +108,25 @@ def open_to_this_machine(configuration: str) -> str:
     return re.sub(r"(listen \S+) ssl;", r"\1;", text)
 
 
+_OURS = {
+    f"SAYSO_{name}"
+    for name in (
+        "DATA",
+        "DATABASE_URL",
+        "DATABASE_URL_FILE",
+        "HOST",
+        "MEMORY",
+        "PORT",
+        "PUBLIC_URL",
+        "SECRET_FILE",
+        "SIGNAL_URL",
+        "SIGNAL_URL_FILE",
+        "WORKER",
+    )
+}
+"""What is set here; other settings are those of whoever calls."""
+
+
 class Cluster:
     """PostgreSQL, two replicas, a worker, and nginx in front of the replicas.
 
@@ -132,7 +151,7 @@ class Cluster:
         self.postgres = None if database_url else PostgresServer(_new(folder / "postgres"))
         self._database_url = database_url
         self._ending = contextlib.ExitStack()
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("SAYSO_")}
+        kept = {k: v for k, v in os.environ.items() if k not in _OURS}
         self._settings = kept | {"SAYSO_SECRET_FILE": str(self.secret), **(environment or {})}
         self.replicas = [Replica(_new(folder / f"replica-{n}")) for n in (1, 2)]
         self.worker = Worker(_new(folder / "worker"))
@@ -212,11 +231,12 @@ def main() -> int:
         try:
             with cluster:
                 _tell(cluster, Path(folder))
-                while all(server.is_running for server in cluster.servers):
-                    time.sleep(0.5)
-                ended = [s.name for s in cluster.servers if not s.is_running]
-                print(f"Ended by itself: {', '.join(ended)}. Stopping the others.")
-                return 1
+                while True:  # as a supervisor does: what ends is started again, beside the others
+                    time.sleep(1)
+                    for server in cluster.servers:
+                        if not server.is_running:
+                            print(f"{server.name} has ended; starting it again.", flush=True)
+                            server.start()
         except KeyboardInterrupt:
             print("Stopped.")
             return 0

@@ -201,7 +201,8 @@ def _loopgate_database(source: Mapping[str, str]) -> dict[str, Any]:
         case "memory" | "inmemory":
             return {"memory": True}
         case "sqlite" | "sqlite3":
-            path = source.get("DB_URI") or source.get("SQLITE_DSN") or ""
+            named = source.get("DB_URI") or source.get("SQLITE_DSN") or ""
+            path = named.partition("?")[0].removeprefix("file:").removeprefix("sqlite:")
             return {"database_url": f"sqlite:{path}"} if path else {}
         case "postgres" | "postgresql":
             dsn = source.get("DB_URI") or source.get("POSTGRES_DSN") or ""
@@ -263,6 +264,11 @@ def _checked(settings: Settings) -> Settings:
         raise ConfigurationError(
             "Both a database and keeping everything in memory were asked for.",
             hint="Leave one of them out: --memory or --database-url.",
+        )
+    if settings.database_scheme == "sqlite" and not settings.database_path.name:
+        raise ConfigurationError(
+            f"The address {settings.database_url!r} names no file.",
+            hint="Write sqlite:PATH, or leave it out for SQLite in the data folder.",
         )
     for name in ("database_url", "signal_url"):
         url = getattr(settings, name)

@@ -1,5 +1,7 @@
 """What was sent, and what could not be: found, and sent again."""
 
+import msgspec
+
 from sayso.broker.webhooks import Webhooks
 from sayso.clock import Clock
 from sayso.domain.accounts import Principal
@@ -24,7 +26,7 @@ class Deliveries:
 
     async def find(self, query: JobQuery, *, by: Principal) -> JobPage:
         """One page, newest first; it may hold fewer than `limit` and still have a `next`."""
-        page = await self._store.find_jobs(query)
+        page = await self._store.find_jobs(msgspec.structs.replace(query, reminders=False))
         visible = {webhook.id for webhook in await self._webhooks.find(by=by)}
         items = tuple(job for job in page.items if _may_see(job, visible, by))
         return JobPage(items=items, next=page.next)

@@ -28,6 +28,7 @@ CLAIM_SIZE = 256
 POLL_SECONDS = 0.5
 """Between two looks, when no signal says that there is something."""
 CROWDED_SECONDS = 0.005
+YIELD_SECONDS = 0.01
 STOP_SECONDS = 2.0
 KEEP_DONE = timedelta(days=7)
 FORGET_EVERY, FORGET_SIZE = timedelta(seconds=60), 500
@@ -84,8 +85,8 @@ class Dispatcher:
                     log.error("deliveries wait for the store: %s", error)
                 except Exception:
                     log.exception("a round of deliveries failed")
-                if pause and not self._stopping:
-                    await waiter.wait(pause)
+                if pause and not self._stopping and not await waiter.wait(pause):
+                    await asyncio.sleep(YIELD_SECONDS)  # a signal that is released waits no more
 
     async def round(self) -> bool:
         """Claim what is due, and begin it; whether there may be more."""

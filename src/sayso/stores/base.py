@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from sayso.domain.accounts import DEFAULT_TENANT
 from sayso.domain.events import Event, EventType
-from sayso.domain.jobs import Job, JobState
+from sayso.domain.jobs import Job, JobKind, JobState
 from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
@@ -108,6 +108,8 @@ class JobQuery(Struct, frozen=True, kw_only=True):
     state: JobState | None = None
     request_id: str | None = None
     webhook_id: str | None = None
+    reminders: bool = True
+    """Whether reminders count, or deliveries only."""
     limit: int = 50
     after: str | None = None
     """The id of the last job already seen."""
@@ -119,6 +121,7 @@ class JobQuery(Struct, frozen=True, kw_only=True):
             and (self.state is None or job.state is self.state)
             and (self.request_id is None or job.request_id == self.request_id)
             and (self.webhook_id is None or job.webhook_id == self.webhook_id)
+            and (self.reminders or job.kind is not JobKind.REMIND)
         )
 
 

@@ -100,7 +100,7 @@ class SqliteStore(SqliteJobs):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.resolve()  # one file has one lock, however it is named
         self._lock: IO[bytes] | None = None
         self._reader: sqlite3.Connection | None = None
         self._writer: GroupCommit | None = None

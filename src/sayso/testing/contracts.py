@@ -23,7 +23,7 @@ from sayso.domain.accounts import DEFAULT_TENANT, Plane, Principal
 from sayso.domain.actions import RiskClass
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import Event, EventType
-from sayso.domain.jobs import Job, JobState
+from sayso.domain.jobs import Job, JobKind, JobState
 from sayso.domain.lifecycle import Cancel, Change, Decide, Expire, Extend
 from sayso.domain.requests import ActionDraft, Request, Status
 from sayso.domain.sessions import Session
@@ -377,8 +377,11 @@ class StoreContract:
         request = await _submitted(store)
         mine = [make_job(request, str(n), webhook_id="w1") for n in range(3)]
         other = make_job(request, "x", webhook_id="w2")
+        reminder = msgspec.structs.replace(
+            make_job(request, "y", due_at=NOW + timedelta(days=1)), kind=JobKind.REMIND
+        )
         change = lifecycle.apply(request, _APPROVE, NOW)
-        await store.commit(msgspec.structs.replace(change, jobs=(*mine, other)))
+        await store.commit(msgspec.structs.replace(change, jobs=(*mine, other, reminder)))
         claimed = await store.claim(NOW, NOW + timedelta(seconds=30), 9)
         dead = [
             msgspec.structs.replace(job, state=JobState.DEAD, finished_at=NOW)
@@ -389,6 +392,7 @@ class StoreContract:
         for query, expected in (
             (JobQuery(webhook_id="w1"), mine[::-1]),
             (JobQuery(state=JobState.DEAD), [other, mine[0]]),
+            (JobQuery(reminders=False), [other, *mine[::-1]]),
             (JobQuery(state=JobState.DEAD, webhook_id="w1"), [mine[0]]),
             (JobQuery(state=JobState.RUNNING), mine[:0:-1]),
             (JobQuery(request_id="00000000"), []),

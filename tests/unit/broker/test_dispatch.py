@@ -440,6 +440,18 @@ async def test_what_is_held_for_a_busy_target_is_begun_as_soon_as_there_is_room(
     assert {job.state for job in await jobs_of(broker)} == {JobState.DONE}
 
 
+async def test_a_worker_whose_signal_is_released_lets_others_run_until_it_is_stopped(
+    broker: Broker, dispatcher: Dispatcher
+) -> None:
+    """Neither that signal nor a store in memory ever waits."""
+    running = asyncio.ensure_future(dispatcher.run())
+    await asyncio.sleep(0)
+    broker.signal.release_all()
+    await asyncio.sleep(0.05)
+    await dispatcher.stop()
+    assert running.done()
+
+
 async def test_stopping_puts_back_what_is_held(
     broker: Broker, courier: FakeCourier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

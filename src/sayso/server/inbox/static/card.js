@@ -56,6 +56,8 @@ export function outcome(request) {
       isObject(lost.content) && argsView(lost.content), lost.args && request.action && diffView(request.action.tool_args, lost.args))))
 }
 
+const deadline = request => request.deadline_at ? exact(request.deadline_at) : 'none'
+
 /** The side column: who asks, what else is known, what happened before; its `refresh()` asks for the last anew. */
 export function contextView(request, related) {
   const meta = Object.entries(request.metadata || {})
@@ -69,7 +71,7 @@ export function contextView(request, related) {
       h('dt', null, 'Agent'), h('dd', null, request.client_id ? visible(request.client_id) : h('span.quiet', null, 'did not say')),
       request.session_id && [h('dt', null, 'Session'), h('dd.mono', null, visible(request.session_id))],
       h('dt', null, 'Asked'), h('dd', null, time(request.created_at)),
-      request.deadline_at && [h('dt', null, 'Deadline'), h('dd', null, exact(request.deadline_at))])),
+      h('dt', null, 'Deadline'), h('dd.deadline', null, deadline(request)))),
     meta.length > 0 && section('Sent along', argsView(request.metadata)),
     before), { refresh })
 }
@@ -323,6 +325,7 @@ export function createCard(request, ctx) {
     if (next.deadline_at !== card.request.deadline_at) {
       $('.left', el)?.replaceWith(next.deadline_at ? left(next) : '')
       $('.fuse', el)?.replaceWith(next.deadline_at ? fuse(next) : '')
+      $('.deadline', document)?.replaceChildren(deadline(next))
       reasons.replaceWith(reasons = why(next))
     }
     card.request = next
