@@ -178,9 +178,11 @@ def deliveries_arrive(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
             yield Finding("wrong", f"told by {note.webhook_id}: {note.request}, it is {request}")
         elif request["callback_url"] is None:
             yield Finding("wrong", f"told of {note.request_id}, which nobody asked for")
+    to_come = {job["request_id"] for job in kept.jobs if job["state"] in ("waiting", "running")}
     for request_id, request in kept.requests.items():
         is_closed = request["status"] != "pending"
-        if request["callback_url"] and is_closed and request_id not in taken:
+        is_told = request_id in taken or request_id in to_come  # `Unfinished` tells of those
+        if request["callback_url"] and is_closed and not is_told:
             yield Finding("lost", f"nobody was told of the end of {request_id}")
     for request_id, several in ids.items():
         if len(several) > 1:

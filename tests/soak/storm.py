@@ -23,6 +23,8 @@ from soak.streams import Follower
 
 REST_SECONDS = 120.0
 """In which all that is due is done, once nothing is broken any more: a lease is a minute."""
+LONG_REST_SECONDS = 600.0
+"""The same after a long storm: a target that was away for long is left alone for five minutes."""
 TELL_SECONDS = 15.0
 
 LONG_SECONDS = 300.0
@@ -99,7 +101,8 @@ async def _load_and_break(
             tell("no more faults; waiting until all has come to rest")
         sink.calm_down()
         await load.finish()
-        await _rest(place, ledger, streams, tell)
+        rest = LONG_REST_SECONDS if storm.seconds >= LONG_SECONDS else REST_SECONDS
+        await _rest(place, ledger, streams, tell, rest)
         told = await kept.told_by(place.urls[0])
         await place.close()
     return told
@@ -131,11 +134,15 @@ async def _time(
 
 
 async def _rest(
-    place: Place, ledger: Ledger, streams: list[Follower], tell: Callable[[str], None]
+    place: Place,
+    ledger: Ledger,
+    streams: list[Follower],
+    tell: Callable[[str], None],
+    seconds: float,
 ) -> None:
     """Wait until nothing is pending, nothing is to be done, and the streams have seen it all."""
     told_at = time.monotonic()
-    until = told_at + REST_SECONDS
+    until = told_at + seconds
     while (left := await place.left()).is_something:
         if time.monotonic() > until:
             ledger.note(Unfinished(f"{left.pending} requests and {left.jobs} jobs"))
