@@ -1,6 +1,9 @@
-"""Who is calling: agents on one plane, people on the other."""
+"""Who is calling, and what they may do: agents on one plane, people on the other."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -22,15 +25,95 @@ class Strength(StrEnum):
     LOGIN = "login"
     PASSKEY = "passkey"
 
+    def reaches(self, least: "Strength") -> bool:
+        """Whether it is at least as strong as that."""
+        order = list(Strength)
+        return order.index(self) >= order.index(least)
+
+
+class Role(StrEnum):
+    """What a person is here, weakest first."""
+
+    MEMBER = "member"
+    """Registered by themselves: their own agents and what those ask, nothing else."""
+    VIEWER = "viewer"
+    """Sees everything, decides nothing."""
+    REVIEWER = "reviewer"
+    """Decides."""
+    ADMIN = "admin"
+    """Decides, and manages people, keys and rules."""
+
+
+class Scope(StrEnum):
+    """What a key of the agent plane is for."""
+
+    AGENT = "agent"
+    """Asks, waits, cancels, claims and reports: its own requests, and no others."""
+    READER = "reader"
+    """Reads everything, changes nothing."""
+    ADMIN = "admin"
+    """Manages, for automation; it cannot decide either."""
+    LOCAL = "local"
+    """No key at all: whoever calls from this machine in the open local mode."""
+
+
+class Power(StrEnum):
+    """What a caller may do; each route needs one of them, or none."""
+
+    SUBMIT = "submit"
+    """Ask, and follow up what was asked."""
+    READ = "read"
+    """See everything in the tenant, not only what is theirs."""
+    DECIDE = "decide"
+    SUBSCRIBE = "subscribe"
+    """Have everything in the tenant delivered to an address."""
+    MANAGE = "manage"
+    """Users, keys, groups, rules, and the kill switch."""
+
+
+POWERS: Mapping[Role | Scope, frozenset[Power]] = MappingProxyType(
+    {
+        Role.MEMBER: frozenset({Power.SUBMIT}),
+        Role.VIEWER: frozenset({Power.READ}),
+        Role.REVIEWER: frozenset({Power.SUBMIT, Power.READ, Power.DECIDE}),
+        Role.ADMIN: frozenset(Power),
+        Scope.AGENT: frozenset({Power.SUBMIT}),
+        Scope.READER: frozenset({Power.READ}),
+        Scope.ADMIN: frozenset({Power.READ, Power.SUBSCRIBE, Power.MANAGE}),
+        Scope.LOCAL: frozenset({Power.SUBMIT, Power.READ, Power.SUBSCRIBE}),
+    }
+)
+"""Who may do what. No scope has `decide`."""
+
+
+class Requester(Struct, frozen=True, kw_only=True):
+    """Who asked, as authentication knew them."""
+
+    plane: Plane = Plane.AGENT
+    id: str = "local"
+    name: str = "local agent"
+    owner: str = ""
+    """The id of the person whose agent it is; empty if there is none."""
+
 
 class Principal(Struct, frozen=True, kw_only=True):
     """The authenticated caller of one operation."""
 
     plane: Plane
     id: str
+    """Of a person, or of an agent; an agent keeps its id when its key is replaced."""
     name: str
     tenant: str = DEFAULT_TENANT
     strength: Strength | None = None
+    role: Role | Scope = Scope.AGENT
+    groups: frozenset[str] = frozenset()
+    """The groups of reviewers that a person is in."""
+    owner: str = ""
+    """The id of the person whose agent this is."""
+    client_id: str | None = None
+    """An agent's key may be good for one client id only,"""
+    session_pattern: str | None = None
+    """and for sessions that match this glob only."""
 
     @property
     def is_person(self) -> bool:
@@ -42,6 +125,36 @@ class Principal(Struct, frozen=True, kw_only=True):
         """How the log names them."""
         return f"{self.plane.value}:{self.id}"
 
+    @property
+    def requester(self) -> Requester:
+        """How a request names them."""
+        return Requester(plane=self.plane, id=self.id, name=self.name, owner=self.owner)
 
-LOCAL_AGENT = Principal(plane=Plane.AGENT, id="local", name="local agent")
+    def may(self, power: Power) -> bool:
+        """Whether they have this power; to decide takes a person, whatever else is said."""
+        if power is Power.DECIDE and not self.is_person:
+            return False
+        return power in POWERS[self.role]
+
+    def sees(self, requester: Requester) -> bool:
+        """Whether what this one asked may be shown to them (within their tenant)."""
+        if Power.READ in POWERS[self.role]:
+            return True
+        if self.is_person:
+            return requester.owner == self.id or (requester.plane, requester.id) == (
+                self.plane,
+                self.id,
+            )
+        return (requester.plane, requester.id) == (self.plane, self.id)
+
+    def is_bound_to(self, client_id: str | None, session_id: str | None) -> bool:
+        """Whether its key is good for these."""
+        if self.client_id is not None and client_id != self.client_id:
+            return False
+        return self.session_pattern is None or (
+            session_id is not None and fnmatchcase(session_id, self.session_pattern)
+        )
+
+
+LOCAL_AGENT = Principal(plane=Plane.AGENT, id="local", name="local agent", role=Scope.LOCAL)
 """Whoever calls from this machine without a key, in the open local mode."""

@@ -46,6 +46,10 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="`respond`: the value of the chosen option."),
     ] = None
     reason: Annotated[str, Meta(max_length=8_192, description="For the agent to read.")] = ""
+    digest: Annotated[
+        Annotated[str, Meta(max_length=71)] | None,
+        Meta(description="Of what was seen: refused if it is not what would be approved now."),
+    ] = None
 
 
 class Reviewer(Struct, frozen=True, kw_only=True):
@@ -53,6 +57,22 @@ class Reviewer(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+
+
+class Vote(Struct, frozen=True, kw_only=True):
+    """What one of several people said, before there were enough of them."""
+
+    type: DecisionType
+    approves: bool
+    digest: str | None = None
+    """Of the action as this person would have it run."""
+    option: str | None = None
+    content: Json = None
+    reason: str = ""
+    by: Reviewer
+    channel: Channel
+    strength: Strength | None
+    at: datetime
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,29 @@ class EventType(StrEnum):
     REQUEST_CANCELLED = "request.cancelled"
     REQUEST_EXTENDED = "request.extended"
     REQUEST_REMINDED = "request.reminded"
+    REQUEST_VOTED = "request.voted"
+    REQUEST_REOPENED = "request.reopened"
+    GRANT_CLAIMED = "grant.claimed"
+    GRANT_REFUSED = "grant.refused"
+    OUTCOME_REPORTED = "outcome.reported"
+    STANDING_GIVEN = "standing.given"
+    STANDING_USED = "standing.used"
+    STANDING_REVOKED = "standing.revoked"
+    USER_ADDED = "user.added"
+    USER_CHANGED = "user.changed"
+    USER_SIGNED_IN = "user.signed_in"
+    SIGN_IN_REFUSED = "user.sign_in_refused"
+    SESSION_ENDED = "user.session_ended"
+    KEY_ADDED = "key.added"
+    KEY_REVOKED = "key.revoked"
+    GROUP_CHANGED = "group.changed"
+    RULE_CHANGED = "rule.changed"
+    PASSKEY_ADDED = "passkey.added"
+    PASSKEY_REMOVED = "passkey.removed"
+    STOP_SET = "stop.set"
+    STOP_LIFTED = "stop.lifted"
+    RECORDS_REDACTED = "ledger.redacted"
+    RECORDS_RETIRED = "ledger.retired"
     SESSION_REGISTERED = "session.registered"
     SESSION_DEACTIVATED = "session.deactivated"
 
@@ -31,6 +54,10 @@ class Event(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     session_id: str | None = None
     client_id: str | None = None
+    agent_id: str | None = None
+    """Who asked the request: an agent's key shows the events of its own requests only."""
+    owner_id: str | None = None
+    """Whose agent that is."""
     actor: str
     """Who did it: `agent:ID`, `person:ID`, or `system`."""
     data: JsonObject = {}

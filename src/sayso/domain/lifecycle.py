@@ -18,6 +18,7 @@ from sayso.domain.actions import Action, digest_of
 from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job
+from sayso.domain.records import Record
 from sayso.domain.requests import Draft, Kind, Option, Request, Status
 from sayso.errors import (
     InvalidAnswerError,
@@ -76,6 +77,8 @@ class Change(Struct, frozen=True, kw_only=True):
     """What was sent with that key, as a hash."""
     jobs: tuple[Job, ...] = ()
     """What it causes; a job of an id that is known already is left as it is."""
+    records: tuple[Record, ...] = ()
+    """What changes with it, such as the uses that a standing grant has left."""
 
 
 TRANSITIONS: Mapping[tuple[Status, type[Command]], frozenset[Status]] = MappingProxyType(
@@ -141,6 +144,8 @@ def submit(
         schema=draft.schema,
         priority=draft.priority,
         metadata=draft.metadata,
+        requested_by=by.requester,
+        facts=draft.facts,
         callback_url=draft.callback_url,
         remind_every_seconds=draft.remind_every_seconds,
         on_timeout=draft.on_timeout,
@@ -394,6 +399,8 @@ def _event(request: Request, kind: EventType, now: datetime, actor: str, data: J
         request_id=request.id,
         session_id=request.session_id,
         client_id=request.client_id,
+        agent_id=request.requested_by.id,
+        owner_id=request.requested_by.owner or None,
         actor=actor,
         data=data,
         tenant=request.tenant,

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from sayso.domain.accounts import DEFAULT_TENANT
+from sayso.domain.accounts import DEFAULT_TENANT, Requester
 from sayso.domain.actions import Action, digest_of
-from sayso.domain.decisions import Decision
+from sayso.domain.decisions import Decision, Vote
+from sayso.domain.grants import Grant, Outcome
+from sayso.domain.rules import ONE_REVIEWER, Rule
 from sayso.errors import InvalidRequestError
 from sayso.types import Json, JsonObject
 
@@ -59,6 +61,9 @@ class Option(Struct, frozen=True, kw_only=True):
     approves: bool
 
 
+LOCAL_REQUESTER = Requester()
+
+
 class Request(Struct, frozen=True, kw_only=True, dict=True):
     """A question put to people: a small durable state machine."""
 
@@ -78,9 +83,23 @@ class Request(Struct, frozen=True, kw_only=True, dict=True):
     remind_every_seconds: float | None = None
     reminders: int = 0
     """How many times people were reminded of it."""
+    requested_by: Requester = LOCAL_REQUESTER
+    facts: JsonObject | None = None
+    """What held when it was asked; compared with what holds when the grant is claimed."""
+    rule: Rule = ONE_REVIEWER
+    votes: tuple[Vote, ...] = ()
+    """What people said while it takes more than one of them."""
+    proposed_args: JsonObject | None = None
+    """The arguments that are voted on, when somebody changed them."""
+    reopens: str | None = None
+    """The closed request that this one asks again."""
     created_at: datetime
     deadline_at: datetime | None = None
     decision: Decision | None = None
+    grant: Grant | None = None
+    """To run the approved action, once."""
+    outcome: Outcome | None = None
+    """What became of it."""
     closed_at: datetime | None = None
     """When it reached its final status."""
     closed_reason: str = ""
@@ -201,6 +220,17 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     remind_every_seconds: Annotated[
         Annotated[float, Meta(ge=1, le=31_622_400)] | None,
         Meta(description="Remind people this often, until it is closed."),
+    ] = None
+    facts: Annotated[
+        Annotated[JsonObject, Meta(max_length=256)] | None,
+        Meta(
+            description="What holds now, such as a balance or a version. Whoever claims the grant"
+            " tells what holds then; if it differs, people are asked again."
+        ),
+    ] = None
+    rule: Annotated[
+        Rule | None,
+        Meta(description="How strictly to review it, at least; the server may ask for more."),
     ] = None
     callback_url: Annotated[
         CallbackUrl | None,

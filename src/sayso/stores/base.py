@@ -15,6 +15,7 @@ from sayso.domain.accounts import DEFAULT_TENANT
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job, JobKind, JobState
 from sayso.domain.lifecycle import Change
+from sayso.domain.records import Record
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.domain.webhooks import Webhook
@@ -132,6 +133,18 @@ class JobPage(Struct, frozen=True, kw_only=True):
     next: str | None
 
 
+class RecordQuery(Struct, frozen=True, kw_only=True):
+    """Which records to find: by kind and id, all filters at once."""
+
+    kind: str
+    tenant: str | None = DEFAULT_TENANT
+    """None: of all tenants."""
+    owner: str | None = None
+    limit: int = 1_000
+    after: str = ""
+    """The id of the last record already seen."""
+
+
 class Store(Protocol):
     """Requests and events.
 
@@ -148,11 +161,11 @@ class Store(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Keep the request, its events and its jobs in one transaction.
+        """Keep the request, its events, its jobs and its records in one transaction.
 
         Raises:
-            ConflictError: the request is not at `expected_version` any more, or the idempotency
-                key is taken; nothing was written.
+            ConflictError: the request is not at `expected_version` any more, the idempotency
+                key is taken, or a record cannot be kept; nothing was written.
         """
         ...
 
@@ -276,7 +289,34 @@ class WebhookStore(Protocol):
         ...
 
 
-class Stores(Store, SessionStore, LoginStore, JobStore, WebhookStore, Protocol):
+class RecordStore(Protocol):
+    """Small things that change seldom, each changed only from the version it was read at."""
+
+    async def put_records(
+        self, records: Sequence[Record], events: Sequence[Event] = (), jobs: Sequence[Job] = ()
+    ) -> None:
+        """Keep or forget all of them, with the events that tell of it, in one transaction.
+
+        Raises:
+            ConflictError: one is not at `version - 1` any more, or another has its handle;
+                nothing was written.
+        """
+        ...
+
+    async def get_record(self, kind: str, record_id: str) -> Record | None:
+        """The record, or None."""
+        ...
+
+    async def find_handle(self, kind: str, handle: str) -> Record | None:
+        """The record that has this handle, or None."""
+        ...
+
+    async def find_records(self, query: RecordQuery) -> Sequence[Record]:
+        """Records of a kind after `query.after`, by id."""
+        ...
+
+
+class Stores(Store, SessionStore, LoginStore, JobStore, WebhookStore, RecordStore, Protocol):
     """All that one backend keeps."""
 
 

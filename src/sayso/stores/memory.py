@@ -10,6 +10,7 @@ import msgspec
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job, JobState
 from sayso.domain.lifecycle import Change
+from sayso.domain.records import Record
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.domain.webhooks import Webhook
@@ -22,6 +23,7 @@ from sayso.stores.base import (
     Login,
     Page,
     Query,
+    RecordQuery,
     Replay,
 )
 
@@ -42,6 +44,8 @@ class MemoryStore:
         self._jobs: dict[str, Job] = {}
         self._due_jobs: list[tuple[datetime, str]] = []
         self._webhooks: dict[tuple[str, str], Webhook] = {}
+        self._records: dict[tuple[str, str], Record] = {}
+        self._handles: dict[tuple[str, str], str] = {}
 
     async def open(self) -> None:
         """Nothing to connect."""
@@ -50,15 +54,16 @@ class MemoryStore:
         """Nothing to let go."""
 
     async def commit(self, change: Change) -> None:
-        """Keep the request and its events."""
+        """Keep the request and all that goes with it."""
         request = change.request
         current = self._requests.get(request.id)
         if (current.version if current is not None else 0) != change.expected_version:
             raise ConflictError
+        key = (request.tenant, change.key or "")
+        if change.key is not None and key in self._keys:
+            raise ConflictError
+        self._keep_records(change.records)
         if change.key is not None:
-            key = (request.tenant, change.key)
-            if key in self._keys:
-                raise ConflictError
             self._keys[key] = (request.id, change.fingerprint)
         self._requests[request.id] = request
         if current is None:
@@ -223,6 +228,54 @@ class MemoryStore:
     async def delete_webhook(self, tenant: str, webhook_id: str) -> bool:
         """Forget it."""
         return self._webhooks.pop((tenant, webhook_id), None) is not None
+
+    async def put_records(
+        self, records: Sequence[Record], events: Sequence[Event] = (), jobs: Sequence[Job] = ()
+    ) -> None:
+        """Keep or forget all of them."""
+        self._keep_records(records)
+        for event in events:
+            self._append(event)
+        for job in jobs:
+            self._add_job(job)
+
+    async def get_record(self, kind: str, record_id: str) -> Record | None:
+        """The record, or None."""
+        return self._records.get((kind, record_id))
+
+    async def find_handle(self, kind: str, handle: str) -> Record | None:
+        """The record that has this handle, or None."""
+        record_id = self._handles.get((kind, handle))
+        return None if record_id is None else self._records[kind, record_id]
+
+    async def find_records(self, query: RecordQuery) -> Sequence[Record]:
+        """Records of a kind, by id."""
+        found = [
+            record
+            for (kind, record_id), record in sorted(self._records.items())
+            if kind == query.kind
+            and record_id > query.after
+            and (query.tenant is None or record.tenant == query.tenant)
+            and (query.owner is None or record.owner == query.owner)
+        ]
+        return found[: query.limit]
+
+    def _keep_records(self, records: Sequence[Record]) -> None:
+        for new in records:
+            old = self._records.get((new.kind, new.id))
+            holder = self._handles.get((new.kind, new.handle))
+            if (old.version if old is not None else 0) != new.version - 1:
+                raise ConflictError
+            if new.handle and new.body and holder not in (None, new.id):
+                raise ConflictError
+        for new in records:
+            old = self._records.pop((new.kind, new.id), None)
+            if old is not None:
+                self._handles.pop((old.kind, old.handle), None)
+            if new.body:
+                self._records[new.kind, new.id] = new
+            if new.body and new.handle:
+                self._handles[new.kind, new.handle] = new.id
 
     def _add_job(self, job: Job) -> None:
         if job.id not in self._jobs:

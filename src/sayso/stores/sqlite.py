@@ -22,12 +22,29 @@ from sayso import codec
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job
 from sayso.domain.lifecycle import Change
+from sayso.domain.records import Record
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.errors import ConfigurationError, ConflictError, StoreError
-from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+from sayso.stores.base import (
+    PAGE_BYTES,
+    SCAN_LIMIT,
+    EventQuery,
+    Login,
+    Page,
+    Query,
+    RecordQuery,
+    Replay,
+)
 from sayso.stores.group_commit import GroupCommit, Queued
 from sayso.stores.sqlite_jobs import INSERT_JOB, RELEASE_JOBS, SqliteJobs, job_row
+from sayso.stores.sqlite_records import (
+    FIND_HANDLE,
+    GET_RECORD,
+    find_records,
+    put_records,
+    record_of,
+)
 
 LOCK_SECONDS = 10
 """How long a write waits for another program that has locked the file."""
@@ -46,6 +63,7 @@ _UPDATE = (
 )
 _INSERT_EVENT = "INSERT INTO events (id, tenant, record) VALUES (?, ?, ?)"
 _GET = "SELECT record FROM requests WHERE id = ? AND tenant = ?"
+_VERSION = "SELECT version FROM requests WHERE id = ?"
 _REPLAY = "SELECT record, fingerprint FROM requests WHERE tenant = ? AND key = ?"
 _DUE = (
     "SELECT record FROM requests INDEXED BY requests_due WHERE status = 'pending'"
@@ -140,33 +158,21 @@ class SqliteStore(SqliteJobs):
         request = change.request
         record = codec.encode_request(request)
         if change.expected_version == 0:
-            row = (
-                request.id,
-                request.tenant,
-                request.status.value,
-                request.version,
-                request.session_id,
-                _microseconds(request.deadline_at),
-                change.key,
-                change.fingerprint or None,
-                record,
-            )
+            statement, row = _INSERT, _new_row(change, record)
+        else:
+            statement, row = _UPDATE, _next_row(change, record)
+        if change.expected_version == 0 and not change.records:
             write = _Write(row=row, events=change.events, jobs=change.jobs)
         else:
-            row = (
-                request.status.value,
-                request.version,
-                _microseconds(request.deadline_at),
-                record,
-                request.id,
-                change.expected_version,
-            )
 
-            def update(connection: sqlite3.Connection) -> None:
-                if connection.execute(_UPDATE, row).rowcount != 1:
+            def keep(connection: sqlite3.Connection) -> None:
+                if change.records:
+                    _check(connection, change)
+                    put_records(connection, change.records)
+                if connection.execute(statement, row).rowcount != 1:
                     raise ConflictError
 
-            write = _Write(statements=update, events=change.events, jobs=change.jobs)
+            write = _Write(statements=keep, events=change.events, jobs=change.jobs)
         try:
             # Remembered as it becomes durable, even if whoever asked for it has gone by then.
             await self._write(write, lambda: self._remember(request, len(record)))
@@ -287,6 +293,31 @@ class SqliteStore(SqliteJobs):
 
         return await self._run(agree)
 
+    async def put_records(
+        self, records: Sequence[Record], events: Sequence[Event] = (), jobs: Sequence[Job] = ()
+    ) -> None:
+        """Keep or forget all of them, or none."""
+
+        def put(connection: sqlite3.Connection) -> None:
+            put_records(connection, records)
+
+        await self._write(_Write(statements=put, events=events, jobs=jobs))
+
+    async def get_record(self, kind: str, record_id: str) -> Record | None:
+        """The record, or None."""
+        rows = self._read(GET_RECORD, kind, record_id)
+        return record_of(rows[0]) if rows else None
+
+    async def find_handle(self, kind: str, handle: str) -> Record | None:
+        """The record that has this handle, or None."""
+        rows = self._read(FIND_HANDLE, kind, handle)
+        return record_of(rows[0]) if rows else None
+
+    async def find_records(self, query: RecordQuery) -> Sequence[Record]:
+        """Records of a kind, by id."""
+        statement, parameters = find_records(query)
+        return [record_of(row) for row in self._read(statement, *parameters)]
+
     async def _run(self, statements: Callable[[sqlite3.Connection], T]) -> T:
         """Run writing statements in a transaction, in the writer thread."""
         return await self._write(_Write(statements=statements))
@@ -353,6 +384,46 @@ class SqliteStore(SqliteJobs):
             yield from self._reader.execute(statement, parameters)
         except sqlite3.Error as error:
             raise StoreError(f"The database cannot be read: {error}.") from error
+
+
+def _new_row(change: Change, record: bytes) -> _Row:
+    request = change.request
+    return (
+        request.id,
+        request.tenant,
+        request.status.value,
+        request.version,
+        request.session_id,
+        _microseconds(request.deadline_at),
+        change.key,
+        change.fingerprint or None,
+        record,
+    )
+
+
+def _next_row(change: Change, record: bytes) -> _Row:
+    request = change.request
+    return (
+        request.status.value,
+        request.version,
+        _microseconds(request.deadline_at),
+        record,
+        request.id,
+        change.expected_version,
+    )
+
+
+def _check(connection: sqlite3.Connection, change: Change) -> None:
+    """Refuse a change of a request before anything that goes with it is written."""
+    request = change.request
+    kept = connection.execute(_VERSION, (request.id,)).fetchone()
+    if (kept[0] if kept is not None else 0) != change.expected_version:
+        raise ConflictError
+    if (
+        change.key is not None
+        and connection.execute(_REPLAY, (request.tenant, change.key)).fetchone()
+    ):
+        raise ConflictError
 
 
 def _plan(query: Query) -> tuple[str, tuple[str, ...], bool]:

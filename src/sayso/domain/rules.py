@@ -1,0 +1,110 @@
+"""How a request is to be reviewed: by how many, by whom, how strongly identified.
+
+A rule is fixed when the request is made, and kept with it: what is changed later holds for later
+requests.
+"""
+
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sayso.domain.accounts import Principal, Requester, Strength
+from sayso.domain.actions import Action, RiskClass
+
+_Names = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=64)
+]
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a decision needs. The default is one reviewer, whoever it is."""
+
+    approvals: Annotated[
+        int, Meta(ge=1, le=20, description="How many different people have to approve.")
+    ] = 1
+    people: Annotated[_Names, Meta(description="Ids of those who may decide; empty: anybody.")] = ()
+    groups: Annotated[_Names, Meta(description="Groups whose members may decide, too.")] = ()
+    four_eyes: Annotated[
+        bool, Meta(description="Whoever owns the agent that asks may not decide.")
+    ] = False
+    veto: Annotated[
+        bool,
+        Meta(description="One rejection ends it. Else it takes as many as approvals do."),
+    ] = True
+    min_strength: Annotated[
+        Strength, Meta(description="How strongly a person has to be identified to decide.")
+    ] = Strength.LINK
+    grant_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=31_622_400)] | None,
+        Meta(description="How long an approval can be claimed. Null: as the server is set."),
+    ] = None
+    names: tuple[str, ...] = ()
+    """The review rules that it was made of."""
+
+    def asks(self, person: Principal) -> bool:
+        """Whether this person is among those who may decide."""
+        if not self.people and not self.groups:
+            return True
+        return person.id in self.people or bool(person.groups.intersection(self.groups))
+
+    def excludes(self, person: Principal, requester: Requester) -> bool:
+        """Whether four eyes are wanted, and these are the same two."""
+        return self.four_eyes and person.id in (requester.id, requester.owner)
+
+    def stricter(self, other: "Rule") -> "Rule":
+        """A rule that demands what either of the two does.
+
+        Whom to ask is taken from the other where both name somebody.
+        """
+        named = other if other.people or other.groups else self
+        seconds = [s for s in (self.grant_seconds, other.grant_seconds) if s is not None]
+        return Rule(
+            approvals=max(self.approvals, other.approvals),
+            people=named.people,
+            groups=named.groups,
+            four_eyes=self.four_eyes or other.four_eyes,
+            veto=self.veto or other.veto,
+            min_strength=max((self.min_strength, other.min_strength), key=list(Strength).index),
+            grant_seconds=min(seconds, default=None),
+            names=(*self.names, *other.names),
+        )
+
+
+ONE_REVIEWER = Rule()
+_Globs = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=64)
+]
+
+
+class ReviewRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule of a tenant, and which requests it is for; those that match all count."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")]
+    tools: Annotated[_Globs, Meta(description="Globs of tool names; empty: every request.")] = ()
+    risks: Annotated[
+        frozenset[RiskClass], Meta(description="Risk classes; empty: any, and none.")
+    ] = frozenset()
+    rule: Rule
+
+    def matches(self, action: Action | None) -> bool:
+        """Whether it is for a request of this action."""
+        if not self.tools and not self.risks:
+            return True
+        if action is None:
+            return False
+        # Doubt blocks: an action that does not tell its risk counts as of any.
+        if self.risks and action.risk_class is not None and action.risk_class not in self.risks:
+            return False
+        tool = action.tool_name.casefold()
+        return not self.tools or any(fnmatchcase(tool, glob.casefold()) for glob in self.tools)
+
+
+def rule_for(action: Action | None, rules: tuple[ReviewRule, ...], asked: Rule | None) -> Rule:
+    """What a request needs: all rules that match it, and what its own side asks for, together."""
+    rule = ONE_REVIEWER if asked is None else msgspec.structs.replace(asked, names=())
+    for each in rules:
+        if each.matches(action):
+            rule = rule.stricter(msgspec.structs.replace(each.rule, names=(each.name,)))
+    return rule
