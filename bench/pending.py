@@ -30,7 +30,7 @@ from bench.summary import percentiles
 from sayso import codec
 from sayso.clock import RequestIds
 from sayso.domain import lifecycle
-from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Strength
+from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.requests import Draft, Request, Status
 from sayso.stores.base import Query, Stores
@@ -48,7 +48,9 @@ _TIMEOUTS = (300.0, 900.0, 3600.0, 86_400.0, None)
 _ARRIVED_WITHIN = timedelta(minutes=4)
 """All were asked within this time, so that none is due yet: the first deadline is after 5."""
 _SAMPLE = 10_000
-PERSON = Principal(plane=Plane.PERSON, id="bench", name="Bench", strength=Strength.LINK)
+PERSON = Principal(
+    plane=Plane.PERSON, id="bench", name="Bench", strength=Strength.LINK, role=Role.ADMIN
+)
 YES = Answer(type=DecisionType.APPROVE, reason="Looks right.")
 
 _now = time.perf_counter

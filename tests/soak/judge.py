@@ -178,7 +178,7 @@ def deliveries_arrive(ledger: Ledger, kept: Kept) -> Iterator[Finding]:
             yield Finding("wrong", f"told by {note.webhook_id}: {note.request}, it is {request}")
         elif request["callback_url"] is None:
             yield Finding("wrong", f"told of {note.request_id}, which nobody asked for")
-    to_come = {job["request_id"] for job in kept.jobs if job["state"] in ("waiting", "running")}
+    to_come = {job.get("request_id") for job in kept.jobs if job["state"] in ("waiting", "running")}
     for request_id, request in kept.requests.items():
         is_closed = request["status"] != "pending"
         is_told = request_id in taken or request_id in to_come  # `Unfinished` tells of those

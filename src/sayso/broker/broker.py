@@ -15,7 +15,7 @@ from sayso.channels.addresses import AddressGuard
 from sayso.clock import Clock, RequestIds
 from sayso.codec import encode
 from sayso.domain import lifecycle
-from sayso.domain.accounts import Plane, Principal
+from sayso.domain.accounts import LOCAL_AGENT, Power, Principal
 from sayso.domain.decisions import Answer, Channel
 from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire, Extend, Remind
 from sayso.domain.requests import Draft, Request
@@ -24,10 +24,11 @@ from sayso.errors import (
     ConflictError,
     InvalidTransitionError,
     NotFoundError,
+    NotPermittedError,
     PersonRequiredError,
 )
 from sayso.signals.base import EVENTS, JOBS, Signal
-from sayso.stores.base import Page, Query, Stores
+from sayso.stores.base import Page, Query, Stores, is_shown
 
 SWEEP_SIZE = 500
 """Requests that one sweep expires at the most, before it looks again."""
@@ -100,6 +101,8 @@ class Broker:
             ConflictError: the key was used for another draft (`idempotency_conflict`).
             RefusedError: the session was closed (`session_inactive`).
         """
+        _need(by, Power.SUBMIT)
+        _check_binding(by, draft)
         scoped_key, fingerprint = None, ""
         if key is not None:
             scoped_key = f"{by.plane}:{by.id}:{key}"
@@ -150,10 +153,12 @@ class Broker:
         """
         if not by.is_person:
             raise PersonRequiredError
+        _need(by, Power.DECIDE)
         return await self._apply(request_id, Decide(answer=answer, by=by, channel=channel), by)
 
     async def cancel(self, request_id: str, *, by: Principal, reason: str = "") -> Request:
         """Take a question back. Raises as `decide` does."""
+        _need(by, Power.SUBMIT)
         return await self._apply(request_id, Cancel(by=by, reason=reason), by)
 
     async def extend(
@@ -165,6 +170,7 @@ class Broker:
             NotFoundError: there is no such request.
             InvalidTransitionError: it is closed, or has more time already (`not_later`).
         """
+        _need(by, Power.SUBMIT)
         timeout = None if timeout_seconds is None else timedelta(seconds=timeout_seconds)
         return await self._apply(request_id, Extend(by=by, timeout=timeout), by)
 
@@ -175,7 +181,7 @@ class Broker:
             NotFoundError: there is no such request.
             InvalidTransitionError: it is closed, or was reminded of already.
         """
-        system = Principal(plane=Plane.AGENT, id="system", name="Sayso", tenant=tenant)
+        system = msgspec.structs.replace(LOCAL_AGENT, id="system", name="Sayso", tenant=tenant)
         return await self._apply(request_id, Remind(after=after), system)
 
     async def get(self, request_id: str, *, by: Principal) -> Request:
@@ -185,7 +191,7 @@ class Broker:
             NotFoundError: there is no such request.
         """
         request = await self.store.get(by.tenant, request_id)
-        if request is None:
+        if request is None or not is_shown(request, by):
             raise NotFoundError(
                 f"There is no request {request_id!r}.", hint="Check the id that submit returned."
             )
@@ -295,3 +301,19 @@ class Broker:
         self.signal.publish(EVENTS)
         if change.jobs:
             self.signal.publish(JOBS)
+
+
+def _need(by: Principal, power: Power) -> None:
+    if not by.may(power):
+        raise NotPermittedError(
+            f"{by.name!r} does not have the power to {power.value}.", code="power_required"
+        )
+
+
+def _check_binding(by: Principal, draft: Draft) -> None:
+    if not by.is_bound_to(draft.client_id, draft.session_id):
+        raise NotPermittedError(
+            "This key is not good for that client id or session.",
+            hint="Send the client id and a session that the key is bound to.",
+            code="key_bound",
+        )

@@ -43,6 +43,11 @@ class Submission(TypedDict, total=False):
     metadata: JsonObject | None
     remind_every_seconds: float | None
     """Remind people this often, until it is closed. Default: not at all."""
+    facts: JsonObject | None
+    """What holds now; if it does not when the grant is claimed, people are asked again."""
+    rule: JsonObject | None
+    """How strictly to review it, at least: `approvals`, `people`, `groups`, `four_eyes`, `veto`,
+    `min_strength`, `grant_seconds`."""
     callback_url: str | None
     """Told how the request ended, by a signed POST."""
     idempotency_key: str | None

@@ -71,19 +71,23 @@ class Power(StrEnum):
     """Users, keys, groups, rules, and the kill switch."""
 
 
-POWERS: Mapping[Role | Scope, frozenset[Power]] = MappingProxyType(
+_OF_PEOPLE: Mapping[Role, frozenset[Power]] = MappingProxyType(
     {
         Role.MEMBER: frozenset({Power.SUBMIT}),
         Role.VIEWER: frozenset({Power.READ}),
         Role.REVIEWER: frozenset({Power.SUBMIT, Power.READ, Power.DECIDE}),
         Role.ADMIN: frozenset(Power),
+    }
+)
+_OF_AGENTS: Mapping[Scope, frozenset[Power]] = MappingProxyType(
+    {
         Scope.AGENT: frozenset({Power.SUBMIT}),
         Scope.READER: frozenset({Power.READ}),
         Scope.ADMIN: frozenset({Power.READ, Power.SUBSCRIBE, Power.MANAGE}),
         Scope.LOCAL: frozenset({Power.SUBMIT, Power.READ, Power.SUBSCRIBE}),
     }
 )
-"""Who may do what. No scope has `decide`."""
+"""Two tables, by plane: a key is never looked up among people. No scope has `decide`."""
 
 
 class Requester(Struct, frozen=True, kw_only=True):
@@ -94,6 +98,11 @@ class Requester(Struct, frozen=True, kw_only=True):
     name: str = "local agent"
     owner: str = ""
     """The id of the person whose agent it is; empty if there is none."""
+
+    @property
+    def actor(self) -> str:
+        """How the log names them."""
+        return f"{self.plane.value}:{self.id}"
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -134,18 +143,24 @@ class Principal(Struct, frozen=True, kw_only=True):
         """Whether they have this power; to decide takes a person, whatever else is said."""
         if power is Power.DECIDE and not self.is_person:
             return False
-        return power in POWERS[self.role]
+        return power in self._powers
 
-    def sees(self, requester: Requester) -> bool:
-        """Whether what this one asked may be shown to them (within their tenant)."""
-        if Power.READ in POWERS[self.role]:
+    def sees(self, asked_by: str, owner: str) -> bool:
+        """Whether they may see a request in their tenant: all, their own, or their agents'.
+
+        Args:
+            asked_by: the actor who asked.
+            owner: the id of the person whose agent that is, or nothing.
+        """
+        if Power.READ in self._powers or asked_by == self.actor:
             return True
-        if self.is_person:
-            return requester.owner == self.id or (requester.plane, requester.id) == (
-                self.plane,
-                self.id,
-            )
-        return (requester.plane, requester.id) == (self.plane, self.id)
+        return self.is_person and owner == self.id
+
+    @property
+    def _powers(self) -> frozenset[Power]:
+        if self.plane is Plane.PERSON:
+            return _OF_PEOPLE[Role(self.role)]
+        return _OF_AGENTS[Scope(self.role)]
 
     def is_bound_to(self, client_id: str | None, session_id: str | None) -> bool:
         """Whether its key is good for these."""

@@ -72,6 +72,8 @@ class Vote(Struct, frozen=True, kw_only=True):
     by: Reviewer
     channel: Channel
     strength: Strength | None
+    assertion: JsonObject | None = None
+    """What the person's passkey signed, as proof."""
     at: datetime
 
 
@@ -91,5 +93,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     by: Reviewer
     channel: Channel
     strength: Strength | None
+    assertion: JsonObject | None = None
+    """What the person's passkey signed, as proof."""
     decided_at: datetime
     took_seconds: float

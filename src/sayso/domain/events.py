@@ -54,10 +54,10 @@ class Event(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     session_id: str | None = None
     client_id: str | None = None
-    agent_id: str | None = None
-    """Who asked the request: an agent's key shows the events of its own requests only."""
-    owner_id: str | None = None
-    """Whose agent that is."""
+    asked_by: str | None = None
+    """The actor whose request it is about: others may not see it,"""
+    owner: str | None = None
+    """but for the person whose agent that is, and those who may read everything."""
     actor: str
     """Who did it: `agent:ID`, `person:ID`, or `system`."""
     data: JsonObject = {}

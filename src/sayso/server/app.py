@@ -18,17 +18,17 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from sayso.domain.accounts import LOCAL_AGENT, Principal
+from sayso.domain.accounts import LOCAL_AGENT
 from sayso.domain.decisions import Answer
 from sayso.domain.requests import Draft, Request
 from sayso.domain.webhooks import WebhookDraft
 from sayso.errors import (
     MethodNotAllowedError,
     NotFoundError,
-    PersonRequiredError,
     SaysoError,
     SignInRequiredError,
 )
+from sayso.server.access import Access, admit
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
 from sayso.server.openapi import (
@@ -56,17 +56,6 @@ from sayso.server.routes import (
 from sayso.server.server import Server
 
 log = logging.getLogger("sayso.server")
-
-
-class Access(Enum):
-    """Who may call a route."""
-
-    ANYBODY = "anybody"
-    """No credential is looked at."""
-    AGENT = "agent"
-    """Agents, and people as well."""
-    PERSON = "person"
-    """Only people."""
 
 
 class Surface(Enum):
@@ -103,7 +92,7 @@ def api(
         path=path,
         group=endpoint.__module__.rpartition(".")[2].capitalize(),
         summary=(endpoint.__doc__ or "").strip().splitlines()[0],
-        person_only=access is Access.PERSON,
+        person_only=access.is_for_people,
         takes=takes,
         returns=returns,
         **described,
@@ -122,12 +111,13 @@ def hitl(
     method: str,
     path: str,
     endpoint: Endpoint,
+    access: Access,
     takes: type[Struct] | None = None,
     returns: type[Struct] | None = None,
     **described: Any,
 ) -> Entry:
     """A route of the Loopgate wire."""
-    entry = api(method, path, endpoint, Access.AGENT, takes, returns, **described)
+    entry = api(method, path, endpoint, access, takes, returns, **described)
     return msgspec.structs.replace(entry, surface=Surface.LOOPGATE)
 
 
@@ -136,48 +126,50 @@ def page(method: str, path: str, endpoint: Endpoint, access: Access = Access.PER
     return Entry(method=method, path=path, endpoint=endpoint, access=access, surface=Surface.PAGE)
 
 
-ANYBODY, AGENT, PERSON = Access.ANYBODY, Access.AGENT, Access.PERSON
+ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
+SUBMIT, DECIDE = Access.SUBMIT, Access.DECIDE
+SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
 
 # fmt: off
 ROUTES: tuple[Entry, ...] = (
-    api("POST", "/api/v1/requests", requests.submit, AGENT, Draft, Request, parameters=KEY, statuses=(201, 200)),
-    api("GET", "/api/v1/requests", requests.find, AGENT, None, requests.RequestPage, parameters=FILTERS),
-    api("GET", _ID, requests.get, AGENT, None, Request, parameters=WAIT),
-    api("POST", f"{_ID}/decision", requests.decide, PERSON, Answer, Request),
-    api("POST", f"{_ID}/cancel", requests.cancel, AGENT, requests.Cancellation, Request),
-    api("POST", f"{_ID}/extend", requests.extend, AGENT, requests.Extension, Request),
-    api("GET", "/api/v1/events", events.stream, AGENT, media=EVENT_STREAM, parameters=FEED),
-    api("POST", "/api/v1/webhooks", webhooks.register, AGENT, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
-    api("GET", "/api/v1/webhooks", webhooks.find, AGENT, None, webhooks.SubscriptionList),
-    api("GET", _WEBHOOK, webhooks.get, AGENT, None, webhooks.Subscription),
-    api("DELETE", _WEBHOOK, webhooks.delete, AGENT, None, webhooks.Subscription),
-    api("POST", f"{_WEBHOOK}/rotate", webhooks.rotate, AGENT, None, webhooks.SecretSubscription),
-    api("POST", f"{_WEBHOOK}/test", webhooks.test, AGENT, None, webhooks.Tested),
-    api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, AGENT, None, deliveries.DeliveryPage, parameters=DELIVERIES),
-    api("GET", "/api/v1/deliveries", deliveries.find, AGENT, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
-    api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, AGENT, None, deliveries.Delivery),
-    api("GET", "/api/v1/callback-secret", webhooks.callback_secret, PERSON, None, webhooks.CallbackSecret),
+    api("POST", "/api/v1/requests", requests.submit, SUBMIT, Draft, Request, parameters=KEY, statuses=(201, 200)),
+    api("GET", "/api/v1/requests", requests.find, CALLER, None, requests.RequestPage, parameters=FILTERS),
+    api("GET", _ID, requests.get, CALLER, None, Request, parameters=WAIT),
+    api("POST", f"{_ID}/decision", requests.decide, DECIDE, Answer, Request),
+    api("POST", f"{_ID}/cancel", requests.cancel, SUBMIT, requests.Cancellation, Request),
+    api("POST", f"{_ID}/extend", requests.extend, SUBMIT, requests.Extension, Request),
+    api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
+    api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
+    api("GET", "/api/v1/webhooks", webhooks.find, SUBSCRIBE, None, webhooks.SubscriptionList),
+    api("GET", _WEBHOOK, webhooks.get, SUBSCRIBE, None, webhooks.Subscription),
+    api("DELETE", _WEBHOOK, webhooks.delete, SUBSCRIBE, None, webhooks.Subscription),
+    api("POST", f"{_WEBHOOK}/rotate", webhooks.rotate, SUBSCRIBE, None, webhooks.SecretSubscription),
+    api("POST", f"{_WEBHOOK}/test", webhooks.test, SUBSCRIBE, None, webhooks.Tested),
+    api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
+    api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
+    api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
+    api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
     api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
     api("GET", "/ready", meta.ready, ANYBODY, None, meta.Health),
     api("GET", "/openapi.json", meta.openapi, ANYBODY),
 
-    hitl("POST", "/hitl/register", loopgate.register, loopgate.Registration, loopgate.Registered),
-    hitl("POST", "/sessions/register", loopgate.register, loopgate.Registration, loopgate.Registered),
-    hitl("POST", "/hitl/request", loopgate.submit, loopgate.Submission, loopgate.Submitted),
-    hitl("GET", "/hitl/poll", loopgate.poll, None, loopgate.Poll, parameters=loopgate.REQUEST),
-    hitl("GET", "/hitl/status", loopgate.status, None, loopgate.SessionStatus, parameters=loopgate.SESSION),
-    hitl("POST", "/hitl/deactivate", loopgate.deactivate, loopgate.SessionName, loopgate.Success),
-    hitl("GET", "/hitl/pending", loopgate.pending, None, loopgate.PendingList),
-    hitl("POST", "/hitl/cancel", loopgate.cancel, loopgate.RequestName, loopgate.Success),
+    hitl("POST", "/hitl/register", loopgate.register, SUBMIT, loopgate.Registration, loopgate.Registered),
+    hitl("POST", "/sessions/register", loopgate.register, SUBMIT, loopgate.Registration, loopgate.Registered),
+    hitl("POST", "/hitl/request", loopgate.submit, SUBMIT, loopgate.Submission, loopgate.Submitted),
+    hitl("GET", "/hitl/poll", loopgate.poll, CALLER, None, loopgate.Poll, parameters=loopgate.REQUEST),
+    hitl("GET", "/hitl/status", loopgate.status, CALLER, None, loopgate.SessionStatus, parameters=loopgate.SESSION),
+    hitl("POST", "/hitl/deactivate", loopgate.deactivate, SUBMIT, loopgate.SessionName, loopgate.Success),
+    hitl("GET", "/hitl/pending", loopgate.pending, CALLER, None, loopgate.PendingList),
+    hitl("POST", "/hitl/cancel", loopgate.cancel, SUBMIT, loopgate.RequestName, loopgate.Success),
 
     page("GET", "/", pages.inbox),
     page("GET", "/requests/{id}", pages.show),
-    page("POST", "/requests/{id}/decision", pages.decide),
-    page("POST", "/requests/{id}/cancel", pages.cancel),
+    page("POST", "/requests/{id}/decision", pages.decide, DECIDE),
+    page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
     page("GET", "/history", pages.history),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/logout", pages.logout, ANYBODY),
@@ -290,7 +282,7 @@ class Road:
         try:
             self._server.auth.check_origin(self._entry.method, call.headers)
             if self._entry.access is not Access.ANYBODY:
-                call.principal = await self._admit(call.headers)
+                call.principal = await admit(self._server.auth, self._entry.access, call.headers)
             if self.reads_body:
                 await call.read_body(self._server.settings.max_body_bytes)
             return await self._entry.endpoint(call)
@@ -305,14 +297,6 @@ class Road:
         except Exception:
             log.exception("%s %s failed", self._entry.method, self._entry.path)
             return self._problem(internal())
-
-    async def _admit(self, headers: Mapping[bytes, bytes]) -> Principal:
-        principal = await self._server.auth.principal(headers)
-        if self._entry.access is Access.PERSON and not principal.is_person:
-            if self._server.auth.token_of(headers) is None:
-                raise SignInRequiredError("Only a person can do this, and nobody is signed in.")
-            raise PersonRequiredError
-        return principal
 
     def _problem_page(self, error: SaysoError) -> Reply:
         if isinstance(error, SignInRequiredError):

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sayso.broker.lookups import LookUps
 from sayso.clock import Clock
-from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Strength
+from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
 from sayso.errors import NotPermittedError, SignInRequiredError
 from sayso.links import new_session_token, read_link_token, token_hash
 from sayso.settings import LOOPBACK
@@ -190,6 +190,7 @@ def _principal(login: Login) -> Principal:
         name=login.name,
         tenant=login.tenant,
         strength=Strength(login.strength),
+        role=Role.ADMIN,
     )
 
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from starlette.types import Message, Receive, Send
 
 from sayso import codec
-from sayso.domain.accounts import Principal
+from sayso.domain.accounts import Power, Principal
 from sayso.domain.requests import Request
 from sayso.errors import InvalidRequestError, TooLargeError
 from sayso.server.server import Server
@@ -83,6 +83,11 @@ class Call:
         self.gone = False
         self._query: dict[str, list[str]] | None = None
         self._held: asyncio.Task[Any] | None = None
+
+    @property
+    def seen_by(self) -> Principal | None:
+        """Through whose eyes to look; None for those who may see everything."""
+        return None if self.principal.may(Power.READ) else self.principal
 
     def decode(self, record: type[T]) -> T:
         """The body as a `record`.

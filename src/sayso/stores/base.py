@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from sayso.domain.accounts import DEFAULT_TENANT
+from sayso.domain.accounts import DEFAULT_TENANT, Principal
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job, JobKind, JobState
 from sayso.domain.lifecycle import Change
@@ -36,6 +36,8 @@ class Query(Struct, frozen=True, kw_only=True):
     status: frozenset[Status] = frozenset()
     session_id: str | None = None
     client_id: str | None = None
+    seen_by: Principal | None = None
+    """Only what this caller may see."""
     text: str = ""
     """Words of the message, tool, arguments, answer or ids, in any case."""
     limit: int = 50
@@ -49,6 +51,7 @@ class Query(Struct, frozen=True, kw_only=True):
             and (not self.status or request.status in self.status)
             and (self.session_id is None or request.session_id == self.session_id)
             and (self.client_id is None or request.client_id == self.client_id)
+            and (self.seen_by is None or is_shown(request, self.seen_by))
             and (not self.text or self.text.casefold() in searchable(request))
         )
 
@@ -70,6 +73,8 @@ class EventQuery(Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     session_id: str | None = None
     client_id: str | None = None
+    seen_by: Principal | None = None
+    """Only what this caller may see."""
     limit: int = 200
 
     def matches(self, event: Event) -> bool:
@@ -80,6 +85,7 @@ class EventQuery(Struct, frozen=True, kw_only=True):
             and (self.request_id is None or event.request_id == self.request_id)
             and (self.session_id is None or event.session_id == self.session_id)
             and (self.client_id is None or event.client_id == self.client_id)
+            and (self.seen_by is None or _is_told(event, self.seen_by))
         )
 
 
@@ -318,6 +324,17 @@ class RecordStore(Protocol):
 
 class Stores(Store, SessionStore, LoginStore, JobStore, WebhookStore, RecordStore, Protocol):
     """All that one backend keeps."""
+
+
+def is_shown(request: Request, viewer: Principal) -> bool:
+    """Whether they may see it."""
+    asked = request.requested_by
+    return request.tenant == viewer.tenant and viewer.sees(asked.actor, asked.owner)
+
+
+def _is_told(event: Event, viewer: Principal) -> bool:
+    """What is not about a request is for those alone who may read everything."""
+    return viewer.sees(event.asked_by or "", event.owner or "")
 
 
 def searchable(request: Request) -> str:

@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sayso.domain import lifecycle
-from sayso.domain.accounts import Plane, Principal, Strength
+from sayso.domain.accounts import Plane, Principal, Role, Strength
 from sayso.domain.jobs import Job, JobKind
 from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Draft, Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AGENT = Principal(plane=Plane.AGENT, id="agent-1", name="an agent")
-PERSON = Principal(plane=Plane.PERSON, id="ada", name="Ada", strength=Strength.LOGIN)
+PERSON = Principal(
+    plane=Plane.PERSON, id="ada", name="Ada", strength=Strength.LOGIN, role=Role.REVIEWER
+)
 
 _numbers = itertools.count(1)
 

@@ -9,7 +9,7 @@ import pytest
 from sayso.broker import Broker
 from sayso.broker.webhooks import MAX_WEBHOOKS
 from sayso.channels.base import Receipt
-from sayso.domain.accounts import Plane, Principal
+from sayso.domain.accounts import Plane, Principal, Role
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.jobs import JobState
 from sayso.domain.requests import Request, Status
@@ -23,7 +23,7 @@ from sayso.testing import AGENT, PERSON, FakeClock, FakeCourier, make_draft
 pytestmark = pytest.mark.anyio
 
 OTHER = Principal(plane=Plane.AGENT, id="agent-2", name="another agent")
-STRANGER = Principal(plane=Plane.PERSON, id="eve", name="Eve", tenant="elsewhere")
+STRANGER = Principal(plane=Plane.PERSON, id="eve", name="Eve", role=Role.ADMIN, tenant="elsewhere")
 
 
 @pytest.fixture

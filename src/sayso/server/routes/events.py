@@ -71,6 +71,7 @@ class EventStream:
                     await broker.store.events(
                         EventQuery(
                             tenant=query.tenant,
+                            seen_by=query.seen_by,
                             after=after,
                             types=query.types,
                             request_id=query.request_id,
@@ -145,6 +146,7 @@ async def stream(call: Call) -> EventStream:
         call,
         EventQuery(
             tenant=call.principal.tenant,
+            seen_by=call.seen_by,
             after=after,
             types=frozenset(EventType(word) for word in words),
             request_id=call.one("request_id"),

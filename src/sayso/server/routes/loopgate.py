@@ -214,7 +214,12 @@ async def deactivate(call: Call) -> Reply:
 async def pending(call: Call) -> Reply:
     """List what waits for a person."""
     page = await call.server.broker.find(
-        Query(tenant=call.principal.tenant, status=frozenset({Status.PENDING}), limit=MAX_PENDING)
+        Query(
+            tenant=call.principal.tenant,
+            seen_by=call.seen_by,
+            status=frozenset({Status.PENDING}),
+            limit=MAX_PENDING,
+        )
     )
     requests = tuple(_listed(request) for request in page.items)
     return json_reply(200, PendingList(pending_requests=requests, count=len(requests)))

@@ -136,6 +136,7 @@ async def _queue(
     found = await call.server.broker.find(
         Query(
             tenant=call.principal.tenant,
+            seen_by=call.seen_by,
             status=frozenset({Status.PENDING}),
             limit=FIRST_PAGE,
             after=call.one("after"),

@@ -114,6 +114,7 @@ def query_of(call: Call) -> Query:
         raise bad_parameter("after", "It is not the `next` of a page.")
     return Query(
         tenant=call.principal.tenant,
+        seen_by=call.seen_by,
         status=frozenset(Status(word) for word in words),
         session_id=call.one("session_id"),
         client_id=call.one("client_id"),
