@@ -106,6 +106,12 @@ class Login(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     tenant: str = DEFAULT_TENANT
+    id: str = ""
+    """By which it is listed and ended; it opens nothing."""
+    agent: str = ""
+    """The program that signed in, as it calls itself: the `User-Agent`."""
+    method: str = "link"
+    """How: `link`, `password`, `oidc` or `passkey`."""
 
 
 class JobQuery(Struct, frozen=True, kw_only=True):
@@ -229,6 +235,14 @@ class LoginStore(Protocol):
 
     async def end_login(self, token_hash: str) -> None:
         """Forget it; one that is not there is no error."""
+        ...
+
+    async def get_logins(self, tenant: str, person_id: str | None = None) -> Sequence[Login]:
+        """The sessions of one person, or of all in a tenant, newest first; some may have expired."""
+        ...
+
+    async def end_logins(self, tenant: str, person_id: str) -> int:
+        """Forget all sessions of a person; how many there were."""
         ...
 
     async def agree(self, name: str, value: str) -> str:

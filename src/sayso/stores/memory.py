@@ -151,6 +151,22 @@ class MemoryStore:
         """Forget it."""
         self._logins.pop(token_hash, None)
 
+    async def get_logins(self, tenant: str, person_id: str | None = None) -> Sequence[Login]:
+        """The sessions of one person, or of all in a tenant, newest first."""
+        found = [
+            login
+            for login in self._logins.values()
+            if login.tenant == tenant and person_id in (None, login.person_id)
+        ]
+        return sorted(found, key=lambda login: (login.created_at, login.id), reverse=True)
+
+    async def end_logins(self, tenant: str, person_id: str) -> int:
+        """Forget all sessions of a person."""
+        ended = await self.get_logins(tenant, person_id)
+        for login in ended:
+            del self._logins[login.token_hash]
+        return len(ended)
+
     async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Job]:
         """Take due jobs for this caller alone."""
         claimed: list[Job] = []

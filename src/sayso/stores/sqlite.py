@@ -78,6 +78,12 @@ _PUT_LOGIN = "INSERT OR REPLACE INTO logins (token_hash, expires_at, record) VAL
 _FORGET_LOGINS = "DELETE FROM logins WHERE expires_at < ?"
 _GET_LOGIN = "SELECT record FROM logins WHERE token_hash = ?"
 _END_LOGIN = "DELETE FROM logins WHERE token_hash = ?"
+# There are few, and they are seldom listed: no index is worth its writes.
+_ALL_LOGINS = "SELECT record FROM logins"
+_END_LOGINS = (
+    "DELETE FROM logins WHERE CAST(record AS TEXT) ->> '$.tenant' = ?"
+    " AND CAST(record AS TEXT) ->> '$.person_id' = ?"
+)
 _AGREE = "INSERT INTO agreed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _AGREED = "SELECT value FROM agreed WHERE name = ?"
 _FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < ? - 86400000000"
@@ -283,6 +289,20 @@ class SqliteStore(SqliteJobs):
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
         await self._run(lambda c: c.execute(_END_LOGIN, (token_hash,)).rowcount)
+
+    async def get_logins(self, tenant: str, person_id: str | None = None) -> Sequence[Login]:
+        """The sessions of one person, or of all in a tenant, newest first."""
+        logins = [msgspec.json.decode(row[0], type=Login) for row in self._read(_ALL_LOGINS)]
+        found = [
+            login
+            for login in logins
+            if login.tenant == tenant and person_id in (None, login.person_id)
+        ]
+        return sorted(found, key=lambda login: (login.created_at, login.id), reverse=True)
+
+    async def end_logins(self, tenant: str, person_id: str) -> int:
+        """Forget all sessions of a person."""
+        return await self._run(lambda c: c.execute(_END_LOGINS, (tenant, person_id)).rowcount)
 
     async def agree(self, name: str, value: str) -> str:
         """The first value given for `name`."""
