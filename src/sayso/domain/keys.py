@@ -17,7 +17,9 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     label: str = ""
     """For people."""
     prefix: str
-    """What its text begins with."""
+    """What all keys made at that time begin with."""
+    shown: str = ""
+    """The beginning of its text, by which people tell keys apart."""
     key_hash: str
     """SHA-256 of its text, in hexadecimal digits."""
     scope: Scope = Scope.AGENT

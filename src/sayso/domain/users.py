@@ -41,7 +41,7 @@ class User(Struct, frozen=True, kw_only=True):
         """Whether their role has this power, and they are not disabled."""
         return not self.disabled and power in powers_of(self.role)
 
-    def principal(self, groups: frozenset[str], strength: Strength) -> Principal:
+    def principal(self, groups: frozenset[str], strength: Strength | None) -> Principal:
         """They, signed in."""
         return Principal(
             plane=Plane.PERSON,

@@ -238,7 +238,7 @@ class LoginStore(Protocol):
         ...
 
     async def get_logins(self, tenant: str, person_id: str | None = None) -> Sequence[Login]:
-        """The sessions of one person, or of all in a tenant, newest first; some may have expired."""
+        """The sessions of one person, or of all in a tenant, newest first; even expired ones."""
         ...
 
     async def end_logins(self, tenant: str, person_id: str) -> int:
