@@ -2,6 +2,7 @@
 
 from sayso.broker.broker import Broker
 from sayso.broker.groups import Groups
+from sayso.broker.identities import Identities
 from sayso.broker.keys import Keys
 from sayso.broker.logins import Logins
 from sayso.broker.passwords import Passwords
@@ -22,6 +23,7 @@ class Accounts:
         recorder: keeps what they change.
         users: the people with an account.
         groups: who is asked together.
+        identities: whom an OpenID provider knows.
         keys: by which programs are known.
         logins: who is signed in.
     """
@@ -32,6 +34,7 @@ class Accounts:
         self._passwords = Passwords()
         self.users = Users(store, self.recorder, clock, self._passwords)
         self.groups = Groups(store, self.recorder, clock, self.users)
+        self.identities = Identities(store, self.recorder, self.users)
         self.keys = Keys(store, self.recorder, clock, prefix=key_prefix)
         self.logins = Logins(store, self.recorder, clock, self.users)
 

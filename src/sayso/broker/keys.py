@@ -102,8 +102,13 @@ class Keys:
         """Their own keys, or everybody's in the tenant, oldest first; also those that ended."""
         return tuple(await self._all(by.tenant, None if all_owners else by.id))
 
-    async def revoke(self, key_id: str, *, by: Principal) -> ApiKey:
+    async def revoke(self, key_id: str, *, by: Principal, own: bool = False) -> ApiKey:
         """Let it open nothing any more, from now on.
+
+        Args:
+            key_id: which.
+            by: its owner, or an admin.
+            own: take only one of their own, even from an admin.
 
         Raises:
             NotFoundError: there is none, or not for `by`.
@@ -111,6 +116,8 @@ class Keys:
 
         async def revoke() -> ApiKey:
             key, version = await self._kept(key_id, by)
+            if own and key.owner != by.id:
+                raise _none(key_id)
             if key.revoked_at is not None:
                 return key
             revoked = msgspec.structs.replace(key, revoked_at=self._clock.now())
@@ -245,7 +252,7 @@ class Keys:
             key, version = key_of(record)
             if by.may(Power.MANAGE) or (by.is_person and key.owner == by.id):
                 return key, version
-        raise NotFoundError(f"There is no key {key_id!r}.", hint="List them: GET /api/v1/keys.")
+        raise _none(key_id)
 
     async def _all(self, tenant: str, owner: str | None) -> list[ApiKey]:
         found: list[ApiKey] = []
@@ -312,6 +319,10 @@ def _check_may_make(scope: Scope, by: Principal) -> None:
             hint="Ask an admin for it.",
             code="power_required",
         )
+
+
+def _none(key_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no key {key_id!r}.", hint="List them: GET /api/v1/keys.")
 
 
 def _cannot(at: str, message: str) -> InvalidRequestError:
