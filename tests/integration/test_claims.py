@@ -121,7 +121,9 @@ def test_what_changed_since_it_was_asked_is_asked_again_with_the_difference(
     request = asked(agent, facts={"balance": 100, "owner": "Ann"})
     person.decide(request["id"], "approve")
     told(claim(agent, request), 409, "facts_required")
-    problem = told(claim(agent, request, facts={"balance": 3, "owner": "Ann"}), 409, "facts_changed")
+    problem = told(
+        claim(agent, request, facts={"balance": 3, "owner": "Ann"}), 409, "facts_changed"
+    )
     again = problem["request"]
     assert (again["status"], again["reopens"]) == ("pending", request["id"])
     assert again["changes"] == {"balance": [100, 3]}
