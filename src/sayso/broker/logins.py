@@ -8,12 +8,12 @@ from sayso.broker.users import Users
 from sayso.clock import Clock, RequestIds
 from sayso.domain.accounts import Power, Principal, Strength
 from sayso.domain.events import EventType
-from sayso.domain.users import User
+from sayso.domain.users import LOCAL_PERSON, User
 from sayso.errors import NotFoundError
 from sayso.links import token_hash
 from sayso.stores.base import Login, Stores
 
-LONGEST_AGENT = 200
+LONGEST_AGENT = 256
 
 
 class Logins:
@@ -83,8 +83,16 @@ class Logins:
 
     async def find(self, *, by: Principal, all_people: bool = False) -> Sequence[Login]:
         """Their own sessions that have not expired, or everybody's in the tenant, newest first."""
-        found = await self._store.get_logins(by.tenant, None if all_people else by.id)
-        return [login for login in found if self._clock.now() < login.expires_at]
+        people = [by.id]
+        if all_people:
+            people = [LOCAL_PERSON, *(user.id for user in await self._users.find(by=by))]
+        found = [
+            login
+            for person_id in people
+            for login in await self._store.get_logins(by.tenant, person_id)
+            if self._clock.now() < login.expires_at
+        ]
+        return sorted(found, key=lambda login: (login.created_at, login.id), reverse=True)
 
     async def end(self, login_id: str, *, by: Principal) -> Login:
         """End one.

@@ -32,6 +32,7 @@ from sayso.errors import ConflictError
 from sayso.signals.base import Signal
 from sayso.stores.base import EventQuery, JobQuery, Login, Query, Stores
 from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft, make_job
+from sayso.testing.record_contract import LoginContract, RecordContract
 
 _APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
 _REJECT = Decide(answer=Answer(type=DecisionType.REJECT), by=PERSON, channel=Channel.WEB)
@@ -92,7 +93,7 @@ async def _all(store: Stores, query: Query) -> list[Request]:
         query = msgspec.structs.replace(query, after=page.next)
 
 
-class StoreContract:
+class StoreContract(RecordContract, LoginContract):
     """What every store promises. The fixture `store` gives an open, empty one."""
 
     async def test_what_was_committed_is_read_back_unchanged(self, store: Stores) -> None:
@@ -488,32 +489,6 @@ class StoreContract:
         await store.end_login("h")
         await store.end_login("h")
         assert await store.get_login("h") is None
-
-    async def test_logins_are_listed_and_ended_by_person(self, store: Stores) -> None:
-        for number, (tenant, person_id) in enumerate(
-            [("default", "ada"), ("default", "bob"), ("default", "ada"), ("other", "ada")]
-        ):
-            await store.put_login(
-                Login(
-                    id=f"l{number}",
-                    token_hash=f"h{number}",
-                    person_id=person_id,
-                    name="A person",
-                    strength="login",
-                    method="password",
-                    agent="a browser",
-                    tenant=tenant,
-                    created_at=NOW + timedelta(seconds=number),
-                    expires_at=NOW + timedelta(hours=1),
-                )
-            )
-        assert [each.id for each in await store.get_logins(DEFAULT_TENANT)] == ["l2", "l1", "l0"]
-        assert [each.id for each in await store.get_logins(DEFAULT_TENANT, "ada")] == ["l2", "l0"]
-        assert await store.end_logins(DEFAULT_TENANT, "ada") == 2
-        assert await store.end_logins(DEFAULT_TENANT, "ada") == 0
-        assert [each.id for each in await store.get_logins(DEFAULT_TENANT)] == ["l1"]
-        assert [each.id for each in await store.get_logins("other", "ada")] == ["l3"]
-        assert await store.get_login("h2") is None
 
     async def test_the_first_value_is_agreed_on(self, store: Stores) -> None:
         agreed = await asyncio.gather(*(store.agree("name", str(n)) for n in range(5)))
