@@ -284,6 +284,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "too_many_webhooks": (RefusedError, "There are as many subscriptions as there may be."),
     "session_inactive": (RefusedError, "The session is closed."),
     "unknown_session": (NotFoundError, "There is no such session."),
+    "database_in_use": (ConfigurationError, "Another server holds the database for itself."),
     "database_away": (StoreError, "The database cannot be reached."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),
