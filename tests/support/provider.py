@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import threading
@@ -11,7 +12,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "sayso", "a secret of the client"
 
@@ -74,7 +75,7 @@ class Provider:
                 self.end_headers()
                 self.wfile.write(raw)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *_: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -115,8 +116,10 @@ class Provider:
         return b".".join([*texts, b""]).decode()
 
     def signed_with_its_public_key(self, claims: dict[str, Any]) -> str:
-        public = OctKey.import_key(self.key.as_pem(private=False))
-        return jwt.encode({"alg": "HS256", "kid": self.key.kid}, claims, public)
+        parts = ({"alg": "HS256", "kid": self.key.kid}, claims)
+        texts = [base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=") for p in parts]
+        mac = hmac.digest(self.key.as_pem(private=False), b".".join(texts), "sha256")
+        return b".".join([*texts, base64.urlsafe_b64encode(mac).rstrip(b"=")]).decode()
 
     def signed_by_another(self, claims: dict[str, Any]) -> str:
         other = RSAKey.generate_key(2048, parameters={"kid": self.key.kid})
