@@ -502,3 +502,8 @@ async def test_another_kind_of_server_is_refused(info: dict[str, Any], told: str
 
     with pytest.raises(ConfigurationError, match=told):
         await check_server(Told(), "there")  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_database_that_is_named_is_refused_and_not_taken_for_number_0() -> None:
+    with pytest.raises(ConfigurationError, match="names the database 'sayso'"):
+        await RedisStore("redis://127.0.0.1:1/sayso").open()
