@@ -22,8 +22,7 @@ from sayso.stores import postgres, postgres_database, postgres_jobs, postgres_re
 from sayso.stores.base import EventQuery, JobQuery, Query, RecordQuery
 from sayso.stores.postgres import PostgresStore
 from sayso.stores.postgres_records import records_plan
-from sayso.testing.factories import NOW, PERSON, make_change, make_job
-from sayso.testing.record_contract import make_record
+from sayso.testing.factories import NOW, PERSON, make_change, make_job, make_record
 
 pytestmark = pytest.mark.anyio
 
