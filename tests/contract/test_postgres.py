@@ -386,6 +386,13 @@ async def test_writers_of_records_that_wait_leave_connections_to_readers(
     await other.close()
 
 
+async def test_records_that_are_written_together_share_a_flush(store: PostgresStore) -> None:
+    records = [make_record(f"{number}") for number in range(60)]
+    await asyncio.gather(*(store.put_records([record]) for record in records))
+    transactions = "SELECT count(DISTINCT xmin::text) FROM records"
+    assert await store._database.run(lambda c: c.fetchval(transactions)) == 2  # of 32 at most
+
+
 async def test_a_record_that_cannot_be_kept_fails_alone(store: PostgresStore) -> None:
     records = [make_record("a"), make_record("b", owner="a\0b"), make_record("c")]
     results = await asyncio.gather(
