@@ -13,6 +13,7 @@
     │   ├── NotPermittedError         the caller is known, but may not do this
     │   │   └── PersonRequiredError       only a person decides; this is an agent's credential
     │   ├── InvalidTransitionError    the request is already decided, expired or cancelled
+    │   ├── NotApprovedError          people said no, or nothing: the action does not run
     │   ├── InvalidAnswerError        the decision does not fit the question
     │   ├── ConflictError             two writers met, or an idempotency key was used twice
     │   └── BusyError                 a limit on work in progress is reached; try again
@@ -143,6 +144,12 @@ class InvalidTransitionError(RefusedError):
     code = "already_decided"
 
 
+class NotApprovedError(RefusedError):
+    """Nobody approved it, so it does not run."""
+
+    code = "not_approved"
+
+
 class InvalidAnswerError(RefusedError):
     """The decision does not fit the question."""
 
@@ -201,6 +208,7 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
     NotPermittedError: 403,
     PersonRequiredError: 403,
     InvalidTransitionError: 409,
+    NotApprovedError: 409,
     InvalidAnswerError: 422,
     ConflictError: 409,
     BusyError: 429,
@@ -220,7 +228,6 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "already_reminded": (InvalidTransitionError, "People were reminded already."),
     "already_voted": (InvalidTransitionError, "The same person has said the same already."),
     "changed_meanwhile": (InvalidTransitionError, "Somebody changed the arguments meanwhile."),
-    "not_approved": (InvalidTransitionError, "Nothing was approved, so nothing can be claimed."),
     "nothing_granted": (InvalidTransitionError, "There is no action in the request."),
     "digest_mismatch": (InvalidTransitionError, "The grant is for something else."),
     "already_claimed": (InvalidTransitionError, "The grant was claimed; it is good for one run."),

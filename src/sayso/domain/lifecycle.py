@@ -25,7 +25,9 @@ from sayso.domain.rules import Rule
 from sayso.errors import (
     InvalidAnswerError,
     InvalidTransitionError,
+    NotApprovedError,
     PersonRequiredError,
+    RefusedError,
 )
 from sayso.types import JsonObject
 
@@ -224,6 +226,8 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
             or a reminder was given already (`already_reminded`).
         InvalidAnswerError: the decision does not fit the question.
         PersonRequiredError: the command is a decision, and no person gave it.
+        NotPermittedError: the rule asks others, or another agent holds the grant.
+        NotApprovedError: nothing was approved that could be claimed.
     """
     allowed = TRANSITIONS.get((request.status, type(command)))
     if allowed is None:
@@ -613,13 +617,12 @@ def _close(
     return Change(request=closed, expected_version=request.version, events=(told,))
 
 
-def _closed(request: Request, command: Command) -> InvalidTransitionError:
+def _closed(request: Request, command: Command) -> RefusedError:
     """Tell a late comer what was decided, and an early one that nothing is."""
     if isinstance(command, (Claim, Report, EndGrant)):
-        return InvalidTransitionError(
+        return NotApprovedError(
             f"The request is {request.status.value}: there is nothing to run.",
             hint="Only what was approved can be claimed.",
-            code="not_approved",
         )
     match request.status:
         case Status.EXPIRED:
