@@ -24,6 +24,7 @@ from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Q
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.postgres_database import Connection, Database, is_everybodys
 from sayso.stores.postgres_jobs import INSERT_JOBS, PostgresJobs, job_columns
+from sayso.stores.postgres_ledger import PostgresLedger
 
 _PENDING = frozenset({Status.PENDING})
 _CHUNK = 256
@@ -68,7 +69,7 @@ _USE_LINK = (
 )
 
 
-class PostgresStore(PostgresJobs):
+class PostgresStore(PostgresJobs, PostgresLedger):
     """Requests, events, sessions, sign-ins and jobs in one PostgreSQL database.
 
     Args:

@@ -24,6 +24,7 @@ from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Q
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.redis_database import Call, Database
 from sayso.stores.redis_jobs import RedisJobs, Stored, job_entry, microseconds, quoted
+from sayso.stores.redis_ledger import RedisLedger
 
 _WRITES = 256
 """Calls that change something, in one command at the most: meanwhile Redis does nothing else."""
@@ -34,7 +35,7 @@ _CHUNK = 256
 _PENDING = frozenset({Status.PENDING})
 
 
-class RedisStore(RedisJobs):
+class RedisStore(RedisJobs, RedisLedger):
     """Requests, events, sessions, sign-ins and jobs in one Redis.
 
     What is promised depends on how Redis is set up: only with `appendonly yes` and `appendfsync
