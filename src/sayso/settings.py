@@ -12,9 +12,11 @@ from msgspec import Struct
 
 from sayso.addresses import from_keywords
 from sayso.domain.jobs import RETRY_SECONDS
+from sayso.domain.redaction import parse
 from sayso.errors import ConfigurationError
 
 SECRET_FILE = "secret.key"  # noqa: S105  the name of a file
+LEDGER_KEY_FILE = "ledger.key"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -45,6 +47,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     callback_timeout: float = 10
     callback_retries: tuple[float, ...] = RETRY_SECONDS
     worker: bool = True
+    ledger_key_file: Path | None = None
+    redactions: tuple[str, ...] = ()
+    redact_after_days: float = 0
+    retain_days: float = 0
     log_level: str = "info"
     dev: bool = False
 
@@ -77,6 +83,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def secret_path(self) -> Path:
         """The file of the secret key."""
         return self.secret_file or self.data / SECRET_FILE
+
+    @property
+    def ledger_key_path(self) -> Path:
+        """The file of the ledger's key, which is there after its first rotation."""
+        return self.ledger_key_file or self.data / LEDGER_KEY_FILE
 
     @property
     def is_local(self) -> bool:
@@ -132,6 +143,22 @@ SETTINGS: Mapping[str, Setting] = {
         "Seconds before each further try of a delivery that failed, by commas.",
     ),
     "worker": Setting(("SAYSO_WORKER",), "Carry out deliveries and reminders in this process."),
+    "ledger_key_file": Setting(
+        ("SAYSO_LEDGER_KEY_FILE",),
+        "The key that signs the ledger, once it was rotated, if it is not in the data folder.",
+    ),
+    "redactions": Setting(
+        ("SAYSO_REDACTIONS",),
+        "Arguments that exports do not show, as `payments.*:card.number`, by commas.",
+    ),
+    "redact_after_days": Setting(
+        ("SAYSO_REDACT_AFTER_DAYS",),
+        "Days after which they are taken out of closed requests for good; 0: never.",
+    ),
+    "retain_days": Setting(
+        ("SAYSO_RETAIN_DAYS",),
+        "Days after which closed requests and their events are deleted; 0: never.",
+    ),
     "log_level": Setting(
         ("SAYSO_LOG_LEVEL", "LOG_LEVEL"), "debug, info, warning or error; logs go to stderr."
     ),
@@ -142,7 +169,7 @@ _IN_FILES = frozenset({"database_url", "signal_url"})
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 _KEYWORDS = re.compile(r"\s*\w+\s*=")
 _PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
-_LISTS = frozenset({"allowed_hosts", "callback_networks", "callback_retries"})
+_LISTS = frozenset({"allowed_hosts", "callback_networks", "callback_retries", "redactions"})
 _LONGEST_CALLBACK = 30.0
 _LONGEST_PAUSE = 30 * 86_400.0
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -255,6 +282,10 @@ def _checked(settings: Settings) -> Settings:
         )
     if not all(0 < seconds <= _LONGEST_PAUSE for seconds in settings.callback_retries):
         raise ConfigurationError("A pause in the setting 'callback_retries' is not 0 to 30 days.")
+    if settings.redact_after_days < 0 or settings.retain_days < 0:
+        raise ConfigurationError("Days cannot be less than 0; 0 means never.")
+    for rule in settings.redactions:
+        parse(rule)
     if settings.log_level.lower() not in _LOG_LEVELS:
         raise ConfigurationError(
             f"There is no log level {settings.log_level!r}.",

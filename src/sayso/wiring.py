@@ -1,6 +1,8 @@
 """Settings to objects: the only module that names a concrete backend."""
 
 import secrets
+from datetime import timedelta
+from pathlib import Path
 
 from sayso.broker.broker import Broker
 from sayso.broker.dispatch import Dispatcher
@@ -8,7 +10,10 @@ from sayso.channels.addresses import AddressGuard
 from sayso.channels.base import Courier
 from sayso.channels.webhook import WebhookCourier
 from sayso.clock import Clock, SharedClock, SystemClock
+from sayso.domain.redaction import Redaction, parse
 from sayso.errors import ConfigurationError
+from sayso.ledger.keeper import Keeper
+from sayso.ledger.keys import Keys
 from sayso.links import load_secret
 from sayso.settings import Settings
 from sayso.signals.base import Signal
@@ -17,6 +22,7 @@ from sayso.signatures import callback_secret
 from sayso.stores.base import Stores
 from sayso.stores.memory import MemoryStore
 from sayso.stores.sqlite import SqliteStore
+from sayso.stores.sqlite_ledger import SqliteLedgerFile
 
 DATABASE_FILE = "sayso.db"
 
@@ -54,6 +60,33 @@ def make_store(settings: Settings) -> tuple[Stores, Clock]:
                 hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE,"
                 " redis://USER:PASSWORD@HOST:PORT/0, or sqlite:PATH.",
             )
+
+
+def make_ledger_file(path: Path) -> SqliteLedgerFile:
+    """The ledger in a SQLite file, only read, not opened yet."""
+    return SqliteLedgerFile(path)
+
+
+def make_keys(settings: Settings, secret: bytes) -> Keys:
+    """The ledger's key: of its file, if it was rotated, else made from the secret."""
+    return Keys(None if settings.memory else settings.ledger_key_path, secret)
+
+
+def make_redactions(settings: Settings) -> tuple[Redaction, ...]:
+    """Which arguments exports do not show."""
+    return tuple(parse(text) for text in settings.redactions)
+
+
+def make_keeper(settings: Settings, broker: Broker, keys: Keys) -> Keeper:
+    """What keeps the ledger, not running yet."""
+    return Keeper(
+        broker.store,
+        keys,
+        broker.clock,
+        redactions=make_redactions(settings),
+        redact_after=timedelta(days=settings.redact_after_days),
+        retain=timedelta(days=settings.retain_days),
+    )
 
 
 def make_signal(settings: Settings) -> Signal:

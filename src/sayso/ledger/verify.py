@@ -5,13 +5,14 @@ nothing but signatures: where two things contradict each other, the one that a s
 taken for true, and the other is named.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from sayso import codec
-from sayso.domain.blocks import MAX_BLOCK, Block
+from sayso.domain.blocks import MAX_BLOCK, Block, KeyIntroduction
 from sayso.ledger.blocks import (
     GENESIS,
     HASH_BYTES,
@@ -156,7 +157,7 @@ class Check:
         """
         self.verdict.blocks += 1
         self._check_place(block)
-        self._introduce(block)
+        self.introduce(block.keys)
         is_signed = self._check_signature(block)
         if entries is not None and _is_hash(block.previous):
             self._check_entries(block, entries, is_signed=is_signed)
@@ -214,9 +215,10 @@ class Check:
 
     def missing(self, request_id: str) -> None:
         """A request that events tell of is not there."""
-        self.find(
-            "request", request_id, f"it is gone; event {self.told[request_id][0]} tells of it"
-        )
+        number = self.told[request_id][0]
+        if any(number <= each.upto for each in self._retirements):
+            return  # its events are on their way out, too
+        self.find("request", request_id, f"it is gone; event {number} tells of it")
 
     def finish(self, first_event: int | None = None) -> Verdict:
         """What came of it.
@@ -258,8 +260,9 @@ class Check:
         if block.previous != expected[2]:
             self.find("block", block.number, "it does not follow the block before it")
 
-    def _introduce(self, block: Block) -> None:
-        for introduction in block.keys:
+    def introduce(self, introductions: Sequence[KeyIntroduction]) -> None:
+        """The next keys, in their order."""
+        for introduction in introductions:
             try:
                 key_id = key_id_of(introduction.public)
             except ValueError:
@@ -282,9 +285,9 @@ class Check:
             self._keys[key_id] = introduction.public
             self._order.append(key_id)
 
-    def introduce(self, block: Block) -> None:
-        """Take in keys of blocks before the first one that is told."""
-        self._introduce(block)
+    def public(self, key_id: str) -> str:
+        """The public key of this id; an empty string, which no signature fits, for another."""
+        return self._keys.get(key_id, "")
 
     def _check_signature(self, block: Block) -> bool:
         if not self._order or block.key_id != self._order[-1]:
@@ -449,6 +452,7 @@ async def verify_database(
                 rows = await store.log(block.first - 1, size)
                 check.block(block, [_entry(r) for r in rows if r.number <= block.last])
             progress(min(block.last, total), total)
+            await asyncio.sleep(0)
     after = check.verdict.head.last if check.verdict.head is not None else 0
     after = max(after, (first_event or 1) - 1)
     await _requests(store, check, after)

@@ -24,7 +24,14 @@ from sayso.server.fast_lane import FastLane
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
-from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
+from sayso.wiring import (
+    make_broker,
+    make_courier,
+    make_dispatcher,
+    make_keeper,
+    make_keys,
+    make_secret,
+)
 
 STOP_SECONDS = 2
 KEEP_ALIVE_SECONDS = 75
@@ -70,7 +77,10 @@ async def _serve(
     port: int = sockets[0].getsockname()[1]
     broker, courier = make_broker(settings), make_courier(settings)
     dispatcher = make_dispatcher(settings, broker, courier, secret) if settings.worker else None
-    async with running(broker, shared=secret if settings.is_shared else None, worker=dispatcher):
+    keys = make_keys(settings, secret)
+    keeper = make_keeper(settings, broker, keys) if settings.worker else None
+    shared = secret if settings.is_shared else None
+    async with running(broker, shared=shared, worker=dispatcher, keeper=keeper):
         public = urlsplit(settings.public_url or f"http://localhost:{port}")
         auth = Authenticator(
             broker.store,
