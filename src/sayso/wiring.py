@@ -2,7 +2,7 @@
 
 import secrets
 from datetime import timedelta
-from pathlib import Path
+from typing import Protocol
 
 from sayso.broker.broker import Broker
 from sayso.broker.dispatch import Dispatcher
@@ -12,6 +12,7 @@ from sayso.channels.webhook import WebhookCourier
 from sayso.clock import Clock, SharedClock, SystemClock
 from sayso.domain.redaction import Redaction, parse
 from sayso.errors import ConfigurationError
+from sayso.ledger.bundle import BundleStore
 from sayso.ledger.keeper import Keeper
 from sayso.ledger.keys import Keys
 from sayso.links import load_secret
@@ -62,9 +63,31 @@ def make_store(settings: Settings) -> tuple[Stores, Clock]:
             )
 
 
-def make_ledger_file(path: Path) -> SqliteLedgerFile:
-    """The ledger in a SQLite file, only read, not opened yet."""
-    return SqliteLedgerFile(path)
+class OpenReader(BundleStore, Protocol):
+    """A ledger to be read, and what comes before and after that."""
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+def make_reader(settings: Settings) -> OpenReader:
+    """The ledger that the settings name, only read, not opened yet: servers may be using it."""
+    match settings.database_scheme:
+        case "":
+            return SqliteLedgerFile(settings.data / DATABASE_FILE)
+        case "sqlite":
+            return SqliteLedgerFile(settings.database_path)
+        case "postgres" | "postgresql":
+            from sayso.stores.postgres import PostgresStore
+
+            return PostgresStore(settings.database_url, connections=1, migrates=False)
+        case _:
+            return make_store(settings)[0]
 
 
 def make_keys(settings: Settings, secret: bytes) -> Keys:

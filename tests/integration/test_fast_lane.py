@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 from sayso.broker import Broker
 from sayso.clock import SystemClock
 from sayso.links import make_link_token
+from sayso.ledger.keys import Keys
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import MAX_HEAD_BYTES, PART, FastLane
@@ -286,7 +287,12 @@ class Inside:
         self.link = make_link_token(secret, datetime.now(UTC))
         self.app = CountingApp(
             Server(
-                self.broker, self.auth, Settings(), courier=FakeCourier(), callback_secret="whsec_"
+                self.broker,
+                self.auth,
+                Settings(),
+                courier=FakeCourier(),
+                callback_secret="whsec_",
+                keys=Keys(None, secret),
             )
         )
         self.config = uvicorn.Config(

@@ -4,6 +4,7 @@
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
+    audit                       the ledger: check it, show it, hand it on
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
 
@@ -29,6 +30,7 @@ COMMANDS = {
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",
     "replay": "Send a delivery again.",
+    "audit": "Check the signed log; show and export it: verify, show, export, rotate-key, retire.",
     "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
 }

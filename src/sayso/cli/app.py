@@ -28,7 +28,14 @@ _WEBHOOKS = {
     "test": "Send it something now.",
     "secret": "Print the secret that signs what callback_url is told.",
 }
-_GROUPS = {"requests": _REQUESTS, "webhooks": _WEBHOOKS}
+_AUDIT = {
+    "verify": "Check the signed log in a database or a bundle.",
+    "show": "Show one request's story, with its proof.",
+    "export": "Put evidence into a file that is checked anywhere.",
+    "rotate-key": "Sign with a new key from now on.",
+    "retire": "Delete old requests and events; the rest still verifies.",
+}
+_GROUPS = {"requests": _REQUESTS, "webhooks": _WEBHOOKS, "audit": _AUDIT}
 _HOMES = {"extend": "requests:extend", "replay": "deliveries:replay"}
 """Commands that share a file with others; any other is a function in a file of its name."""
 
@@ -58,7 +65,8 @@ def build() -> App:
 def _group(name: str) -> App:
     group = App(name=name, help=COMMANDS[name])
     for inner, text in _GROUPS[name].items():
-        group.command(f"sayso.cli.{name}:{inner}_command", name=inner, help=text)
+        function = inner.replace("-", "_")
+        group.command(f"sayso.cli.{name}:{function}_command", name=inner, help=text)
     return group
 
 
@@ -91,6 +99,6 @@ def fail(detail: str, *hints: str) -> int:
 
 
 def _help_for(words: list[str]) -> str:
-    known = COMMANDS.keys() | _REQUESTS.keys() | _WEBHOOKS.keys()
+    known = COMMANDS.keys() | _REQUESTS.keys() | _WEBHOOKS.keys() | _AUDIT.keys()
     command = [word for word in words[:2] if word in known]
     return " ".join(["sayso", *command, "--help"])

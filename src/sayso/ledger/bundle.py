@@ -25,13 +25,14 @@ from msgspec import Struct
 from sayso import codec
 from sayso.clock import Clock
 from sayso.domain.blocks import Block, KeyIntroduction
+from sayso.domain.records import Record
 from sayso.domain.redaction import Redaction, redacted
 from sayso.errors import InvalidRequestError, LedgerError, NotFoundError
 from sayso.ledger.blocks import leaf_of, manifest_statement, record_hash
 from sayso.ledger.keys import SigningKey, fits
 from sayso.ledger.verify import Check, Entry, Progress, Verdict
 from sayso.ledger.walk import block_pages, log_pages
-from sayso.stores.base import LedgerReader, LogRow, RecordQuery, RecordStore, RequestRow
+from sayso.stores.base import LedgerReader, LogRow, RecordQuery, RequestRow
 
 FORMAT = "sayso-bundle-1"
 MEMBERS = ("keys.json", "blocks.jsonl", "events.jsonl", "requests.jsonl", "records.jsonl")
@@ -42,8 +43,12 @@ MAX_BYTES = 1_073_741_824
 _PAGE = 1_000
 
 
-class BundleStore(LedgerReader, RecordStore, Protocol):
+class BundleStore(LedgerReader, Protocol):
     """What an export reads."""
+
+    async def find_records(self, query: RecordQuery) -> Sequence[Record]:
+        """Records of a kind, by id."""
+        ...
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -322,7 +327,7 @@ def _request(row: RequestRow, rules: Sequence[Redaction]) -> _Request:
     )
 
 
-async def _in_force(store: RecordStore, tenant: str) -> list[_Kept]:
+async def _in_force(store: BundleStore, tenant: str) -> list[_Kept]:
     kept: list[_Kept] = []
     for kind in KINDS_IN_FORCE:
         found = await store.find_records(RecordQuery(kind=kind, tenant=tenant))

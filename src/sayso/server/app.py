@@ -28,6 +28,7 @@ from sayso.errors import (
     SaysoError,
     SignInRequiredError,
 )
+from sayso.ledger.stories import Story
 from sayso.server.access import Access, admit
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
@@ -43,6 +44,7 @@ from sayso.server.openapi import (
 )
 from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
+    audit,
     deliveries,
     events,
     loopgate,
@@ -151,6 +153,10 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
+    api("GET", "/api/v1/audit/keys", audit.keys, ANYBODY, None, audit.KeyList),
+    api("GET", "/api/v1/audit/blocks", audit.blocks, CALLER, None, audit.BlockPage, parameters=audit.BLOCKS),
+    api("GET", "/api/v1/audit/requests/{id}", audit.story, CALLER, None, Story),
+    api("POST", "/api/v1/audit/export", audit.export, MANAGE, audit.Export, media="application/zip"),
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
     api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
@@ -171,6 +177,8 @@ ROUTES: tuple[Entry, ...] = (
     page("POST", "/requests/{id}/decision", pages.decide, DECIDE),
     page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
     page("GET", "/history", pages.history),
+    page("GET", "/audit", audit.page),
+    page("POST", "/audit/export", audit.download, MANAGE),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/logout", pages.logout, ANYBODY),
     page("GET", "/docs", pages.docs, ANYBODY),

@@ -98,6 +98,7 @@ async def _serve(
             settings,
             courier=courier,
             callback_secret=callback_secret(secret),
+            keys=keys,
             port=port,
         )
         uvicorn_server = _Uvicorn(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sayso.broker.broker import Broker
 from sayso.channels.base import Courier
+from sayso.ledger.keys import Keys
 from sayso.server.auth import Authenticator
 from sayso.server.openapi import Operation
 from sayso.settings import Settings
@@ -27,6 +28,7 @@ class Server:
         auth: who is calling.
         courier: tests subscriptions.
         callback_secret: signs what requests' own addresses are told.
+        keys: the ledger's key, which signs bundles.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
@@ -43,6 +45,7 @@ class Server:
         *,
         courier: Courier,
         callback_secret: str,
+        keys: Keys,
         port: int = 0,
     ) -> None:
         self.port = port or settings.port
@@ -50,6 +53,7 @@ class Server:
         self.auth = auth
         self.courier = courier
         self.callback_secret = callback_secret
+        self.keys = keys
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False

@@ -90,10 +90,18 @@ class PostgresStore(PostgresJobs, PostgresRecords, PostgresLedger):
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; PostgreSQL 14 or later.
         connections: how many connections to have at the most.
         clock: is set by the database's clock, so that all replicas have one time.
+        migrates: bring the schema up to date; else it is left as it is, to be read.
     """
 
-    def __init__(self, url: str, *, connections: int = 6, clock: SharedClock | None = None) -> None:
-        database = Database(url, connections=connections, clock=clock)
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 6,
+        clock: SharedClock | None = None,
+        migrates: bool = True,
+    ) -> None:
+        database = Database(url, connections=connections, clock=clock, migrates=migrates)
         PostgresJobs.__init__(self, database)
         PostgresRecords.__init__(self, database)
         self._commits = Batches(self._commit_all)
