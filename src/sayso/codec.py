@@ -17,6 +17,9 @@ from sayso.types import Json
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What the decoders below raise for bytes that are no such record."""
+
 MAX_DEPTH = 32
 """How deep the JSON that is sent to us may be nested."""
 

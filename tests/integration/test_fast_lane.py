@@ -22,8 +22,8 @@ from uvicorn.server import ServerState
 
 from sayso.broker import Broker
 from sayso.clock import SystemClock
-from sayso.links import make_link_token
 from sayso.ledger.keys import Keys
+from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import MAX_HEAD_BYTES, PART, FastLane

@@ -226,7 +226,7 @@ async def _gathered(store: LedgerReader, selection: Selection) -> _Gathered:
         for each in rows:
             try:
                 block = codec.decode_block(each.record)
-            except msgspec.MsgspecError:
+            except codec.UNREADABLE:
                 raise LedgerError(f"Block {each.number} of the ledger cannot be read.") from None
             gathered.last, gathered.key_id = block.last, block.key_id
             lines, found = await _selected(store, block, selection, gathered.requests)
@@ -298,7 +298,7 @@ async def _selected(
 def _about_of(row: LogRow) -> _About | None:
     try:
         return _about(row.record)
-    except msgspec.MsgspecError:
+    except codec.UNREADABLE:
         return None
 
 
@@ -430,7 +430,7 @@ class _BundleCheck:
         for number, line in enumerate(self._contents.get(name, b"").splitlines(), start=1):
             try:
                 found.append(decoder.decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except codec.UNREADABLE:
                 self._check.find("member", name, f"line {number} cannot be read")
         return found
 
@@ -449,7 +449,7 @@ class _BundleCheck:
     def _manifest(self) -> Manifest | None:
         try:
             manifest = msgspec.json.decode(self._contents.get("manifest.json", b""), type=Manifest)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except codec.UNREADABLE:
             self._check.find("manifest", "manifest.json", "it cannot be read")
             return None
         if manifest.format != FORMAT:
@@ -469,7 +469,7 @@ class _BundleCheck:
             keys = msgspec.json.decode(self._contents.get("keys.json", b""), type=_Keys)
             self._check.introduce(keys.introductions)
             later = keys.later
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except codec.UNREADABLE:
             self._check.find("member", "keys.json", "it cannot be read")
         for block in blocks:
             span = range(block.first, min(block.last, block.first + _PAGE) + 1)

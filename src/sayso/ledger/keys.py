@@ -159,8 +159,13 @@ def rotate(path: Path, old: SigningKey, now: datetime, *, lost: bool = False) ->
 
 
 def fits(public: str, signature: str, statement: bytes) -> bool:
-    """Whether the signature over the statement was made with this key; rubbish does not fit."""
+    """Whether the signature over the statement was made with this key.
+
+    Rubbish does not fit, nor does the right one in another spelling: each has one only.
+    """
     try:
+        if any(bytes.fromhex(text).hex() != text for text in (public, signature)):
+            return False
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
         key.verify(bytes.fromhex(signature), statement)
     except (InvalidSignature, ValueError):

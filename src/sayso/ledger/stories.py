@@ -134,5 +134,5 @@ _about = msgspec.json.Decoder(_About).decode
 def _is_about(record: bytes, request_id: str) -> bool:
     try:
         return _about(record).request_id == request_id
-    except msgspec.MsgspecError:
+    except codec.UNREADABLE:
         return False

@@ -87,7 +87,7 @@ class RedisLedger(ABC):
 def _tenant(record: bytes) -> str:
     try:
         return _kept(record).tenant
-    except msgspec.MsgspecError:
+    except codec.UNREADABLE:
         return ""
 
 
@@ -95,6 +95,6 @@ def _row(request_id: bytes, stored: bytes) -> RequestRow:
     version, _, record = stored.partition(b" ")
     try:
         kept = _kept(record)
-    except msgspec.MsgspecError:
+    except codec.UNREADABLE:
         kept = _Kept(tenant="", status="")
     return RequestRow(request_id.decode(), kept.tenant, kept.status, int(version), record)
