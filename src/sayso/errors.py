@@ -239,7 +239,6 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "session_inactive": (RefusedError, "The session is closed."),
     "unknown_session": (NotFoundError, "There is no such session."),
     "ledger_key": (LedgerError, "The signing key is not the one that the ledger goes on with."),
-    "not_sealed": (LedgerError, "What was asked for is not signed yet."),
     "database_away": (StoreError, "The database cannot be reached."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),

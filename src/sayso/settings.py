@@ -87,7 +87,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def ledger_key_path(self) -> Path:
         """The file of the ledger's key, which is there after its first rotation."""
-        return self.ledger_key_file or self.data / LEDGER_KEY_FILE
+        return self.ledger_key_file or self.secret_path.with_name(LEDGER_KEY_FILE)
 
     @property
     def is_local(self) -> bool:
@@ -145,7 +145,7 @@ SETTINGS: Mapping[str, Setting] = {
     "worker": Setting(("SAYSO_WORKER",), "Carry out deliveries and reminders in this process."),
     "ledger_key_file": Setting(
         ("SAYSO_LEDGER_KEY_FILE",),
-        "The key that signs the ledger, once it was rotated, if it is not in the data folder.",
+        "The key that signs the ledger, once it was rotated, if it is not beside the secret key.",
     ),
     "redactions": Setting(
         ("SAYSO_REDACTIONS",),

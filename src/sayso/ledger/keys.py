@@ -28,7 +28,6 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("cryptography", "server") from error
 
-KEY_FILE = "ledger.key"
 _PURPOSE = b"sayso ledger key v1\0"
 
 
@@ -132,6 +131,9 @@ def rotate(path: Path, old: SigningKey, now: datetime, *, lost: bool = False) ->
         old: the key until now.
         now: the present moment.
         lost: the ledger's key is lost, and `old` is not it: the new one vouches for itself.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
     """
     private, at = secrets.token_bytes(32), round(now.timestamp() * 1_000_000)
     plain = SigningKey(private)
@@ -143,19 +145,29 @@ def rotate(path: Path, old: SigningKey, now: datetime, *, lost: bool = False) ->
             old.introduce(plain.public, by=old.key_id, at=at),
         )
     content = KeyFile(private=private.hex(), introductions=introductions)
+    try:
+        _write(path, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The ledger's key cannot be written to {str(path)!r}: {error.strerror}.",
+            hint="Name another file with SAYSO_LEDGER_KEY_FILE, for the servers, too.",
+        ) from error
+    return SigningKey(private, introductions)
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
-    return SigningKey(private, introductions)
 
 
 def fits(public: str, signature: str, statement: bytes) -> bool:
