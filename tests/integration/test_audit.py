@@ -17,6 +17,7 @@ from support.programs import Beside
 from support.server import RunningServer, clean_environment
 
 SUBMIT = "/api/v1/requests"
+TOOL = Path(__file__).parents[2] / "tools" / "verify_bundle.py"
 
 
 def ask(server: RunningServer, **more: Any) -> str:
@@ -115,10 +116,15 @@ def test_a_bundle_verifies_elsewhere_with_nothing_but_the_file(
     fresh_server.kill9()
     told = verdict(bundle.name, "--public-key", keys["current"], folder=bundle.parent)
     assert (told["ok"], told["events"], told["notes"]) == (True, 2, [])
-    spoilt = bytearray(bundle.read_bytes())
-    spoilt[len(spoilt) // 3] ^= 4
-    bundle.write_bytes(spoilt)
+    verifier = [sys.executable, str(TOOL), bundle.name, keys["current"]]
+    second = subprocess.run(verifier, cwd=bundle.parent, capture_output=True, text=True, check=True)
+    assert second.stdout == "Everything fits: 2 events, 1 requests.\n"
+    bundle.write_bytes(bundle.read_bytes().replace(b"approved", b"rejected"))
     assert audit("verify", bundle)[0] != 0
+    assert (
+        subprocess.run(verifier, cwd=bundle.parent, capture_output=True, check=False).returncode
+        != 0
+    )
     assert verdict(fresh_server.database, "--public-key", "00" * 32)["findings"][0]["kind"] == "key"
 
 
@@ -241,7 +247,8 @@ class TestHttp:
     ) -> None:
         request_id = ask(server)
         person.decide(request_id, "approve")
-        until_signed(server, 2, person.token)
+        story = person.http.get(f"/api/v1/audit/requests/{request_id}").json()
+        until_signed(server, story["events"][-1]["event"]["id"], person.token)
         assert keys_of(server)["items"]
         story = person.http.get(f"/api/v1/audit/requests/{request_id}").json()
         types = [told["event"]["type"] for told in story["events"]]

@@ -15,7 +15,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -339,12 +339,14 @@ def _lines(records: Sequence[Any]) -> bytes:
     return b"".join(codec.encode(record) + b"\n" for record in records)
 
 
-def _zipped(contents: dict[str, bytes]) -> bytes:
-    """The same contents make the same file."""
+def _zipped(contents: Mapping[str, bytes]) -> bytes:
+    """A zip file; the same contents make the same bytes everywhere."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, content in sorted(contents.items()):
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = 3, 0o600 << 16
+            archive.writestr(info, content)
     return out.getvalue()
 
 
@@ -384,6 +386,7 @@ class _BundleCheck:
     ) -> None:
         self._check = Check(trusted=trusted, heads=heads, in_part=True)
         self._progress = progress
+        self._whole = content
         self._contents: dict[str, bytes] = {}
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -415,6 +418,8 @@ class _BundleCheck:
         self._requests()
         self._signed(manifest)
         verdict = self._check.finish()
+        if verdict.ok and _zipped(self._contents) != self._whole:
+            find("bundle", "file", "it is not as it was written, though what is in it fits")
         if manifest.events != verdict.events:
             find(
                 "manifest",

@@ -41,7 +41,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One thing that does not fit."""
 
     kind: str
-    """`event`, `block`, `key`, `request`, `head`, `member` or `manifest`,"""
+    """`event`, `block`, `key`, `request`, `head`, `member`, `manifest` or `bundle`,"""
     id: str
     """and which one."""
     problem: str

@@ -278,16 +278,13 @@ class TestBundle:
         assert (verdict.events, verdict.hashes, verdict.blocks, verdict.requests) == (2, 6, 1, 1)
 
     async def test_any_bit_of_the_file_is_found(self, ledger: Path) -> None:
-        """Or it changes nothing that is read, as a time does that nobody looks at."""
         content, dice = await small.exported(ledger), random.Random(4)
-        right = members(content)
         for _ in range(4 * ROUNDS):
-            spoilt = flipped(content, dice)
             try:
-                verdict = bundle.verify_bundle(spoilt)
+                verdict = bundle.verify_bundle(flipped(content, dice))
             except InvalidRequestError:
                 continue
-            assert not verdict.ok or members(spoilt) == right
+            assert not verdict.ok
 
     @pytest.mark.parametrize("name", bundle.MEMBERS)
     async def test_a_changed_member_is_named(self, ledger: Path, name: str) -> None:

@@ -1,4 +1,7 @@
-"""Check an evidence bundle without Sayso: `python verify_a_bundle.py bundle.zip [KEY_ID]`."""
+"""Check an evidence bundle without Sayso: `python verify_bundle.py bundle.zip [KEY_ID]`.
+
+A second verifier, written from docs/audit.md alone; it needs Python and `cryptography`.
+"""
 
 import hashlib
 import json
