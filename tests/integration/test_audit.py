@@ -256,7 +256,7 @@ class TestHttp:
         assert [told["fits"] for told in story["events"]] == [True, True]
         assert story["bound"]
         reply = person.http.post("/api/v1/audit/export", json={"request_id": request_id})
-        assert reply.headers["content-type"] == "application/zip"
+        assert reply.headers["content-type"] == "application/zip", reply.text
         assert reply.content.startswith(b"PK")
 
     def test_an_agent_cannot_have_a_bundle(self, server: RunningServer) -> None:

@@ -28,6 +28,7 @@ BLOCKS = (
     Parameter("after", "Begin behind the block of this number.", "integer"),
     Parameter("limit", "1 to 100; 50 if absent.", "integer"),
 )
+_Moment = Annotated[datetime, Meta(tz=True)]
 _MAX_PAGE = 100
 _MOST = 2**53
 
@@ -63,8 +64,8 @@ class BlockPage(Struct, frozen=True, kw_only=True):
 class Export(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a bundle is to be about."""
 
-    since: Annotated[datetime | None, Meta(tz=True, description="From then on.")] = None
-    until: Annotated[datetime | None, Meta(tz=True, description="Before then.")] = None
+    since: Annotated[_Moment | None, Meta(description="From then on.")] = None
+    until: Annotated[_Moment | None, Meta(description="Before then.")] = None
     request_id: Annotated[
         Annotated[str, Meta(max_length=256)] | None, Meta(description="Only this request.")
     ] = None
