@@ -13,9 +13,11 @@
     │   ├── NotPermittedError         the caller is known, but may not do this
     │   │   └── PersonRequiredError       only a person decides; this is an agent's credential
     │   ├── InvalidTransitionError    the request is already decided, expired or cancelled
+    │   ├── NotApprovedError          people said no, or nothing: the action does not run
     │   ├── InvalidAnswerError        the decision does not fit the question
     │   ├── ConflictError             two writers met, or an idempotency key was used twice
     │   └── BusyError                 a limit on work in progress is reached; try again
+    │       └── RateLimitedError          the caller tries too often; try again later
     └── BackendError              something that Sayso depends on failed; the cause is attached
         ├── StoreError                the database
         ├── SignalError               the wake-up bus
@@ -144,6 +146,12 @@ class InvalidTransitionError(RefusedError):
     code = "already_decided"
 
 
+class NotApprovedError(RefusedError):
+    """Nobody approved it, so it does not run."""
+
+    code = "not_approved"
+
+
 class InvalidAnswerError(RefusedError):
     """The decision does not fit the question."""
 
@@ -161,6 +169,21 @@ class BusyError(RefusedError):
 
     code = "busy"
     hint = "Try again in a moment."
+
+
+class RateLimitedError(BusyError):
+    """This was tried too often.
+
+    Args:
+        detail: what was.
+        retry_after: in how many seconds it may be tried again.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(detail, hint=f"Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
 
 
 class BackendError(SaysoError):
@@ -209,9 +232,11 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
     NotPermittedError: 403,
     PersonRequiredError: 403,
     InvalidTransitionError: 409,
+    NotApprovedError: 409,
     InvalidAnswerError: 422,
     ConflictError: 409,
     BusyError: 429,
+    RateLimitedError: 429,
     BackendError: 503,
     StoreError: 503,
     SignalError: 503,
@@ -227,10 +252,40 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "not_due": (InvalidTransitionError, "The request's deadline has not come."),
     "not_later": (InvalidTransitionError, "The request has more time than that already."),
     "already_reminded": (InvalidTransitionError, "People were reminded already."),
+    "already_voted": (InvalidTransitionError, "The same person has said the same already."),
+    "changed_meanwhile": (InvalidTransitionError, "Somebody changed the arguments meanwhile."),
+    "nothing_granted": (InvalidTransitionError, "There is no action in the request."),
+    "digest_mismatch": (InvalidTransitionError, "The grant is for something else."),
+    "already_claimed": (InvalidTransitionError, "The grant was claimed; it is good for one run."),
+    "grant_expired": (InvalidTransitionError, "The grant was good for a time that is over."),
+    "facts_changed": (InvalidTransitionError, "What held when it was asked does not hold now."),
+    "facts_required": (InvalidTransitionError, "Facts were told, and a claim has to tell them."),
+    "not_claimed": (InvalidTransitionError, "Nobody has claimed the grant."),
+    "already_reported": (InvalidTransitionError, "Another outcome was reported."),
+    "not_reopenable": (InvalidTransitionError, "Only what expired is asked again."),
+    "not_yours": (NotPermittedError, "Another agent asked for it, or holds it."),
+    "not_asked": (NotPermittedError, "The rule asks other people."),
+    "four_eyes": (NotPermittedError, "Whoever owns the agent may not approve what it asks."),
+    "strength_required": (NotPermittedError, "The rule wants people identified more strongly."),
+    "power_required": (NotPermittedError, "The role or the key does not go so far."),
+    "key_bound": (NotPermittedError, "The key is for another client id or session."),
+    "stopped": (RefusedError, "The kill switch is set."),
+    "not_rememberable": (RefusedError, "This cannot be remembered as a standing grant."),
+    "too_many": (RefusedError, "There are as many as there may be."),
     "expired_link": (SignInRequiredError, "The sign-in link has expired."),
     "invalid_link": (SignInRequiredError, "The sign-in link is not valid here."),
     "used_link": (SignInRequiredError, "The sign-in link was used already."),
     "invalid_credential": (SignInRequiredError, "The credential is not valid, or not any more."),
+    "invalid_login": (SignInRequiredError, "The user name or the password is not right."),
+    "sign_in_failed": (SignInRequiredError, "The provider's answer cannot be believed."),
+    "no_account": (NotPermittedError, "The provider knows them, but they may not come in here."),
+    "registration_off": (NotPermittedError, "People cannot register themselves here."),
+    "weak_password": (InvalidRequestError, "The password is too short, too long, or too common."),
+    "username_taken": (ConflictError, "The user name is taken."),
+    "last_admin": (RefusedError, "Nobody would be left to manage users."),
+    "key_ended": (RefusedError, "The key was revoked or has expired."),
+    "too_many_keys": (RefusedError, "There are as many keys as there may be."),
+    "too_many_groups": (RefusedError, "There are as many groups or members as there may be."),
     "foreign_origin": (NotPermittedError, "Another site's page may not call this server."),
     "invalid_signature": (NotPermittedError, "The webhook's signature does not fit, or is old."),
     "unknown_host": (NotPermittedError, "The server is not called by this name."),
@@ -239,6 +294,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "session_inactive": (RefusedError, "The session is closed."),
     "unknown_session": (NotFoundError, "There is no such session."),
     "ledger_key": (LedgerError, "The signing key is not the one that the ledger goes on with."),
+    "database_in_use": (ConfigurationError, "Another server holds the database for itself."),
     "database_away": (StoreError, "The database cannot be reached."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),
