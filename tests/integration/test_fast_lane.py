@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 from sayso.broker import Broker
 from sayso.broker.accounts import Accounts
 from sayso.clock import SystemClock
+from sayso.ledger.keys import Keys
 from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
@@ -294,6 +295,7 @@ class Inside:
                 Settings(),
                 courier=FakeCourier(),
                 callback_secret="whsec_",
+                keys=Keys(None, secret),
             )
         )
         self.config = uvicorn.Config(

@@ -48,6 +48,7 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
+from sayso.ledger.binding import with_record
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import Page, Query, Stores, is_shown
 from sayso.types import JsonObject
@@ -464,6 +465,7 @@ class Broker:
         A caller that is cancelled meanwhile does not take the change back, so its waiters are
         woken all the same, a little later.
         """
+        change = with_record(change)
         try:
             await self.store.commit(change)
         except asyncio.CancelledError:

@@ -4,6 +4,7 @@
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
+    audit                       the ledger: check it, show it, hand it on
     users, keys, groups         who has an account, by what programs are known, who is asked
     sessions, login             who is signed in; a token for a name and a password
     manage                      by which road those go: over HTTP, or on the database itself
@@ -32,6 +33,7 @@ COMMANDS = {
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",
     "replay": "Send a delivery again.",
+    "audit": "Check the signed log; show and export it: verify, show, export, rotate-key, retire.",
     "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
     "login": "Print a token for a user name and a password.",

@@ -28,6 +28,13 @@ _WEBHOOKS = {
     "test": "Send it something now.",
     "secret": "Print the secret that signs what callback_url is told.",
 }
+_AUDIT = {
+    "verify": "Check the signed log in a database or a bundle.",
+    "show": "Show one request's story, with its proof.",
+    "export": "Put evidence into a file that is checked anywhere.",
+    "rotate-key": "Sign with a new key from now on.",
+    "retire": "Delete old requests and events; the rest still verifies.",
+}
 _USERS = {
     "list": "List users.",
     "add": "Add a user.",
@@ -50,6 +57,7 @@ _SESSIONS = {"list": "List sessions.", "end": "End a session, or all of a user."
 _GROUPS = {
     "requests": _REQUESTS,
     "webhooks": _WEBHOOKS,
+    "audit": _AUDIT,
     "users": _USERS,
     "keys": _KEYS,
     "groups": _REVIEWERS,
@@ -84,7 +92,8 @@ def build() -> App:
 def _group(name: str) -> App:
     group = App(name=name, help=COMMANDS[name])
     for inner, text in _GROUPS[name].items():
-        group.command(f"sayso.cli.{name}:{inner}_command", name=inner, help=text)
+        function = inner.replace("-", "_")
+        group.command(f"sayso.cli.{name}:{function}_command", name=inner, help=text)
     return group
 
 

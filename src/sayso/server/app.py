@@ -36,6 +36,7 @@ from sayso.errors import (
     SaysoError,
     SignInRequiredError,
 )
+from sayso.ledger.stories import Story
 from sayso.server.access import Access, admit
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
@@ -54,6 +55,7 @@ from sayso.server.openapi import (
 from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
     accounts,
+    audit,
     deliveries,
     events,
     grants,
@@ -180,6 +182,10 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
+    api("GET", "/api/v1/audit/keys", audit.keys, ANYBODY, None, audit.KeyList),
+    api("GET", "/api/v1/audit/blocks", audit.blocks, CALLER, None, audit.BlockPage, parameters=audit.BLOCKS),
+    api("GET", "/api/v1/audit/requests/{id}", audit.story, CALLER, None, Story),
+    api("POST", "/api/v1/audit/export", audit.export, MANAGE, audit.Export, media="application/zip"),
     api("GET", "/api/v1/users", users.find, MANAGE, None, users.AccountList),
     api("POST", "/api/v1/users", users.add, MANAGE, users.AccountDraft, users.Account, statuses=(201,)),
     api("GET", "/api/v1/users/{id}", users.get, MANAGE, None, users.Account),
@@ -221,6 +227,8 @@ ROUTES: tuple[Entry, ...] = (
     page("POST", "/requests/{id}/decision", pages.decide, DECIDE),
     page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
     page("GET", "/history", pages.history),
+    page("GET", "/audit", audit.page),
+    page("POST", "/audit/export", audit.download, MANAGE),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/login", pages.sign_in, ANYBODY),
     page("GET", "/login/oidc", provider.begin, ANYBODY),

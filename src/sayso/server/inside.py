@@ -10,7 +10,7 @@ from sayso.server.auth import Authenticator
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
-from sayso.wiring import make_accounts, make_broker, make_courier, make_secret
+from sayso.wiring import make_accounts, make_broker, make_courier, make_keys, make_secret
 
 
 @contextlib.asynccontextmanager
@@ -36,6 +36,7 @@ async def opened(settings: Settings) -> AsyncGenerator[tuple[App, str]]:
             settings,
             courier=make_courier(settings),
             callback_secret=callback_secret(secret),
+            keys=make_keys(settings, secret),
         )
         try:
             yield App(server), make_link_token(secret, broker.clock.now())

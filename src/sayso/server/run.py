@@ -27,7 +27,15 @@ from sayso.server.oidc import Oidc
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
-from sayso.wiring import make_accounts, make_broker, make_courier, make_dispatcher, make_secret
+from sayso.wiring import (
+    make_accounts,
+    make_broker,
+    make_courier,
+    make_dispatcher,
+    make_keeper,
+    make_keys,
+    make_secret,
+)
 
 STOP_SECONDS = 2
 KEEP_ALIVE_SECONDS = 75
@@ -73,8 +81,13 @@ async def _serve(
     port: int = sockets[0].getsockname()[1]
     broker, courier = make_broker(settings), make_courier(settings)
     dispatcher = make_dispatcher(settings, broker, courier, secret) if settings.worker else None
+    keys = make_keys(settings, secret)
+    keeper = make_keeper(settings, broker, keys) if settings.worker else None
     shared = secret if settings.is_shared else None
-    async with running(broker, shared=shared, worker=dispatcher), AsyncExitStack() as stack:
+    async with (
+        running(broker, shared=shared, worker=dispatcher, keeper=keeper),
+        AsyncExitStack() as stack,
+    ):
         accounts = make_accounts(settings, broker)
         stack.push_async_callback(accounts.close)
         await check_admin(settings, accounts)
@@ -103,6 +116,7 @@ async def _serve(
             settings,
             courier=courier,
             callback_secret=callback_secret(secret),
+            keys=keys,
             port=port,
             oidc=oidc,
         )

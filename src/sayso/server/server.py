@@ -9,6 +9,7 @@ from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
 from sayso.broker.recorder import ACCOUNTS
 from sayso.channels.base import Courier
+from sayso.ledger.keys import Keys
 from sayso.server.auth import Authenticator
 from sayso.server.oidc import Oidc
 from sayso.server.openapi import Operation
@@ -45,6 +46,7 @@ class Server:
         oidc: the OpenID provider at which people may sign in, if there is one.
         courier: tests subscriptions.
         callback_secret: signs what requests' own addresses are told.
+        keys: the ledger's key, which signs bundles.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
@@ -62,6 +64,7 @@ class Server:
         *,
         courier: Courier,
         callback_secret: str,
+        keys: Keys,
         port: int = 0,
         oidc: Oidc | None = None,
     ) -> None:
@@ -73,6 +76,7 @@ class Server:
         self.oidc = oidc
         self.courier = courier
         self.callback_secret = callback_secret
+        self.keys = keys
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False
