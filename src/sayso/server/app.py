@@ -344,7 +344,9 @@ def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
 
 
 def _route(entry: Entry, road: Road) -> Route:
-    route = Route(entry.path, road, methods=[entry.method])
+    # A stop is named by an id of somebody else's choice, which may hold a slash.
+    path = entry.path.replace("{name}", "{name:path}")
+    route = Route(path, road, methods=[entry.method])
     if route.methods is not None and entry.endpoint in (pages.login, events.stream):
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route
