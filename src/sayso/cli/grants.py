@@ -197,8 +197,8 @@ def _pattern(name: str, pattern: Pattern) -> str:
     bounds = [
         "" if pattern.equals is UNSET else f"{name}={json_text(pattern.equals)}",
         "" if pattern.glob is None else f"{name}~{pattern.glob}",
-        "" if pattern.min is None else f"{name}>={pattern.min:g}",
-        "" if pattern.max is None else f"{name}<={pattern.max:g}",
+        "" if pattern.min is None else f"{name}>={json_text(pattern.min)}",
+        "" if pattern.max is None else f"{name}<={json_text(pattern.max)}",
     ]
     return ", ".join(filter(None, bounds))
 
