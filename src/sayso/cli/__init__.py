@@ -6,6 +6,9 @@
     run, claims                 ask, then run a command; claim, report and reopen from a script
     grants, rules, stop         remembered decisions; how strictly to review; the kill switch
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
+    users, keys, groups         who has an account, by what programs are known, who is asked
+    sessions, login             who is signed in; a token for a name and a password
+    manage                      by which road those go: over HTTP, or on the database itself
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
     waiting                     holding on until somebody has decided
@@ -43,6 +46,11 @@ COMMANDS = {
     "replay": "Send a delivery again.",
     "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
+    "login": "Print a token for a user name and a password.",
+    "users": "Who has an account: list, add, role, disable, password.",
+    "keys": "By which programs are known: create, list, revoke, rotate.",
+    "groups": "Reviewers who are asked together: list, add, remove.",
+    "sessions": "Who is signed in: list, end.",
 }
 
 HELP = f"""\

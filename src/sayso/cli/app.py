@@ -47,9 +47,32 @@ _STOP = {
     "list": "List what is stopped.",
     "lift": "Lift a stop.",
 }
+_USERS = {
+    "list": "List users.",
+    "add": "Add a user.",
+    "role": "Give a user another role.",
+    "disable": "Let a user in no more.",
+    "password": "Set a user's password.",
+}
+_KEYS = {
+    "create": "Make a key.",
+    "list": "List keys.",
+    "revoke": "Let a key open nothing any more.",
+    "rotate": "Make a key in another's place.",
+}
+_REVIEWERS = {
+    "list": "List groups, and who is in them.",
+    "add": "Put a user into a group.",
+    "remove": "Take a user out of a group.",
+}
+_SESSIONS = {"list": "List sessions.", "end": "End a session, or all of a user."}
 _GROUPS = {
     "requests": _REQUESTS,
     "webhooks": _WEBHOOKS,
+    "users": _USERS,
+    "keys": _KEYS,
+    "groups": _REVIEWERS,
+    "sessions": _SESSIONS,
     "grants": _GRANTS,
     "rules": _RULES,
     "stop": _STOP,
