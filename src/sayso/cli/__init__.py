@@ -3,6 +3,8 @@
     serve, demo, login_link     run a server, see it work, sign in to it
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
+    run, claims                 ask, then run a command; claim, report and reopen from a script
+    grants, rules, stop         remembered decisions; how strictly to review; the kill switch
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
     audit                       the ledger: check it, show it, hand it on
     users, keys, groups         who has an account, by what programs are known, who is asked
@@ -10,6 +12,7 @@
     manage                      by which road those go: over HTTP, or on the database itself
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
+    waiting                     holding on until somebody has decided
 
 Nothing here is imported before it is needed, so that `sayso --help` answers at once.
 """
@@ -23,13 +26,22 @@ from sayso.version import __version__
 
 ERROR = 2
 """The exit status for whatever went wrong; 1 is the answer no."""
+FAILURES = {"run": 125}
+"""The same for commands whose other statuses are those of what they run."""
 
 COMMANDS = {
     "serve": "Run the server, with the inbox in which people decide.",
     "demo": "Run a server and an agent that asks, to see how it works.",
     "ask": "Ask a person, wait, print the answer.",
+    "run": "Ask a person, then run a command: exactly what was approved, once.",
     "requests": "List, show, decide, cancel and watch requests.",
     "extend": "Give people more time to answer a request.",
+    "claim": "Take the grant of an approved request, to run its action once.",
+    "report": "Tell what became of a run.",
+    "reopen": "Ask again what expired.",
+    "grants": "Decisions that are remembered: list, give, preview, revoke.",
+    "rules": "How strictly requests are reviewed: list, put, remove.",
+    "stop": "The kill switch: everything, agent, client, session; list, lift.",
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",
     "replay": "Send a delivery again.",

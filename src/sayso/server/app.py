@@ -149,6 +149,7 @@ SUBMIT, READ, DECIDE = Access.SUBMIT, Access.READ, Access.DECIDE
 SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
+_STOPS = "/api/v1/stops"
 
 # fmt: off
 ROUTES: tuple[Entry, ...] = (
@@ -168,9 +169,9 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
     api("POST", "/api/v1/rules", rules.put, MANAGE, ReviewRule, ReviewRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, MANAGE, None, ReviewRule),
-    api("GET", "/api/v1/stops", rules.stops, READ, None, rules.StopList),
-    api("POST", "/api/v1/stops", rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
-    api("DELETE", "/api/v1/stops/{name}", rules.lift, MANAGE, None, Stop),
+    api("GET", _STOPS, rules.stops, READ, None, rules.StopList),
+    api("POST", _STOPS, rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
+    api("DELETE", f"{_STOPS}/{{name}}", rules.lift, MANAGE, None, Stop),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
     api("GET", "/api/v1/webhooks", webhooks.find, SUBSCRIBE, None, webhooks.SubscriptionList),
@@ -402,7 +403,9 @@ def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
 
 
 def _route(entry: Entry, road: Road) -> Route:
-    route = Route(entry.path, road, methods=[entry.method])
+    # A stop is named by an id of somebody else's choice, which may hold a slash.
+    path = f"{_STOPS}/{{name:path}}" if entry.path.startswith(_STOPS + "/") else entry.path
+    route = Route(path, road, methods=[entry.method])
     if route.methods is not None and entry.endpoint in _WITHOUT_HEAD:
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route
