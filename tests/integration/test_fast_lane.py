@@ -21,6 +21,8 @@ from support.server import RunningServer
 from uvicorn.server import ServerState
 
 from sayso.broker import Broker
+from sayso.broker.ceremonies import relying_party
+from sayso.broker.passkeys import Passkeys
 from sayso.clock import SystemClock
 from sayso.links import make_link_token
 from sayso.server.app import App
@@ -286,7 +288,12 @@ class Inside:
         self.link = make_link_token(secret, datetime.now(UTC))
         self.app = CountingApp(
             Server(
-                self.broker, self.auth, Settings(), courier=FakeCourier(), callback_secret="whsec_"
+                self.broker,
+                self.auth,
+                Settings(),
+                courier=FakeCourier(),
+                passkeys=Passkeys(self.broker, secret, relying_party("http://localhost:8080")),
+                callback_secret="whsec_",
             )
         )
         self.config = uvicorn.Config(

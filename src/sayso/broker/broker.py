@@ -18,6 +18,7 @@ from sayso.domain import lifecycle
 from sayso.domain.accounts import LOCAL_AGENT, Power, Principal
 from sayso.domain.decisions import Answer, Channel
 from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire, Extend, Remind
+from sayso.domain.passkeys import shown_strength
 from sayso.domain.requests import Draft, Request
 from sayso.errors import (
     BusyError,
@@ -29,6 +30,7 @@ from sayso.errors import (
 )
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import Page, Query, Stores, is_shown
+from sayso.types import JsonObject
 
 SWEEP_SIZE = 500
 """Requests that one sweep expires at the most, before it looks again."""
@@ -140,9 +142,22 @@ class Broker:
         return Submitted(request=change.request, replayed=False)
 
     async def decide(
-        self, request_id: str, answer: Answer, *, by: Principal, channel: Channel
+        self,
+        request_id: str,
+        answer: Answer,
+        *,
+        by: Principal,
+        channel: Channel,
+        assertion: JsonObject | None = None,
     ) -> Request:
         """A person's answer; the first one stands.
+
+        Args:
+            request_id: which request.
+            answer: what they say.
+            by: who they are.
+            channel: by which way it came.
+            assertion: what their passkey signed for it, as `Passkeys` has verified it.
 
         Raises:
             NotFoundError: there is no such request.
@@ -154,7 +169,9 @@ class Broker:
         if not by.is_person:
             raise PersonRequiredError
         _need(by, Power.DECIDE)
-        return await self._apply(request_id, Decide(answer=answer, by=by, channel=channel), by)
+        by = shown_strength(by, assertion)
+        command = Decide(answer=answer, by=by, channel=channel, assertion=assertion)
+        return await self._apply(request_id, command, by)
 
     async def cancel(self, request_id: str, *, by: Principal, reason: str = "") -> Request:
         """Take a question back. Raises as `decide` does."""

@@ -13,16 +13,18 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from sayso.domain import drafts
-from sayso.domain.accounts import Principal
+from sayso.domain.accounts import Principal, Strength
 from sayso.domain.actions import Action, digest_of
 from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job
 from sayso.domain.records import Record
 from sayso.domain.requests import Draft, Kind, Option, Request, Status
+from sayso.domain.rules import rule_for
 from sayso.errors import (
     InvalidAnswerError,
     InvalidTransitionError,
+    NotPermittedError,
     PersonRequiredError,
 )
 from sayso.types import JsonObject
@@ -34,6 +36,8 @@ class Decide(Struct, frozen=True, kw_only=True):
     answer: Answer
     by: Principal
     channel: Channel
+    assertion: JsonObject | None = None
+    """What the person's passkey signed for it, verified."""
 
 
 class Cancel(Struct, frozen=True, kw_only=True):
@@ -146,6 +150,7 @@ def submit(
         metadata=draft.metadata,
         requested_by=by.requester,
         facts=draft.facts,
+        rule=rule_for(draft.action, (), draft.rule),
         callback_url=draft.callback_url,
         remind_every_seconds=draft.remind_every_seconds,
         on_timeout=draft.on_timeout,
@@ -214,6 +219,7 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
     answer = command.answer
     status, option = _outcome(request, answer)
     args = answer.args if answer.type is DecisionType.EDIT else None
+    _refuse_weaker(request, command, status, option)
     decision = Decision(
         type=answer.type,
         approved=_is_approval(request, status, option),
@@ -225,6 +231,7 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         by=Reviewer(id=command.by.id, name=command.by.name),
         channel=command.channel,
         strength=command.by.strength,
+        assertion=command.assertion,
         decided_at=now,
         # Not before it was asked, even if the clock was set back meanwhile.
         took_seconds=max(0.0, round((now - request.created_at).total_seconds(), 3)),
@@ -242,6 +249,26 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
     }
     event = _event(decided, EventType.REQUEST_DECIDED, now, command.by.actor, data)
     return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+def _refuse_weaker(
+    request: Request, command: Decide, status: Status, option: Option | None
+) -> None:
+    """To say no takes no strength."""
+    least, strength = request.rule.min_strength, command.by.strength
+    if _is_no(status, option) or (strength is not None and strength.reaches(least)):
+        return
+    raise NotPermittedError(
+        f"To decide this a person has to be identified by {least.value!r}.",
+        hint="Confirm it with a passkey."
+        if least is Strength.PASSKEY
+        else "Sign in more strongly, or reject it.",
+        code="strength_required",
+    )
+
+
+def _is_no(status: Status, option: Option | None) -> bool:
+    return status is Status.REJECTED or (option is not None and not option.approves)
 
 
 def _extend(request: Request, command: Extend, now: datetime) -> Change:

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from sayso.broker.passkeys import Challenge, Confirmation, Registration
 from sayso.domain.accounts import LOCAL_AGENT
 from sayso.domain.decisions import Answer
 from sayso.domain.requests import Draft, Request
@@ -39,6 +40,7 @@ from sayso.server.openapi import (
     FILTERS,
     KEY,
     WAIT,
+    WHOSE,
     Operation,
 )
 from sayso.server.problems import internal, loopgate_reply, problem_reply
@@ -48,6 +50,7 @@ from sayso.server.routes import (
     loopgate,
     meta,
     pages,
+    passkeys,
     people,
     requests,
     stream,
@@ -130,6 +133,7 @@ ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
 SUBMIT, DECIDE = Access.SUBMIT, Access.DECIDE
 SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
+_PASSKEY = "/api/v1/passkeys/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
 
 # fmt: off
@@ -137,7 +141,8 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/requests", requests.submit, SUBMIT, Draft, Request, parameters=KEY, statuses=(201, 200)),
     api("GET", "/api/v1/requests", requests.find, CALLER, None, requests.RequestPage, parameters=FILTERS),
     api("GET", _ID, requests.get, CALLER, None, Request, parameters=WAIT),
-    api("POST", f"{_ID}/decision", requests.decide, DECIDE, Answer, Request),
+    api("POST", f"{_ID}/challenge", passkeys.challenge, DECIDE, Answer, Challenge),
+    api("POST", f"{_ID}/decision", requests.decide, DECIDE, requests.SignedAnswer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, SUBMIT, requests.Cancellation, Request),
     api("POST", f"{_ID}/extend", requests.extend, SUBMIT, requests.Extension, Request),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
@@ -150,6 +155,12 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
+    api("GET", "/api/v1/passkeys", passkeys.find, PERSON, None, passkeys.PasskeyList, parameters=WHOSE),
+    api("POST", "/api/v1/passkeys/options", passkeys.options, PERSON, None, Registration),
+    api("POST", "/api/v1/passkeys", passkeys.add, PERSON, passkeys.NewPasskey, passkeys.PasskeyInfo, statuses=(201,)),
+    api("POST", f"{_PASSKEY}/rename", passkeys.rename, PERSON, passkeys.PasskeyRename, passkeys.PasskeyInfo),
+    api("POST", f"{_PASSKEY}/challenge", passkeys.removal, PERSON, None, Confirmation),
+    api("POST", f"{_PASSKEY}/remove", passkeys.remove, PERSON, passkeys.PasskeyRemoval, passkeys.PasskeyInfo),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
@@ -171,6 +182,7 @@ ROUTES: tuple[Entry, ...] = (
     page("POST", "/requests/{id}/decision", pages.decide, DECIDE),
     page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
     page("GET", "/history", pages.history),
+    page("GET", "/passkeys", pages.passkeys),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/logout", pages.logout, ANYBODY),
     page("GET", "/docs", pages.docs, ANYBODY),

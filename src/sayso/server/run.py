@@ -15,7 +15,9 @@ import uvicorn
 import uvloop
 from msgspec import Struct
 
+from sayso.broker.ceremonies import relying_party
 from sayso.broker.engine import running
+from sayso.broker.passkeys import Passkeys
 from sayso.errors import ConfigurationError
 from sayso.links import make_link_token
 from sayso.server.app import App
@@ -87,6 +89,7 @@ async def _serve(
             auth,
             settings,
             courier=courier,
+            passkeys=Passkeys(broker, secret, relying_party(public.geturl())),
             callback_secret=callback_secret(secret),
             port=port,
         )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sayso.broker.broker import Broker
+from sayso.broker.passkeys import Passkeys
 from sayso.channels.base import Courier
 from sayso.server.auth import Authenticator
 from sayso.server.openapi import Operation
@@ -26,6 +27,7 @@ class Server:
         broker: the engine, on an open store.
         auth: who is calling.
         courier: tests subscriptions.
+        passkeys: people's, and what they sign.
         callback_secret: signs what requests' own addresses are told.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
@@ -42,6 +44,7 @@ class Server:
         settings: Settings,
         *,
         courier: Courier,
+        passkeys: Passkeys,
         callback_secret: str,
         port: int = 0,
     ) -> None:
@@ -49,6 +52,7 @@ class Server:
         self.broker = broker
         self.auth = auth
         self.courier = courier
+        self.passkeys = passkeys
         self.callback_secret = callback_secret
         self.settings = settings
         self.operations: Sequence[Operation] = ()
