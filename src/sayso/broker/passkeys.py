@@ -70,6 +70,8 @@ class Challenge(Struct, frozen=True, kw_only=True):
     """The canonical JSON of what is signed; the options' challenge is its hash."""
     digest: str | None
     """Of the action as it would run."""
+    origin: str
+    """The address at which it can be signed."""
     expires_at: datetime
 
 
@@ -286,6 +288,7 @@ class Passkeys:
             options=request_options(self.party, known, challenge_of(text)),
             text=text,
             digest=statement.digest,
+            origin=self.party.origin,
             expires_at=now.replace(microsecond=0) + NONCE_LIFETIME,
         )
 
