@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from sayso.domain.accounts import Strength
 from sayso.domain.actions import digest_of
 from sayso.domain.decisions import Decision, DecisionType, Reviewer, Vote
 from sayso.domain.passkeys import (
@@ -101,7 +102,7 @@ def verify_decision(request: Request) -> int:
     for each in said:
         if each.assertion is not None:
             verify_assertion(each.assertion, request, each)
-        elif each.strength == "passkey":
+        elif each.strength is Strength.PASSKEY and not _is_remembered(each):
             raise refused("the proof is missing")
     return sum(each.assertion is not None for each in said)
 
@@ -234,6 +235,11 @@ def _compare(statement: Statement, request: Request, said: _Said) -> None:
             raise refused(f"another {name} was signed than the one that is kept")
     if statement.digest not in _digests(request, said):
         raise refused("another digest was signed than the one that is kept")
+
+
+def _is_remembered(said: Decision | Vote) -> bool:
+    """Whether nobody decided: a standing grant did, and whoever gave that has the strength."""
+    return isinstance(said, Decision) and said.standing_grant is not None
 
 
 def _digests(request: Request, said: _Said) -> tuple[str | None, ...]:

@@ -28,8 +28,7 @@ from sayso.domain import lifecycle
 from sayso.domain.accounts import Power, Principal
 from sayso.domain.actions import canonical_json
 from sayso.domain.decisions import Answer, Channel, DecisionType
-from sayso.domain.events import Event, EventType
-from sayso.domain.jobs import deliveries_of
+from sayso.domain.events import EventType
 from sayso.domain.lifecycle import Decide
 from sayso.domain.passkeys import (
     KIND,
@@ -51,7 +50,6 @@ from sayso.errors import (
     RefusedError,
 )
 from sayso.nonces import NONCE_LIFETIME, make_nonce, read_nonce, stale
-from sayso.signals.base import EVENTS, JOBS
 from sayso.stores.base import RecordQuery
 from sayso.types import JsonObject
 
@@ -448,25 +446,15 @@ class Passkeys:
         return record, _passkey(record)
 
     async def _keep(self, record: Record, kind: EventType, passkey: Passkey, by: Principal) -> None:
-        event = Event(
-            type=kind,
-            at=self._clock.now(),
-            owner=passkey.person_id,
-            actor=by.actor,
-            data={
-                "passkey_id": passkey.id,
-                "person_id": passkey.person_id,
-                "name": passkey.name,
-                "thumbprint": passkey.thumbprint,
-            },
-            tenant=passkey.tenant,
-        )
-        webhooks = await self._broker.webhooks.of(passkey.tenant)
-        jobs = deliveries_of(event, self._ids.next(), webhooks)
-        await self._store.put_records([record], [event], jobs)
-        self._broker.signal.publish(EVENTS)
-        if jobs:
-            self._broker.signal.publish(JOBS)
+        data: JsonObject = {
+            "passkey_id": passkey.id,
+            "person_id": passkey.person_id,
+            "name": passkey.name,
+            "thumbprint": passkey.thumbprint,
+        }
+        journal = self._broker.journal
+        event = msgspec.structs.replace(journal.event(kind, by, data), owner=passkey.person_id)
+        await journal.put((record,), event)
 
 
 def _purpose(request: Request, by: Principal) -> tuple[str, ...]:

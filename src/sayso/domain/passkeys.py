@@ -78,6 +78,8 @@ class Statement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     content: str | None
     """SHA-256 of the text or form that is the answer."""
     reason: str | None
+    remember: str | None
+    """SHA-256 of the standing grant that is given with it."""
     passkeys: tuple[str, ...]
     """The thumbprints of those that may sign."""
     nonce: str
@@ -113,6 +115,7 @@ def statement_of(
         option=answer.option,
         content=said_digest(answer.content),
         reason=said_digest(answer.reason or None),
+        remember=said_digest(msgspec.to_builtins(answer.remember)),
         passkeys=tuple(sorted(passkeys)),
         nonce=nonce,
     )

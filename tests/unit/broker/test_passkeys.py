@@ -16,7 +16,8 @@ from sayso.domain.accounts import Role, Strength
 from sayso.domain.decisions import Answer, Channel, DecisionType, Reviewer
 from sayso.domain.events import EventType
 from sayso.domain.lifecycle import Change
-from sayso.domain.passkeys import MAX_PASSKEYS, Assertion
+from sayso.domain.passkeys import MAX_PASSKEYS, Assertion, Statement
+from sayso.domain.patterns import Pattern, StandingDraft
 from sayso.domain.requests import ActionDraft, Kind, Request, Status
 from sayso.domain.rules import Rule
 from sayso.errors import (
@@ -188,6 +189,25 @@ async def test_another_amount_than_the_signed_one_is_refused(
     await assert_refused(
         "passkey_refused", decide(passkeys, request, signed, large), broker, request
     )
+
+
+async def test_what_is_remembered_is_signed_too(
+    broker: Broker, passkeys: Passkeys, device: Authenticator
+) -> None:
+    await register(passkeys, device)
+    request = await ask(broker, rule=Rule())
+    signed = await sign(passkeys, device, request)
+    draft = StandingDraft(tool_name="pay", args={"amount": Pattern(max=9999)}, uses=9, seconds=60)
+    more = msgspec.structs.replace(APPROVE, remember=draft)
+    await assert_refused(
+        "passkey_refused", decide(passkeys, request, signed, more), broker, request
+    )
+
+
+def test_a_statement_leaves_nothing_of_an_answer_out() -> None:
+    """`args` are in its `digest`; an answer's own digest is of what was seen, and checked."""
+    said = set(Answer.__struct_fields__)
+    assert said - {"args"} <= set(Statement.__struct_fields__)
 
 
 async def test_an_option_is_signed_too(

@@ -138,7 +138,8 @@ export function createCard(request, ctx) {
     if (problem && behind) close()
     notice.replaceChildren()
     if (problem) notice.append(h('div.note.bad', { role: 'alert' }, icon('warn'), h('p', null, h('b', null, 'Not decided. '), problem.detail || problem.title || '', problem.hint ? ` ${problem.hint}` : '', (problem.errors || []).map(e => ` ${e.at}: ${e.message}`))))
-    if (problem && body.assertion && problem.code === 'stale_challenge') { const { assertion, ...plain } = body; ctx.discard(request.id); confirmSigned(plain) }
+    const { assertion, ...plain } = body
+    if (problem && assertion ? problem.code === 'stale_challenge' : problem?.code === 'strength_required' && problem.detail.includes('passkey')) { ctx.discard(request.id); confirmSigned(plain) }
     refresh()
   }
 
@@ -188,15 +189,16 @@ export function createCard(request, ctx) {
 
   /** What takes a passkey is signed first; that is a confirmation as well. */
   function confirmSigned(body) {
-    const from = panel === 'confirm' ? behind : panel, told = facts(body.args ? { ...a, tool_args: body.args } : a).map(f => f.text).join(' · ')
+    const changed = body.args || (body.type === 'approve' && request.proposed_args) || null
+    const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : a).map(f => f.text).join(' · ')
     const option = body.option != null && request.options.find(o => o.value === body.option)
-    const signed = signing(request, body, { send, digest: body.args ? null : a?.digest, short: shortDigest })
+    const signed = signing(request, body, { send, digest: changed ? null : a?.digest, short: shortDigest })
     show('confirm', h('section.panel.confirm.keyed', { 'aria-label': 'Approve with a passkey' },
       h('h3', null, riskMark(a?.risk_class) || icon('key'), visible(headline(request))),
       told && h('p.confirm-facts', null, visible(told)),
       option && h('p', null, 'Your choice: ', h('b', null, visible(option.label))),
-      body.args && diffView(a.tool_args, body.args),
-      signed.el, actions(signed.button)), false, body.args && section('Arguments, as edited', argsView(body.args)))
+      changed && diffView(a.tool_args, changed),
+      signed.el, actions(signed.button)), false, changed && section('Arguments, as edited', argsView(changed)))
     behind = from
   }
 
@@ -227,7 +229,7 @@ export function createCard(request, ctx) {
       if (again('answer')) return
       const id = uid('answer')
       const input = h('textarea', { id, rows: 3, dir: 'auto' })
-      const button = h('button.primary', { type: 'button', disabled: true, onclick: () => give({ type: 'respond', content: input.value.trim() }, 'Send answer', true) }, 'Send answer')
+      const button = h('button.primary', { type: 'button', disabled: true, onclick: () => send({ type: 'respond', content: input.value.trim() }) }, 'Send answer')
       input.addEventListener('input', () => { button.disabled = !input.value.trim() })
       show('answer', h('section.panel', { 'aria-label': 'Answer' },
         h('label', { for: id }, h('b', null, 'Answer instead of running it.'), h('span.quiet', null, ' The tool does not run; the agent gets your text.')), input, actions(button)))

@@ -24,7 +24,7 @@ export function signing(request, body, { send, digest, short }) {
     const answer = await api.call('POST', `/api/v1/requests/${encodeURIComponent(request.id)}/challenge`, body)
     if (!answer.ok) {
       const told = answer.body || {}
-      if (told.code === 'no_passkey') block(h('p', null, h('b', null, 'You have no passkey yet. '), h('a', { href: '/passkeys' }, 'Add one'), ', then come back to this request. It waits.'))
+      if (told.code === 'no_passkey') block(h('p', null, h('b', null, 'You have no passkey yet. '), h('a', { href: '/passkeys' }, 'Add one'), ', then come back to this request.'))
       else block(h('p', null, h('b', null, 'This cannot be signed. '), told.detail || told.title || '', told.hint ? ` ${told.hint}` : ''))
       return false
     }
