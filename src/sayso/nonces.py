@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from sayso.errors import NotPermittedError
 
 NONCE_LIFETIME = timedelta(minutes=5)
+LOST_PASSKEY = ("lost passkey",)
+"""The purpose of a code for somebody who has no passkey to confirm with."""
 _PURPOSE = b"sayso nonce v1\0"
 
 

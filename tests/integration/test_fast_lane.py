@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 from sayso.broker import Broker
 from sayso.broker.ceremonies import relying_party
 from sayso.broker.passkeys import Passkeys
+from sayso.broker.signing import Signing
 from sayso.clock import SystemClock
 from sayso.links import make_link_token
 from sayso.server.app import App
@@ -286,13 +287,15 @@ class Inside:
         self.broker = Broker(MemoryStore(), MemorySignal(), clock)
         self.auth = Authenticator(self.broker.store, clock, secret, cookie="c")
         self.link = make_link_token(secret, datetime.now(UTC))
+        passkeys = Passkeys(self.broker, secret, relying_party("http://localhost:8080"))
         self.app = CountingApp(
             Server(
                 self.broker,
                 self.auth,
                 Settings(),
                 courier=FakeCourier(),
-                passkeys=Passkeys(self.broker, secret, relying_party("http://localhost:8080")),
+                passkeys=passkeys,
+                signing=Signing(self.broker, passkeys, secret),
                 callback_secret="whsec_",
             )
         )

@@ -1,4 +1,4 @@
-"""Passkeys: registered, listed, removed, and asked to sign decisions.
+"""Passkeys: registered, listed, renamed, removed.
 
 A challenge holds a nonce that is good for one purpose, one person and five minutes, and is used
 once. Nothing is kept of it until then.
@@ -12,8 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from sayso import codec
-from sayso.assertions import Proof, packed, refused, verify_proof, verify_signature
-from sayso.broker import answers
+from sayso.assertions import packed, refused, verify_signature
 from sayso.broker.broker import Broker
 from sayso.broker.ceremonies import (
     RelyingParty,
@@ -24,53 +23,30 @@ from sayso.broker.ceremonies import (
     request_options,
 )
 from sayso.clock import RequestIds
-from sayso.domain import lifecycle
 from sayso.domain.accounts import Power, Principal
 from sayso.domain.actions import canonical_json
-from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import EventType
-from sayso.domain.lifecycle import Decide
 from sayso.domain.passkeys import (
     KIND,
     MAX_PASSKEYS,
     Assertion,
     Passkey,
-    challenge_of,
-    shown_strength,
-    statement_of,
 )
 from sayso.domain.records import Record
-from sayso.domain.requests import Request
 from sayso.errors import (
     ConflictError,
-    InvalidTransitionError,
     NotFoundError,
     NotPermittedError,
     PersonRequiredError,
     RefusedError,
 )
-from sayso.nonces import NONCE_LIFETIME, make_nonce, read_nonce, stale
+from sayso.nonces import LOST_PASSKEY, make_nonce, read_nonce, stale
 from sayso.stores.base import RecordQuery
 from sayso.types import JsonObject
 
 MAX_ROUNDS = 8
 _REGISTRATION = b"sayso registration v1\0"
 _CONFIRMATION = b"sayso confirmation v1\0"
-
-
-class Challenge(Struct, frozen=True, kw_only=True):
-    """What a passkey is to sign, and what that means."""
-
-    nonce: str
-    options: JsonObject
-    """For `PublicKeyCredential.parseRequestOptionsFromJSON()`."""
-    text: str
-    """The canonical JSON of what is signed; the options' challenge is its hash."""
-    digest: str | None
-    """Of the action as it would run."""
-    origin: str
-    """The address at which it can be signed."""
-    expires_at: datetime
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -107,8 +83,6 @@ class Passkeys:
         self._ids = RequestIds(broker.clock)
         self.party = party
 
-    # Registering
-
     async def registration(self, *, by: Principal) -> Registration:
         """Options to make another passkey.
 
@@ -117,7 +91,7 @@ class Passkeys:
             RefusedError: they have as many as there may be (`too_many_passkeys`), or the server
                 has no name (`no_passkeys_here`).
         """
-        known = await self._of(by)
+        known = await self.of(by)
         if len(known) >= MAX_PASSKEYS:
             raise _too_many()
         purpose = ("add", by.tenant, by.id)
@@ -154,7 +128,7 @@ class Passkeys:
             ConflictError: it is registered already.
             RefusedError: as `registration` does.
         """
-        known = await self._of(by)
+        known = await self.of(by)
         if len(known) >= MAX_PASSKEYS:
             raise _too_many()
         purpose = ("add", by.tenant, by.id)
@@ -162,7 +136,7 @@ class Passkeys:
         made = read_made(self.party, credential, _registration_challenge(nonce))
         if known:
             await self._confirm(known, purpose, nonce, confirmation)
-        await self._use(*used)
+        await self.use(*used)
         passkey = Passkey(
             id=self._ids.next(),
             person_id=by.id,
@@ -219,7 +193,7 @@ class Passkeys:
             NotFoundError: they have no such passkey.
         """
         await self._own(passkey_id, by)
-        known = await self._of(by)
+        known = await self.of(by)
         purpose = ("remove", by.tenant, by.id, passkey_id)
         nonce = make_nonce(self._secret, purpose, self._clock.now())
         return Confirmation(
@@ -228,9 +202,20 @@ class Passkeys:
         )
 
     async def remove(
-        self, passkey_id: str, *, confirmation: Assertion | None, by: Principal
+        self,
+        passkey_id: str,
+        *,
+        confirmation: Assertion | None,
+        by: Principal,
+        code: str | None = None,
     ) -> Passkey:
         """Forget a passkey: one's own, confirmed by one of them, or as an admin somebody else's.
+
+        Args:
+            passkey_id: which.
+            confirmation: what one of their passkeys gave.
+            by: who removes it.
+            code: instead of a confirmation, what `sayso passkey-code` printed.
 
         Raises:
             NotFoundError: there is no such passkey, or it is not theirs to remove.
@@ -243,15 +228,9 @@ class Passkeys:
                     raise _not_there(passkey_id)
                 passkey = _passkey(record)
             else:
-                record, passkey = await self._own(passkey_id, by)
-                if confirmation is None:
-                    raise _unconfirmed()
-                purpose = ("remove", by.tenant, by.id, passkey_id)
-                now = self._clock.now()
-                used = read_nonce(self._secret, purpose, confirmation.nonce, now)
-                known = await self._of(by)
-                await self._confirm(known, purpose, confirmation.nonce, confirmation.credential)
-                await self._use(*used)
+                await self._own(passkey_id, by)
+                await self._confirm_removal(passkey_id, confirmation, code, by)
+                confirmation = code = None  # it is used: another round would need another
                 record, passkey = await self._own(passkey_id, by)  # it may have counted just now
             gone = msgspec.structs.replace(record, version=record.version + 1, body=b"")
             try:
@@ -261,115 +240,20 @@ class Passkeys:
             return passkey
         raise _restless()
 
-    # Deciding
-
-    async def challenge(self, request_id: str, answer: Answer, *, by: Principal) -> Challenge:
-        """What to sign so that this answer counts as given by passkey.
-
-        Raises:
-            RefusedError: they have no passkey (`no_passkey`), or the server has no name
-                (`no_passkeys_here`).
-            NotFoundError, InvalidTransitionError, InvalidAnswerError, NotPermittedError: as
-                deciding would, so that nobody signs in vain.
-        """
-        known = await self._of(by)
-        request = await self._broker.get(request_id, by=by)
-        self._try(request, answer, by)
-        if not known:
-            raise _none_yet()
+    async def _confirm_removal(
+        self, passkey_id: str, confirmation: Assertion | None, code: str | None, by: Principal
+    ) -> None:
         now = self._clock.now()
-        nonce = make_nonce(self._secret, _purpose(request, by), now)
-        statement = statement_of(request, answer, by, _thumbprints(known), nonce)
-        text = statement.text
-        return Challenge(
-            nonce=nonce,
-            options=request_options(self.party, known, challenge_of(text)),
-            text=text,
-            digest=statement.digest,
-            origin=self.party.origin,
-            expires_at=now.replace(microsecond=0) + NONCE_LIFETIME,
-        )
-
-    async def decide(
-        self,
-        request_id: str,
-        answer: Answer,
-        assertion: Assertion | None,
-        *,
-        by: Principal,
-        channel: Channel,
-    ) -> Request:
-        """A person's answer, with what their passkey signed for it, if it did.
-
-        Raises:
-            NotPermittedError: the passkey signed something else, or somebody else's did
-                (`passkey_refused`), or too long ago, or it was used before (`stale_challenge`).
-            SaysoError: as `Broker.decide` does.
-        """
-        proof = None
-        if assertion is not None:
-            if not by.is_person:
-                raise PersonRequiredError
-            request = await self._broker.get(request_id, by=by)
-            if not request.is_terminal:  # else they are told what was decided
-                self._try(request, answer, by)
-                answer, proof = await self._witness(request, answer, assertion, by)
-        return await self._broker.decide(
-            request_id,
-            answer,
-            by=by,
-            channel=channel,
-            assertion=None if proof is None else msgspec.to_builtins(proof),
-        )
-
-    def _try(self, request: Request, answer: Answer, by: Principal) -> None:
-        """Refuse what deciding would refuse."""
-        signed = shown_strength(by, {})
-        command = Decide(answer=answer, by=signed, channel=Channel.WEB, assertion={})
-        try:
-            lifecycle.apply(request, command, self._clock.now())
-        except InvalidTransitionError as error:
-            error.request = msgspec.to_builtins(request)
-            raise
-        answers.check_answer(request, answer)
-
-    async def _witness(
-        self, request: Request, answer: Answer, assertion: Assertion, by: Principal
-    ) -> tuple[Answer, Proof]:
-        """That this person's passkey signed this answer to this request, now, for the first time.
-
-        The answer comes back bound to the digest that was signed, so that it is refused should
-        somebody change what would run in this moment.
-        """
-        used = read_nonce(self._secret, _purpose(request, by), assertion.nonce, self._clock.now())
-        known = await self._of(by)
-        statement = statement_of(request, answer, by, _thumbprints(known), assertion.nonce)
-        proof = self._proof(known, assertion.credential, assertion.nonce, statement.text)
-        await self._count(
-            proof.credential_id,
-            lambda passkey: verify_proof(proof, passkey.sign_count)[1].new_sign_count,
-        )
-        await self._use(*used)
-        if answer.type is DecisionType.APPROVE and answer.digest is None:
-            answer = msgspec.structs.replace(answer, digest=statement.digest)
-        return answer, proof
-
-    def _proof(
-        self, known: Sequence[Passkey], credential: JsonObject, nonce: str, text: str
-    ) -> Proof:
-        """What a browser sent, with the public key of the passkey that it names."""
-        signed = read_signed(credential)
-        passkey = _named(known, signed["credential_id"])
-        return Proof(
-            text=text,
-            nonce=nonce,
-            rp_id=self.party.id,
-            origin=self.party.origin,
-            public_key=passkey.public_key,
-            **signed,
-        )
-
-    # Both
+        if confirmation is not None:
+            purpose = ("remove", by.tenant, by.id, passkey_id)
+            used = read_nonce(self._secret, purpose, confirmation.nonce, now)
+            known = await self.of(by)
+            await self._confirm(known, purpose, confirmation.nonce, confirmation.credential)
+        elif code is not None:
+            used = read_nonce(self._secret, LOST_PASSKEY, code, now)
+        else:
+            raise _unconfirmed()
+        await self.use(*used)
 
     async def _confirm(
         self,
@@ -382,8 +266,8 @@ class Passkeys:
         if credential is None:
             raise _unconfirmed()
         signed = read_signed(credential)
-        _named(known, signed["credential_id"])
-        await self._count(
+        named(known, signed["credential_id"])
+        await self.count(
             signed["credential_id"],
             lambda passkey: (
                 verify_signature(
@@ -397,7 +281,7 @@ class Passkeys:
             ),
         )
 
-    async def _count(self, credential_id: str, verify: Callable[[Passkey], int]) -> None:
+    async def count(self, credential_id: str, verify: Callable[[Passkey], int]) -> None:
         """Verify with the passkey as it is kept, and keep that it was used.
 
         When two of its uses meet, the later one is verified again, against the new count.
@@ -417,12 +301,22 @@ class Passkeys:
             return
         raise _restless()
 
-    async def _use(self, name: str, expires_at: datetime) -> None:
+    async def use(self, name: str, expires_at: datetime) -> None:
+        """Take a nonce, by its name.
+
+        Raises:
+            NotPermittedError: somebody has (`stale_challenge`).
+        """
         if not await self._store.use_link(name, expires_at):
             raise stale("The challenge was used already.")
 
-    async def _of(self, by: Principal) -> Sequence[Passkey]:
-        """The passkeys of a person who may use some here."""
+    async def of(self, by: Principal) -> Sequence[Passkey]:
+        """The passkeys of a person who may use some here.
+
+        Raises:
+            PersonRequiredError: agents have none.
+            RefusedError: the server has no name (`no_passkeys_here`).
+        """
         if not by.is_person:
             raise PersonRequiredError
         if not self.party.is_named:
@@ -457,10 +351,6 @@ class Passkeys:
         await journal.put((record,), event)
 
 
-def _purpose(request: Request, by: Principal) -> tuple[str, ...]:
-    return ("decide", by.tenant, by.id, request.id)
-
-
 def _registration_challenge(nonce: str) -> bytes:
     return sha256(_REGISTRATION + nonce.encode()).digest()
 
@@ -470,15 +360,16 @@ def _confirmation_challenge(purpose: tuple[str, ...], nonce: str) -> bytes:
     return sha256(_CONFIRMATION + text).digest()
 
 
-def _named(known: Sequence[Passkey], credential_id: str) -> Passkey:
+def named(known: Sequence[Passkey], credential_id: str) -> Passkey:
+    """The passkey of these that has this credential.
+
+    Raises:
+        NotPermittedError: none of them has (`passkey_refused`).
+    """
     for passkey in known:
         if passkey.credential_id == credential_id:
             return passkey
     raise refused("it is no passkey of yours (any more)")
-
-
-def _thumbprints(known: Sequence[Passkey]) -> tuple[str, ...]:
-    return tuple(each.thumbprint for each in known)
 
 
 def _record(passkey: Passkey, version: int) -> Record:
@@ -497,12 +388,6 @@ def _passkey(record: Record) -> Passkey:
     return msgspec.json.decode(record.body, type=Passkey)
 
 
-def _none_yet() -> RefusedError:
-    return RefusedError(
-        "You have no passkey.", hint="Add one at /passkeys, then try again.", code="no_passkey"
-    )
-
-
 def _too_many() -> RefusedError:
     return RefusedError(
         f"You have {MAX_PASSKEYS} passkeys already.",
@@ -514,7 +399,8 @@ def _too_many() -> RefusedError:
 def _unconfirmed() -> NotPermittedError:
     return NotPermittedError(
         "This has to be confirmed with one of your passkeys.",
-        hint="If you have lost them, an admin can remove them.",
+        hint="If you have lost them, an admin can remove them, or give you the code that"
+        " `sayso passkey-code` prints.",
         code="passkey_required",
     )
 

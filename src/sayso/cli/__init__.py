@@ -1,6 +1,7 @@
 """The command line: `sayso`, one file for each command.
 
     serve, demo, login_link     run a server, see it work, sign in to it
+    passkey_code                let somebody remove a passkey that is lost
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
@@ -31,6 +32,7 @@ COMMANDS = {
     "replay": "Send a delivery again.",
     "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
+    "passkey-code": "Print a code that removes one lost passkey.",
 }
 
 HELP = f"""\
@@ -39,7 +41,7 @@ Usage: sayso COMMAND
 The approval layer for AI agents: an agent asks, a person decides, exactly that runs, once.
 
 Commands:
-{"".join(f"  {name:<12}{text}" + chr(10) for name, text in COMMANDS.items())}
+{"".join(f"  {name:<14}{text}" + chr(10) for name, text in COMMANDS.items())}
   --help, -h  Show this, or a command's options: sayso COMMAND --help
   --version   Show the version.
 """

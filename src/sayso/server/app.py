@@ -18,7 +18,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from sayso.broker.passkeys import Challenge, Confirmation, Registration
+from sayso.broker.passkeys import Confirmation, Registration
+from sayso.broker.signing import Challenge
 from sayso.broker.standing import Preview
 from sayso.domain.accounts import LOCAL_AGENT
 from sayso.domain.decisions import Answer

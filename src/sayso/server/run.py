@@ -18,6 +18,7 @@ from msgspec import Struct
 from sayso.broker.ceremonies import relying_party
 from sayso.broker.engine import running
 from sayso.broker.passkeys import Passkeys
+from sayso.broker.signing import Signing
 from sayso.errors import ConfigurationError
 from sayso.links import make_link_token
 from sayso.server.app import App
@@ -84,12 +85,14 @@ async def _serve(
         )
         url = public.geturl()
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
+        passkeys = Passkeys(broker, secret, relying_party(public.geturl()))
         server = Server(
             broker,
             auth,
             settings,
             courier=courier,
-            passkeys=Passkeys(broker, secret, relying_party(public.geturl())),
+            passkeys=passkeys,
+            signing=Signing(broker, passkeys, secret),
             callback_secret=callback_secret(secret),
             port=port,
         )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sayso.broker.broker import Broker
 from sayso.broker.passkeys import Passkeys
+from sayso.broker.signing import Signing
 from sayso.channels.base import Courier
 from sayso.server.auth import Authenticator
 from sayso.server.openapi import Operation
@@ -27,7 +28,8 @@ class Server:
         broker: the engine, on an open store.
         auth: who is calling.
         courier: tests subscriptions.
-        passkeys: people's, and what they sign.
+        passkeys: people's.
+        signing: decides with them.
         callback_secret: signs what requests' own addresses are told.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
@@ -45,6 +47,7 @@ class Server:
         *,
         courier: Courier,
         passkeys: Passkeys,
+        signing: Signing,
         callback_secret: str,
         port: int = 0,
     ) -> None:
@@ -53,6 +56,7 @@ class Server:
         self.auth = auth
         self.courier = courier
         self.passkeys = passkeys
+        self.signing = signing
         self.callback_secret = callback_secret
         self.settings = settings
         self.operations: Sequence[Operation] = ()

@@ -63,6 +63,10 @@ class PasskeyRemoval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The confirmation by one of the person's passkeys; an admin needs none for others'."""
 
     assertion: Assertion | None = None
+    code: Annotated[
+        Annotated[str, Meta(max_length=200)] | None,
+        Meta(description="Instead, if they are lost: what `sayso passkey-code` printed."),
+    ] = None
 
 
 async def find(call: Call) -> Reply:
@@ -111,7 +115,7 @@ async def remove(call: Call) -> Reply:
     """Remove a passkey: one's own, confirmed with one of them, or as an admin somebody else's."""
     body = call.decode(PasskeyRemoval) if call.body.strip() else PasskeyRemoval()
     passkey = await call.server.passkeys.remove(
-        call.params["id"], confirmation=body.assertion, by=call.principal
+        call.params["id"], confirmation=body.assertion, code=body.code, by=call.principal
     )
     return json_reply(200, _info(passkey))
 
@@ -120,7 +124,7 @@ async def challenge(call: Call) -> Reply:
     """Begin to decide with a passkey: what to sign for this answer, good for five minutes."""
     answer = call.decode(Answer)
     return json_reply(
-        200, await call.server.passkeys.challenge(call.params["id"], answer, by=call.principal)
+        200, await call.server.signing.challenge(call.params["id"], answer, by=call.principal)
     )
 
 

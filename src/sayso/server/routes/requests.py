@@ -89,7 +89,7 @@ async def get(call: Call) -> Reply:
 async def decide(call: Call) -> Reply:
     """Decide a request, as a person; the first decision stands."""
     said = call.decode(SignedAnswer)
-    request = await call.server.passkeys.decide(
+    request = await call.server.signing.decide(
         call.params["id"],
         said.plain(),
         said.assertion,

@@ -60,6 +60,15 @@ function rename(row) {
   input.select()
 }
 
+/** Whoever has lost them cannot confirm: a code from the server's machine will do. */
+function lost(id) {
+  const input = h('input', { class: 'mono', required: true, autocomplete: 'off', spellcheck: 'false', 'aria-label': 'The code' })
+  return h('details.plain-form', null, h('summary.button', null, 'It is lost'), h('form.panel', { onsubmit(event) {
+    event.preventDefault()
+    attempt('Not removed.', () => post(`/${id}/remove`, { code: input.value.trim() }))
+  } }, h('p', null, 'An admin can remove it for you. Or run ', h('code', null, 'sayso passkey-code'), ' on the machine where Sayso runs, and enter the code that it prints:'), input, h('button.reject', null, 'Remove it without it')))
+}
+
 function remove(row) {
   const { id, name } = row.dataset, tools = $('.key-tools', row)
   const last = page.dataset.count === '1'
@@ -67,7 +76,7 @@ function remove(row) {
     h('button.reject', { type: 'button', onclick: () => attempt('Not removed.', async () => {
       const begun = await post(`/${id}/challenge`)
       await post(`/${id}/remove`, { assertion: { nonce: begun.nonce, credential: await sign(begun.options) } })
-    }) }, 'Remove it'), h('button', { type: 'button', onclick() { box.replaceWith(tools); $('button', tools).focus() } }, 'Back'))
+    }) }, 'Remove it'), lost(id), h('button', { type: 'button', onclick() { box.replaceWith(tools); $('button', tools).focus() } }, 'Back'))
   tools.replaceWith(box)
   $('button', box).focus()
 }

@@ -1,5 +1,7 @@
 """Passkeys over HTTP, as a program would use them, on a real server and its database."""
 
+import subprocess
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -150,6 +152,19 @@ def test_a_second_one_and_a_removal_are_confirmed(
     listed = reviewer.http.get("/api/v1/passkeys").json()
     assert [each["name"] for each in listed["items"]] == ["Phone"]
     assert listed["origin"] == fresh_server.url
+
+
+def test_whoever_has_lost_it_removes_it_with_a_code(
+    fresh_server: RunningServer, reviewer: Person, device: Authenticator
+) -> None:
+    made = register(reviewer, device).json()
+    command = [sys.executable, "-m", "sayso.cli", "passkey-code", "--data", str(fresh_server.data)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    path = f"/api/v1/passkeys/{made['id']}/remove"
+    told(reviewer.http.post(path, json={"code": "x"}), 403, "stale_challenge")
+    body = {"code": printed.stdout.strip()}
+    assert reviewer.http.post(path, json=body).status_code == 200
+    assert reviewer.http.get("/api/v1/passkeys").json()["items"] == []
 
 
 def test_an_agent_gets_no_challenge_and_no_passkey(fresh_server: RunningServer) -> None:

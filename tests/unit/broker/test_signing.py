@@ -12,6 +12,7 @@ from sayso.assertions import verify_assertion, verify_decision
 from sayso.broker import Broker
 from sayso.broker.ceremonies import relying_party
 from sayso.broker.passkeys import Passkeys
+from sayso.broker.signing import Signing
 from sayso.domain.accounts import Role, Strength
 from sayso.domain.decisions import Answer, Channel, DecisionType, Reviewer
 from sayso.domain.events import EventType
@@ -29,7 +30,7 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
-from sayso.nonces import NONCE_LIFETIME
+from sayso.nonces import LOST_PASSKEY, NONCE_LIFETIME, make_nonce
 from sayso.signals.memory import MemorySignal
 from sayso.stores.base import EventQuery
 from sayso.stores.memory import MemoryStore
@@ -37,6 +38,7 @@ from sayso.testing import AGENT, PERSON, FakeClock, make_draft
 
 pytestmark = pytest.mark.anyio
 
+SECRET = b"s" * 32
 ORIGIN = "http://localhost:8080"
 BOB = msgspec.structs.replace(PERSON, id="bob", name="Bob")
 ADMIN = msgspec.structs.replace(PERSON, id="root", name="Root", role=Role.ADMIN)
@@ -57,7 +59,12 @@ def broker(clock: FakeClock) -> Broker:
 
 @pytest.fixture
 def passkeys(broker: Broker) -> Passkeys:
-    return Passkeys(broker, b"s" * 32, relying_party(ORIGIN))
+    return Passkeys(broker, SECRET, relying_party(ORIGIN))
+
+
+@pytest.fixture
+def signing(broker: Broker, passkeys: Passkeys) -> Signing:
+    return Signing(broker, passkeys, SECRET)
 
 
 @pytest.fixture
@@ -84,7 +91,7 @@ async def ask(broker: Broker, *, rule: Rule = STRICT, **fields: Any) -> Request:
 
 
 async def sign(
-    passkeys: Passkeys,
+    signing: Signing,
     device: Authenticator,
     request: Request,
     answer: Answer = APPROVE,
@@ -92,19 +99,19 @@ async def sign(
     by=PERSON,
     **lies: Any,
 ) -> Assertion:
-    begun = await passkeys.challenge(request.id, answer, by=by)
+    begun = await signing.challenge(request.id, answer, by=by)
     return Assertion(nonce=begun.nonce, credential=device.get(begun.options, **lies))
 
 
 async def decide(
-    passkeys: Passkeys,
+    signing: Signing,
     request: Request,
     assertion: Assertion | None,
     answer: Answer = APPROVE,
     *,
     by=PERSON,
 ) -> Request:
-    return await passkeys.decide(request.id, answer, assertion, by=by, channel=Channel.API)
+    return await signing.decide(request.id, answer, assertion, by=by, channel=Channel.API)
 
 
 async def assert_refused(code: str, attempt, broker: Broker, request: Request) -> str:
@@ -116,11 +123,11 @@ async def assert_refused(code: str, attempt, broker: Broker, request: Request) -
 
 
 async def test_a_passkey_decides_and_its_proof_is_kept(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     passkey = await register(passkeys, device)
     request = await ask(broker)
-    done = await decide(passkeys, request, await sign(passkeys, device, request))
+    done = await decide(signing, request, await sign(signing, device, request))
     assert done.status is Status.APPROVED
     assert done.decision is not None
     assert done.decision.strength is Strength.PASSKEY
@@ -136,24 +143,24 @@ async def test_a_passkey_decides_and_its_proof_is_kept(
 
 
 async def test_without_a_passkey_it_is_not_approved_but_can_be_rejected(
-    broker: Broker, passkeys: Passkeys
+    broker: Broker, passkeys: Passkeys, signing: Signing
 ) -> None:
     request = await ask(broker)
-    await assert_refused("strength_required", decide(passkeys, request, None), broker, request)
-    done = await decide(passkeys, request, None, Answer(type=DecisionType.REJECT))
+    await assert_refused("strength_required", decide(signing, request, None), broker, request)
+    done = await decide(signing, request, None, Answer(type=DecisionType.REJECT))
     assert done.status is Status.REJECTED
 
 
 async def test_a_session_that_began_with_a_passkey_is_not_enough(
-    broker: Broker, passkeys: Passkeys
+    broker: Broker, passkeys: Passkeys, signing: Signing
 ) -> None:
     by = msgspec.structs.replace(PERSON, strength=Strength.PASSKEY)
     request = await ask(broker)
     await assert_refused(
-        "strength_required", decide(passkeys, request, None, by=by), broker, request
+        "strength_required", decide(signing, request, None, by=by), broker, request
     )
     softer = await ask(broker, rule=Rule(min_strength=Strength.LOGIN))
-    done = await decide(passkeys, softer, None, by=by)
+    done = await decide(signing, softer, None, by=by)
     assert done.decision is not None
     assert done.decision.strength is Strength.LOGIN
 
@@ -168,40 +175,38 @@ OTHERS = [
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda answer: answer.type.value)
 async def test_another_answer_than_the_signed_one_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator, other: Answer
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator, other: Answer
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker)
-    signed = await sign(passkeys, device, request)
+    signed = await sign(signing, device, request)
     await assert_refused(
-        "passkey_refused", decide(passkeys, request, signed, other), broker, request
+        "passkey_refused", decide(signing, request, signed, other), broker, request
     )
 
 
 async def test_another_amount_than_the_signed_one_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker)
     small = Answer(type=DecisionType.EDIT, args={"amount": 50, "to": "Ada"})
     large = Answer(type=DecisionType.EDIT, args={"amount": 5000, "to": "Ada"})
-    signed = await sign(passkeys, device, request, small)
+    signed = await sign(signing, device, request, small)
     await assert_refused(
-        "passkey_refused", decide(passkeys, request, signed, large), broker, request
+        "passkey_refused", decide(signing, request, signed, large), broker, request
     )
 
 
 async def test_what_is_remembered_is_signed_too(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker, rule=Rule())
-    signed = await sign(passkeys, device, request)
+    signed = await sign(signing, device, request)
     draft = StandingDraft(tool_name="pay", args={"amount": Pattern(max=9999)}, uses=9, seconds=60)
     more = msgspec.structs.replace(APPROVE, remember=draft)
-    await assert_refused(
-        "passkey_refused", decide(passkeys, request, signed, more), broker, request
-    )
+    await assert_refused("passkey_refused", decide(signing, request, signed, more), broker, request)
 
 
 def test_a_statement_leaves_nothing_of_an_answer_out() -> None:
@@ -211,124 +216,126 @@ def test_a_statement_leaves_nothing_of_an_answer_out() -> None:
 
 
 async def test_an_option_is_signed_too(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     options = ["Yes, EU", "Yes, US"]
     request = await ask(broker, action=None, kind=Kind.CHOICE, options=options)
     one, two = (Answer(type=DecisionType.RESPOND, option=option) for option in options)
-    signed = await sign(passkeys, device, request, one)
-    await assert_refused("passkey_refused", decide(passkeys, request, signed, two), broker, request)
-    done = await decide(passkeys, request, await sign(passkeys, device, request, one), one)
+    signed = await sign(signing, device, request, one)
+    await assert_refused("passkey_refused", decide(signing, request, signed, two), broker, request)
+    done = await decide(signing, request, await sign(signing, device, request, one), one)
     assert verify_decision(done) == 1
 
 
 async def test_what_was_proposed_meanwhile_is_not_what_was_signed(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker)
-    signed = await sign(passkeys, device, request)
+    signed = await sign(signing, device, request)
     changed = msgspec.structs.replace(
         request, proposed_args={"amount": 5000, "to": "Ada"}, version=request.version + 1
     )
     await broker.store.commit(Change(request=changed, expected_version=1, events=()))
-    await assert_refused("passkey_refused", decide(passkeys, request, signed), broker, request)
+    await assert_refused("passkey_refused", decide(signing, request, signed), broker, request)
 
 
 async def test_a_signature_for_another_request_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     one, two = await ask(broker), await ask(broker)
-    signed = await sign(passkeys, device, one)
-    await assert_refused("stale_challenge", decide(passkeys, two, signed), broker, two)
-    own = await sign(passkeys, device, two)
+    signed = await sign(signing, device, one)
+    await assert_refused("stale_challenge", decide(signing, two, signed), broker, two)
+    own = await sign(signing, device, two)
     mixed = Assertion(nonce=own.nonce, credential=signed.credential)
-    await assert_refused("passkey_refused", decide(passkeys, two, mixed), broker, two)
+    await assert_refused("passkey_refused", decide(signing, two, mixed), broker, two)
 
 
-async def test_a_signature_counts_once(broker: Broker, passkeys: Passkeys) -> None:
+async def test_a_signature_counts_once(
+    broker: Broker, passkeys: Passkeys, signing: Signing
+) -> None:
     device = Authenticator(ORIGIN, counts=False)
     await register(passkeys, device)
     request = await ask(broker)
-    signed = await sign(passkeys, device, request)
+    signed = await sign(signing, device, request)
     told = await asyncio.gather(
-        *(decide(passkeys, request, signed) for _ in range(5)), return_exceptions=True
+        *(decide(signing, request, signed) for _ in range(5)), return_exceptions=True
     )
     assert sum(isinstance(each, Request) for each in told) == 1
     codes = {each.reason_code for each in told if not isinstance(each, Request)}
     assert codes <= {"stale_challenge", "already_decided"}
     with pytest.raises(InvalidTransitionError) as caught:
-        await decide(passkeys, request, signed)
+        await decide(signing, request, signed)
     assert caught.value.request is not None
 
 
 async def test_a_challenge_is_good_for_five_minutes(
-    broker: Broker, passkeys: Passkeys, device: Authenticator, clock: FakeClock
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator, clock: FakeClock
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker, timeout_seconds=None)
-    signed = await sign(passkeys, device, request)
+    signed = await sign(signing, device, request)
     clock.advance(NONCE_LIFETIME.total_seconds())
-    await assert_refused("stale_challenge", decide(passkeys, request, signed), broker, request)
+    await assert_refused("stale_challenge", decide(signing, request, signed), broker, request)
 
 
 async def test_a_challenge_of_another_server_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
-    other = Passkeys(broker, b"o" * 32, passkeys.party)
+    other = Signing(broker, passkeys, b"o" * 32)
     request = await ask(broker)
     signed = await sign(other, device, request)
-    await assert_refused("stale_challenge", decide(passkeys, request, signed), broker, request)
+    await assert_refused("stale_challenge", decide(signing, request, signed), broker, request)
 
 
 async def test_another_persons_passkey_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     theirs = Authenticator(ORIGIN)
     await register(passkeys, theirs, by=BOB)
     request = await ask(broker)
-    signed = await sign(passkeys, theirs, request)
-    await assert_refused("passkey_refused", decide(passkeys, request, signed), broker, request)
-    by_bob = await sign(passkeys, theirs, request, by=BOB)
-    await assert_refused("stale_challenge", decide(passkeys, request, by_bob), broker, request)
+    signed = await sign(signing, theirs, request)
+    await assert_refused("passkey_refused", decide(signing, request, signed), broker, request)
+    by_bob = await sign(signing, theirs, request, by=BOB)
+    await assert_refused("stale_challenge", decide(signing, request, by_bob), broker, request)
     named = signed.credential | {"id": (mine := device.get({"challenge": ""}))["id"]}
     forged = Assertion(nonce=signed.nonce, credential=named | {"rawId": mine["rawId"]})
-    await assert_refused("passkey_refused", decide(passkeys, request, forged), broker, request)
+    await assert_refused("passkey_refused", decide(signing, request, forged), broker, request)
 
 
 async def test_a_person_who_was_not_verified_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker)
-    signed = await sign(passkeys, device, request, flags=PRESENT)
+    signed = await sign(signing, device, request, flags=PRESENT)
     said = await assert_refused(
-        "passkey_refused", decide(passkeys, request, signed), broker, request
+        "passkey_refused", decide(signing, request, signed), broker, request
     )
     assert "verif" in said
 
 
 async def test_a_counter_that_does_not_rise_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     device.count = 9
     first = await ask(broker)
-    await decide(passkeys, first, await sign(passkeys, device, first))
+    await decide(signing, first, await sign(signing, device, first))
     request = await ask(broker)
     for count in (9, 3, -1):
         device.count = count
-        signed = await sign(passkeys, device, request)
+        signed = await sign(signing, device, request)
         if count < 9:
             await assert_refused(
-                "passkey_refused", decide(passkeys, request, signed), broker, request
+                "passkey_refused", decide(signing, request, signed), broker, request
             )
     device.count = 10
-    await decide(passkeys, request, await sign(passkeys, device, request))
+    await decide(signing, request, await sign(signing, device, request))
 
 
 @pytest.mark.parametrize(
@@ -336,13 +343,18 @@ async def test_a_counter_that_does_not_rise_is_refused(
     [("https://evil.example", "localhost"), (ORIGIN, "evil.example"), (ORIGIN + "1", "localhost")],
 )
 async def test_another_page_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator, origin: str, rp_id: str
+    broker: Broker,
+    passkeys: Passkeys,
+    signing: Signing,
+    device: Authenticator,
+    origin: str,
+    rp_id: str,
 ) -> None:
     await register(passkeys, device)
     device.origin, device.rp_id = origin, rp_id
     request = await ask(broker)
-    signed = await sign(passkeys, device, request)
-    await assert_refused("passkey_refused", decide(passkeys, request, signed), broker, request)
+    signed = await sign(signing, device, request)
+    await assert_refused("passkey_refused", decide(signing, request, signed), broker, request)
 
 
 @pytest.mark.parametrize(
@@ -366,13 +378,17 @@ async def test_another_page_is_refused(
     ],
 )
 async def test_nonsense_is_refused(
-    broker: Broker, passkeys: Passkeys, device: Authenticator, credential: dict[str, Any]
+    broker: Broker,
+    passkeys: Passkeys,
+    signing: Signing,
+    device: Authenticator,
+    credential: dict[str, Any],
 ) -> None:
     await register(passkeys, device)
     request = await ask(broker)
-    begun = await passkeys.challenge(request.id, APPROVE, by=PERSON)
+    begun = await signing.challenge(request.id, APPROVE, by=PERSON)
     signed = Assertion(nonce=begun.nonce, credential=credential)
-    await assert_refused("passkey_refused", decide(passkeys, request, signed), broker, request)
+    await assert_refused("passkey_refused", decide(signing, request, signed), broker, request)
     begun = await passkeys.registration(by=BOB)
     with pytest.raises(NotPermittedError) as caught:
         await passkeys.register(
@@ -381,49 +397,51 @@ async def test_nonsense_is_refused(
     assert caught.value.reason_code == "passkey_refused"
 
 
-async def test_an_agent_has_no_passkeys(broker: Broker, passkeys: Passkeys) -> None:
+async def test_an_agent_has_no_passkeys(
+    broker: Broker, passkeys: Passkeys, signing: Signing
+) -> None:
     request = await ask(broker)
     forged = Assertion(nonce="x", credential={})
     for attempt in (
         passkeys.registration(by=AGENT),
-        passkeys.challenge(request.id, APPROVE, by=AGENT),
-        decide(passkeys, request, forged, by=AGENT),
-        decide(passkeys, request, None, by=AGENT),
+        signing.challenge(request.id, APPROVE, by=AGENT),
+        decide(signing, request, forged, by=AGENT),
+        decide(signing, request, None, by=AGENT),
     ):
         with pytest.raises(PersonRequiredError):
             await attempt
 
 
 async def test_nobody_signs_in_vain(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     request = await ask(broker)
     with pytest.raises(RefusedError) as caught:
-        await passkeys.challenge(request.id, APPROVE, by=PERSON)
+        await signing.challenge(request.id, APPROVE, by=PERSON)
     assert caught.value.reason_code == "no_passkey"
     await register(passkeys, device)
     with pytest.raises(InvalidAnswerError):
-        await passkeys.challenge(request.id, Answer(type=DecisionType.EDIT), by=PERSON)
+        await signing.challenge(request.id, Answer(type=DecisionType.EDIT), by=PERSON)
     await broker.cancel(request.id, by=AGENT)
     with pytest.raises(InvalidTransitionError) as closed:
-        await passkeys.challenge(request.id, APPROVE, by=PERSON)
+        await signing.challenge(request.id, APPROVE, by=PERSON)
     assert closed.value.request is not None
 
 
 async def test_a_number_without_a_canonical_form_is_not_signed(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     await register(passkeys, device)
     form = {"type": "object", "properties": {"n": {"type": "integer"}}}
     request = await ask(broker, action=None, kind=Kind.INPUT, schema=form)
     answer = Answer(type=DecisionType.RESPOND, content={"n": 2**60})
     with pytest.raises(InvalidAnswerError):
-        await passkeys.challenge(request.id, answer, by=PERSON)
+        await signing.challenge(request.id, answer, by=PERSON)
 
 
 async def test_an_ip_address_has_no_passkeys(broker: Broker, device: Authenticator) -> None:
     for url in ("http://127.0.0.1:8080", "http://[::1]:8080"):
-        nameless = Passkeys(broker, b"s" * 32, relying_party(url))
+        nameless = Passkeys(broker, SECRET, relying_party(url))
         with pytest.raises(RefusedError) as caught:
             await nameless.registration(by=PERSON)
         assert caught.value.reason_code == "no_passkeys_here"
@@ -438,13 +456,15 @@ def test_the_default_port_is_not_in_the_origin() -> None:
 
 
 @pytest.fixture
-async def decided(broker: Broker, passkeys: Passkeys, device: Authenticator) -> Request:
+async def decided(
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
+) -> Request:
     await register(passkeys, device)
     request = await ask(broker)
     answer = Answer(
         type=DecisionType.EDIT, args={"amount": 50, "to": "Ada"}, reason="Less is enough"
     )
-    return await decide(passkeys, request, await sign(passkeys, device, request, answer), answer)
+    return await decide(signing, request, await sign(signing, device, request, answer), answer)
 
 
 def flips(text: str) -> Iterator[str]:
@@ -590,16 +610,31 @@ async def test_removing_takes_a_passkey_or_an_admin(
     ]
 
 
+async def test_a_lost_passkey_is_removed_by_a_code_once(
+    passkeys: Passkeys, device: Authenticator, clock: FakeClock
+) -> None:
+    one = await register(passkeys, device)
+    two = await register(passkeys, Authenticator(ORIGIN), using=device)
+    code = make_nonce(SECRET, LOST_PASSKEY, clock.now())
+    with pytest.raises(NotFoundError):
+        await passkeys.remove(one.id, confirmation=None, code=code, by=BOB)
+    await passkeys.remove(one.id, confirmation=None, code=code, by=PERSON)
+    for used in (code, make_nonce(b"o" * 32, LOST_PASSKEY, clock.now())):
+        with pytest.raises(NotPermittedError) as caught:
+            await passkeys.remove(two.id, confirmation=None, code=used, by=PERSON)
+        assert caught.value.reason_code == "stale_challenge"
+
+
 async def test_a_removed_passkey_signs_nothing(
-    broker: Broker, passkeys: Passkeys, device: Authenticator
+    broker: Broker, passkeys: Passkeys, signing: Signing, device: Authenticator
 ) -> None:
     passkey = await register(passkeys, device)
     second = Authenticator(ORIGIN)
     await register(passkeys, second, using=device)
     request = await ask(broker)
-    signed = await sign(passkeys, device, request)
+    signed = await sign(signing, device, request)
     await passkeys.remove(passkey.id, confirmation=None, by=ADMIN)
-    await assert_refused("passkey_refused", decide(passkeys, request, signed), broker, request)
+    await assert_refused("passkey_refused", decide(signing, request, signed), broker, request)
 
 
 async def test_a_confirmation_of_one_removal_is_none_of_another(
