@@ -42,8 +42,8 @@ The approval layer for AI agents: an agent asks, a person decides, exactly that 
 
 Commands:
 {"".join(f"  {name:<14}{text}" + chr(10) for name, text in COMMANDS.items())}
-  --help, -h  Show this, or a command's options: sayso COMMAND --help
-  --version   Show the version.
+  --help, -h    Show this, or a command's options: sayso COMMAND --help
+  --version     Show the version.
 """
 
 
