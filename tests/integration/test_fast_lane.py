@@ -21,9 +21,8 @@ from support.server import RunningServer
 from uvicorn.server import ServerState
 
 from sayso.broker import Broker
-from sayso.broker.ceremonies import relying_party
-from sayso.broker.passkeys import Passkeys
-from sayso.broker.signing import Signing
+from sayso.broker.accounts import Accounts
+from sayso.broker.signing import make_signing
 from sayso.clock import SystemClock
 from sayso.links import make_link_token
 from sayso.server.app import App
@@ -285,17 +284,17 @@ class Inside:
     def __init__(self, *, keep_alive: float = 75) -> None:
         clock, secret = SystemClock(), b"s" * 32
         self.broker = Broker(MemoryStore(), MemorySignal(), clock)
-        self.auth = Authenticator(self.broker.store, clock, secret, cookie="c")
+        self.accounts = Accounts(self.broker)
+        self.auth = Authenticator(self.accounts, self.broker.store, clock, secret, cookie="c")
         self.link = make_link_token(secret, datetime.now(UTC))
-        passkeys = Passkeys(self.broker, secret, relying_party("http://localhost:8080"))
         self.app = CountingApp(
             Server(
                 self.broker,
+                self.accounts,
                 self.auth,
                 Settings(),
                 courier=FakeCourier(),
-                passkeys=passkeys,
-                signing=Signing(self.broker, passkeys, secret),
+                signing=make_signing(self.broker, secret, "http://localhost:8080"),
                 callback_secret="whsec_",
             )
         )

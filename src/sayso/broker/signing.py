@@ -9,7 +9,7 @@ from msgspec import Struct
 from sayso.assertions import Proof, verify_proof
 from sayso.broker import answers
 from sayso.broker.broker import Broker
-from sayso.broker.ceremonies import read_signed, request_options
+from sayso.broker.ceremonies import read_signed, relying_party, request_options
 from sayso.broker.passkeys import Passkeys, named
 from sayso.domain import lifecycle
 from sayso.domain.accounts import Principal
@@ -55,7 +55,7 @@ class Signing:
     def __init__(self, broker: Broker, passkeys: Passkeys, secret: bytes) -> None:
         self._broker = broker
         self._clock = broker.clock
-        self._passkeys = passkeys
+        self.passkeys = passkeys
         self._secret = secret
 
     async def challenge(self, request_id: str, answer: Answer, *, by: Principal) -> Challenge:
@@ -67,7 +67,7 @@ class Signing:
             NotFoundError, InvalidTransitionError, InvalidAnswerError, NotPermittedError: as
                 deciding would, so that nobody signs in vain.
         """
-        known = await self._passkeys.of(by)
+        known = await self.passkeys.of(by)
         request = await self._broker.get(request_id, by=by)
         self._try(request, answer, by)
         if not known:
@@ -78,10 +78,10 @@ class Signing:
         text = statement.text
         return Challenge(
             nonce=nonce,
-            options=request_options(self._passkeys.party, known, challenge_of(text)),
+            options=request_options(self.passkeys.party, known, challenge_of(text)),
             text=text,
             digest=statement.digest,
-            origin=self._passkeys.party.origin,
+            origin=self.passkeys.party.origin,
             expires_at=now.replace(microsecond=0) + NONCE_LIFETIME,
         )
 
@@ -137,14 +137,14 @@ class Signing:
         somebody change what would run in this moment.
         """
         used = read_nonce(self._secret, _purpose(request, by), assertion.nonce, self._clock.now())
-        known = await self._passkeys.of(by)
+        known = await self.passkeys.of(by)
         statement = statement_of(request, answer, by, _thumbprints(known), assertion.nonce)
         proof = self._proof(known, assertion.credential, assertion.nonce, statement.text)
-        await self._passkeys.count(
+        await self.passkeys.count(
             proof.credential_id,
             lambda passkey: verify_proof(proof, passkey.sign_count)[1].new_sign_count,
         )
-        await self._passkeys.use(*used)
+        await self.passkeys.use(*used)
         if answer.type is DecisionType.APPROVE and answer.digest is None:
             answer = msgspec.structs.replace(answer, digest=statement.digest)
         return answer, proof
@@ -158,11 +158,16 @@ class Signing:
         return Proof(
             text=text,
             nonce=nonce,
-            rp_id=self._passkeys.party.id,
-            origin=self._passkeys.party.origin,
+            rp_id=self.passkeys.party.id,
+            origin=self.passkeys.party.origin,
             public_key=passkey.public_key,
             **signed,
         )
+
+
+def make_signing(broker: Broker, secret: bytes, public_url: str) -> Signing:
+    """Passkeys and decisions by them, for people who open our pages at `public_url`."""
+    return Signing(broker, Passkeys(broker, secret, relying_party(public_url)), secret)
 
 
 def _purpose(request: Request, by: Principal) -> tuple[str, ...]:

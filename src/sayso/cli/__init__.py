@@ -5,6 +5,9 @@
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
+    users, keys, groups         who has an account, by what programs are known, who is asked
+    sessions, login             who is signed in; a token for a name and a password
+    manage                      by which road those go: over HTTP, or on the database itself
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
 
@@ -33,6 +36,11 @@ COMMANDS = {
     "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
     "passkey-code": "Print a code that removes one lost passkey.",
+    "login": "Print a token for a user name and a password.",
+    "users": "Who has an account: list, add, role, disable, password.",
+    "keys": "By which programs are known: create, list, revoke, rotate.",
+    "groups": "Reviewers who are asked together: list, add, remove.",
+    "sessions": "Who is signed in: list, end.",
 }
 
 HELP = f"""\

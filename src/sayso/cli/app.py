@@ -28,7 +28,33 @@ _WEBHOOKS = {
     "test": "Send it something now.",
     "secret": "Print the secret that signs what callback_url is told.",
 }
-_GROUPS = {"requests": _REQUESTS, "webhooks": _WEBHOOKS}
+_USERS = {
+    "list": "List users.",
+    "add": "Add a user.",
+    "role": "Give a user another role.",
+    "disable": "Let a user in no more.",
+    "password": "Set a user's password.",
+}
+_KEYS = {
+    "create": "Make a key.",
+    "list": "List keys.",
+    "revoke": "Let a key open nothing any more.",
+    "rotate": "Make a key in another's place.",
+}
+_REVIEWERS = {
+    "list": "List groups, and who is in them.",
+    "add": "Put a user into a group.",
+    "remove": "Take a user out of a group.",
+}
+_SESSIONS = {"list": "List sessions.", "end": "End a session, or all of a user."}
+_GROUPS = {
+    "requests": _REQUESTS,
+    "webhooks": _WEBHOOKS,
+    "users": _USERS,
+    "keys": _KEYS,
+    "groups": _REVIEWERS,
+    "sessions": _SESSIONS,
+}
 _HOMES = {"extend": "requests:extend", "replay": "deliveries:replay"}
 """Commands that share a file with others; any other is a function in a file of its name."""
 
@@ -91,6 +117,6 @@ def fail(detail: str, *hints: str) -> int:
 
 
 def _help_for(words: list[str]) -> str:
-    known = COMMANDS.keys() | _REQUESTS.keys() | _WEBHOOKS.keys()
+    known = COMMANDS.keys() | {name for group in _GROUPS.values() for name in group}
     command = [word for word in words[:2] if word in known]
     return " ".join(["sayso", *command, "--help"])

@@ -4,11 +4,13 @@ Client, AsyncClient     the same methods, blocking and for asyncio
 protocol, feed          what to send, when to try again, what an answer means: no I/O
 messages, steps         the records that go over the wire, and between protocol and client
 problems, retrying      which error an answer means, and when to try again
+keys                    keys of programs, and who is calling
 webhooks, received      subscriptions and deliveries; verify_webhook, for whoever is told
 transport               the HTTP library's terms and ours
 """
 
 from sayso.client.aio import AsyncClient
+from sayso.client.keys import Key, Me
 from sayso.client.messages import Event, Filters, Health, Page, Person, Submission, Topics
 from sayso.client.received import WebhookMessage, verify_webhook
 from sayso.client.sync import Client
@@ -22,6 +24,8 @@ __all__ = [
     "Event",
     "Filters",
     "Health",
+    "Key",
+    "Me",
     "Page",
     "Person",
     "Submission",

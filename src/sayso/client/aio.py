@@ -7,9 +7,10 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
-from sayso.client import running, webhooks
+from sayso.client import keys, running, webhooks
 from sayso.client import transport as http
 from sayso.client.feed import Feed
+from sayso.client.keys import Key, KeyWishes, Me
 from sayso.client.messages import (
     LARGEST_PAGE,
     DecisionType,
@@ -267,6 +268,26 @@ class AsyncClient:
     async def sign_in(self, link_token: str) -> Person:
         """Exchange the token of a one-time link; see `Client.sign_in`."""
         return await self._run(self._protocol.sign_in(link_token))
+
+    async def me(self) -> Me:
+        """Who this client is to the server, and what it may do; see `Client.me`."""
+        return await self._run(keys.me(self._protocol))
+
+    async def create_key(self, **wishes: Unpack[KeyWishes]) -> Key:
+        """Make a key for an agent; its text is in `key`, this once; see `Client.create_key`."""
+        return await self._run(keys.create(self._protocol, {**wishes}))
+
+    async def keys(self) -> tuple[Key, ...]:
+        """One's own keys, oldest first, also those that ended; see `Client.keys`."""
+        return await self._run(keys.find(self._protocol))
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """Let a key open nothing any more; see `Client.revoke_key`."""
+        return await self._run(keys.revoke(self._protocol, key_id))
+
+    async def rotate_key(self, key_id: str, *, overlap_seconds: float = 0) -> Key:
+        """Make a key in another's place, for the same agent; see `Client.rotate_key`."""
+        return await self._run(keys.rotate(self._protocol, key_id, overlap_seconds))
 
     async def health(self) -> Health:
         """What the server says about itself."""

@@ -7,9 +7,10 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
-from sayso.client import running, webhooks
+from sayso.client import keys, running, webhooks
 from sayso.client import transport as http
 from sayso.client.feed import Feed
+from sayso.client.keys import Key, KeyWishes, Me
 from sayso.client.messages import (
     LARGEST_PAGE,
     DecisionType,
@@ -385,6 +386,35 @@ class Client:
             SignInRequiredError: it is not valid, has expired, or was used before.
         """
         return self._run(self._protocol.sign_in(link_token))
+
+    def me(self) -> Me:
+        """Who this client is to the server, and what it may do."""
+        return self._run(keys.me(self._protocol))
+
+    def create_key(self, **wishes: Unpack[KeyWishes]) -> Key:
+        """Make a key for an agent; its text is in `key`, this once.
+
+        Args:
+            wishes: see `KeyWishes`.
+        """
+        return self._run(keys.create(self._protocol, {**wishes}))
+
+    def keys(self) -> tuple[Key, ...]:
+        """One's own keys, oldest first, also those that ended."""
+        return self._run(keys.find(self._protocol))
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Let a key open nothing any more."""
+        return self._run(keys.revoke(self._protocol, key_id))
+
+    def rotate_key(self, key_id: str, *, overlap_seconds: float = 0) -> Key:
+        """Make a key in another's place, for the same agent.
+
+        Args:
+            key_id: which.
+            overlap_seconds: for how long the old one is still good.
+        """
+        return self._run(keys.rotate(self._protocol, key_id, overlap_seconds))
 
     def health(self) -> Health:
         """What the server says about itself."""

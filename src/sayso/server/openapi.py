@@ -66,7 +66,6 @@ FILTERS = (
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),
     Parameter("after", "The `next` of the page before."),
 )
-WHOSE = (Parameter("person", "Whose; an admin may see anybody's. Absent: the caller's."),)
 DELIVERIES = (
     Parameter("state", "`waiting`, `running`, `done` or `dead`."),
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),
@@ -77,6 +76,8 @@ ALL_DELIVERIES = (
     Parameter("request_id", "Only of this request."),
     Parameter("webhook_id", "Only to this subscription."),
 )
+ALL = (Parameter("all", "`true`: those of everybody; for admins.", "boolean"),)
+WHOSE = (Parameter("user_id", "Those of somebody else; for admins."),)
 FEED = (
     Parameter("after", "Begin after the event of this id; absent: with what happens from now."),
     Parameter("Last-Event-ID", "The same, as browsers send it.", where="header"),

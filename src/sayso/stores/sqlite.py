@@ -504,6 +504,7 @@ def _lock(path: Path) -> IO[bytes]:
         raise ConfigurationError(
             f"Another Sayso server is using {str(path)!r}.",
             hint="Stop it first, or give this one a data folder of its own with --data.",
+            code="database_in_use",
         ) from None
     return file
 

@@ -14,6 +14,7 @@ from sayso.broker.ceremonies import relying_party
 from sayso.broker.passkeys import Passkeys
 from sayso.broker.signing import Signing
 from sayso.domain.accounts import Role, Strength
+from sayso.domain.actions import digest_of
 from sayso.domain.decisions import Answer, Channel, DecisionType, Reviewer
 from sayso.domain.events import EventType
 from sayso.domain.lifecycle import Change
@@ -238,7 +239,16 @@ async def test_what_was_proposed_meanwhile_is_not_what_was_signed(
         request, proposed_args={"amount": 5000, "to": "Ada"}, version=request.version + 1
     )
     await broker.store.commit(Change(request=changed, expected_version=1, events=()))
-    await assert_refused("passkey_refused", decide(signing, request, signed), broker, request)
+    await assert_refused("changed_meanwhile", decide(signing, request, signed), broker, request)
+    seen = digest_of("pay", {"amount": 5000, "to": "Ada"})
+    answer = msgspec.structs.replace(APPROVE, digest=seen)
+    await assert_refused(
+        "passkey_refused", decide(signing, request, signed, answer), broker, request
+    )
+    done = await decide(signing, request, await sign(signing, device, request, answer), answer)
+    assert done.decision is not None
+    assert done.decision.digest == seen
+    assert verify_decision(done) == 1
 
 
 async def test_a_signature_for_another_request_is_refused(

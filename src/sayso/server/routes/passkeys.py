@@ -70,9 +70,9 @@ class PasskeyRemoval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 async def find(call: Call) -> Reply:
-    """List one's own passkeys; with `person`, as an admin, somebody else's."""
+    """List one's own passkeys; with `user_id`, as an admin, somebody else's."""
     passkeys = call.server.passkeys
-    found = await passkeys.find(by=call.principal, person_id=call.one("person"))
+    found = await passkeys.find(by=call.principal, person_id=call.one("user_id"))
     return json_reply(
         200,
         PasskeyList(

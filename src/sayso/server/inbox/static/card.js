@@ -192,7 +192,7 @@ export function createCard(request, ctx) {
     const changed = body.args || (body.type === 'approve' && request.proposed_args) || null
     const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : a).map(f => f.text).join(' · ')
     const option = body.option != null && request.options.find(o => o.value === body.option)
-    const signed = signing(request, body, { send, digest: changed ? null : a?.digest, short: shortDigest })
+    const signed = signing(request, body, { send, digest: body.args ? null : body.digest ?? (changed ? null : a?.digest), short: shortDigest })
     show('confirm', h('section.panel.confirm.keyed', { 'aria-label': 'Approve with a passkey' },
       h('h3', null, riskMark(a?.risk_class) || icon('key'), visible(headline(request))),
       told && h('p.confirm-facts', null, visible(told)),
