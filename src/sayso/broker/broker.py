@@ -37,6 +37,7 @@ from sayso.domain.lifecycle import (
     Remind,
     Report,
 )
+from sayso.domain.passkeys import shown_strength
 from sayso.domain.requests import Draft, Request
 from sayso.domain.stops import refuse_stopped
 from sayso.errors import (
@@ -211,6 +212,7 @@ class Broker:
         if not by.is_person:
             raise PersonRequiredError
         _need(by, Power.DECIDE)
+        by = shown_strength(by, assertion)
         command = Decide(answer=answer, by=by, channel=channel, assertion=assertion)
         return await self._apply(request_id, command, by)
 

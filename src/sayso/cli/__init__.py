@@ -1,6 +1,7 @@
 """The command line: `sayso`, one file for each command.
 
     serve, demo, login_link     run a server, see it work, sign in to it
+    passkey_code                let somebody remove a passkey that is lost
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     run, claims                 ask, then run a command; claim, report and reopen from a script
@@ -48,6 +49,7 @@ COMMANDS = {
     "audit": "Check the signed log; show and export it: verify, show, export, rotate-key, retire.",
     "worker": "Carry out deliveries beside servers that share a database.",
     "login-link": "Print a link that signs a person in, once.",
+    "passkey-code": "Print a code that removes one lost passkey.",
     "login": "Print a token for a user name and a password.",
     "users": "Who has an account: list, add, role, disable, password.",
     "keys": "By which programs are known: create, list, revoke, rotate.",
@@ -61,9 +63,9 @@ Usage: sayso COMMAND
 The approval layer for AI agents: an agent asks, a person decides, exactly that runs, once.
 
 Commands:
-{"".join(f"  {name:<12}{text}" + chr(10) for name, text in COMMANDS.items())}
-  --help, -h  Show this, or a command's options: sayso COMMAND --help
-  --version   Show the version.
+{"".join(f"  {name:<14}{text}" + chr(10) for name, text in COMMANDS.items())}
+  --help, -h    Show this, or a command's options: sayso COMMAND --help
+  --version     Show the version.
 """
 
 

@@ -19,6 +19,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from sayso.broker.keys import KeyDraft
+from sayso.broker.passkeys import Confirmation, Registration
+from sayso.broker.signing import Challenge
 from sayso.broker.standing import Preview
 from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
@@ -63,6 +65,7 @@ from sayso.server.routes import (
     loopgate,
     meta,
     pages,
+    passkeys,
     people,
     provider,
     requests,
@@ -148,6 +151,7 @@ ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
 SUBMIT, READ, DECIDE = Access.SUBMIT, Access.READ, Access.DECIDE
 SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
+_PASSKEY = "/api/v1/passkeys/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
 _STOPS = "/api/v1/stops"
 
@@ -156,7 +160,8 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/requests", requests.submit, SUBMIT, Draft, Request, parameters=KEY, statuses=(201, 200)),
     api("GET", "/api/v1/requests", requests.find, CALLER, None, requests.RequestPage, parameters=FILTERS),
     api("GET", _ID, requests.get, CALLER, None, Request, parameters=WAIT),
-    api("POST", f"{_ID}/decision", requests.decide, DECIDE, Answer, Request),
+    api("POST", f"{_ID}/challenge", passkeys.challenge, DECIDE, Answer, Challenge),
+    api("POST", f"{_ID}/decision", requests.decide, DECIDE, requests.SignedAnswer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, SUBMIT, requests.Cancellation, Request),
     api("POST", f"{_ID}/extend", requests.extend, SUBMIT, requests.Extension, Request),
     api("POST", f"{_ID}/claim", grants.claim, SUBMIT, grants.Claiming, Request),
@@ -182,6 +187,12 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
+    api("GET", "/api/v1/passkeys", passkeys.find, PERSON, None, passkeys.PasskeyList, parameters=WHOSE),
+    api("POST", "/api/v1/passkeys/options", passkeys.options, PERSON, None, Registration),
+    api("POST", "/api/v1/passkeys", passkeys.add, PERSON, passkeys.NewPasskey, passkeys.PasskeyInfo, statuses=(201,)),
+    api("POST", f"{_PASSKEY}/rename", passkeys.rename, PERSON, passkeys.PasskeyRename, passkeys.PasskeyInfo),
+    api("POST", f"{_PASSKEY}/challenge", passkeys.removal, PERSON, None, Confirmation),
+    api("POST", f"{_PASSKEY}/remove", passkeys.remove, PERSON, passkeys.PasskeyRemoval, passkeys.PasskeyInfo),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
     api("GET", "/api/v1/audit/keys", audit.keys, ANYBODY, None, audit.KeyList),
     api("GET", "/api/v1/audit/blocks", audit.blocks, CALLER, None, audit.BlockPage, parameters=audit.BLOCKS),
@@ -230,6 +241,7 @@ ROUTES: tuple[Entry, ...] = (
     page("GET", "/history", pages.history),
     page("GET", "/audit", audit.page),
     page("POST", "/audit/export", audit.download, MANAGE),
+    page("GET", "/passkeys", pages.passkeys),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/login", pages.sign_in, ANYBODY),
     page("GET", "/login/oidc", provider.begin, ANYBODY),

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from sayso.broker.engine import running
+from sayso.broker.signing import make_signing
 from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
@@ -35,6 +36,7 @@ async def opened(settings: Settings) -> AsyncGenerator[tuple[App, str]]:
             auth,
             settings,
             courier=make_courier(settings),
+            signing=make_signing(broker, secret, settings.public_url),
             callback_secret=callback_secret(secret),
             keys=make_keys(settings, secret),
         )

@@ -17,6 +17,7 @@ import uvloop
 from msgspec import Struct
 
 from sayso.broker.engine import running
+from sayso.broker.signing import make_signing
 from sayso.errors import ConfigurationError
 from sayso.links import make_link_token
 from sayso.server.admin import check_admin
@@ -115,6 +116,7 @@ async def _serve(
             auth,
             settings,
             courier=courier,
+            signing=make_signing(broker, secret, url),
             callback_secret=callback_secret(secret),
             keys=keys,
             port=port,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sayso.broker.ceremonies import RelyingParty
 from sayso.server.inbox import headline, samples, visible
 
 _HERE = Path(__file__).parent
@@ -78,6 +79,11 @@ def audit(
         person=person,
         version=version,
     )
+
+
+def passkeys(items: Sequence[Wire], *, party: RelyingParty, person: Wire, version: str) -> str:
+    """A person's passkeys, and how to add one at this address."""
+    return _render("passkeys.html", items=items, party=party, person=person, version=version)
 
 
 def login(
