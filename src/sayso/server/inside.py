@@ -4,13 +4,14 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from sayso.broker.engine import running
+from sayso.broker.signing import make_signing
 from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
-from sayso.wiring import make_accounts, make_broker, make_courier, make_secret
+from sayso.wiring import make_accounts, make_broker, make_courier, make_keys, make_secret
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +36,9 @@ async def opened(settings: Settings) -> AsyncGenerator[tuple[App, str]]:
             auth,
             settings,
             courier=make_courier(settings),
+            signing=make_signing(broker, secret, settings.public_url),
             callback_secret=callback_secret(secret),
+            keys=make_keys(settings, secret),
         )
         try:
             yield App(server), make_link_token(secret, broker.clock.now())
