@@ -68,11 +68,11 @@ def until_signed(server: RunningServer, events: int, token: str) -> dict[str, An
 
 @pytest.fixture
 def decided(fresh_server: RunningServer) -> str:
-    """A request that was decided, and signed."""
+    """A request that was decided, and signed: events 1 and 3; 2 is the person's sign-in."""
     request_id = ask(fresh_server)
     person = Person(fresh_server)
     person.decide(request_id, "approve")
-    until_signed(fresh_server, 2, person.token)
+    until_signed(fresh_server, 3, person.token)
     person.close()
     return request_id
 
@@ -80,7 +80,7 @@ def decided(fresh_server: RunningServer) -> str:
 def test_a_running_servers_database_verifies(fresh_server: RunningServer, decided: str) -> None:
     status, out, err = audit("verify", "--data", fresh_server.data)
     assert (status, err) == (0, "")
-    assert out.startswith("Everything fits.\nChecked: 2 events in ")
+    assert out.startswith("Everything fits.\nChecked: 3 events in ")
     assert verdict(fresh_server.database)["requests"] == 1
 
 
@@ -93,7 +93,7 @@ def test_a_changed_decision_is_named(fresh_server: RunningServer, decided: str) 
         )
     status, out, _ = audit("verify", fresh_server.database)
     assert status == 1
-    assert out.startswith(f"IT DOES NOT FIT: request {decided}: it is not what event 2 tells")
+    assert out.startswith(f"IT DOES NOT FIT: request {decided}: it is not what event 3 tells")
 
 
 def test_a_story_shows_its_events_and_blocks(fresh_server: RunningServer, decided: str) -> None:
@@ -111,14 +111,14 @@ def test_a_bundle_verifies_elsewhere_with_nothing_but_the_file(
     bundle.parent.mkdir()
     status, out, err = audit("export", "-o", bundle, "--data", fresh_server.data)
     assert (status, err) == (0, "")
-    assert "2 events, 1 requests" in out
+    assert "3 events, 1 requests" in out
     keys = keys_of(fresh_server)
     fresh_server.kill9()
     told = verdict(bundle.name, "--public-key", keys["current"], folder=bundle.parent)
-    assert (told["ok"], told["events"], told["notes"]) == (True, 2, [])
+    assert (told["ok"], told["events"], told["notes"]) == (True, 3, [])
     verifier = [sys.executable, str(TOOL), bundle.name, keys["current"]]
     second = subprocess.run(verifier, cwd=bundle.parent, capture_output=True, text=True, check=True)
-    assert second.stdout == "Everything fits: 2 events, 1 requests.\n"
+    assert second.stdout == "Everything fits: 3 events, 1 requests.\n"
     bundle.write_bytes(bundle.read_bytes().replace(b"approved", b"rejected"))
     assert audit("verify", bundle)[0] != 0
     assert (
@@ -137,7 +137,7 @@ def test_a_head_that_was_kept_is_held_against_an_older_database(
     fresh_server.start()
     ask(fresh_server)
     token = fresh_server.sign_in()
-    head = until_signed(fresh_server, 3, token)
+    head = until_signed(fresh_server, 4, token)
     kept = tmp_path / "head.json"
     kept.write_text(json.dumps(head))
     assert verdict(fresh_server.database, "--against", kept)["ok"]
@@ -150,7 +150,7 @@ def test_a_rotation_is_taken_by_a_running_server(fresh_server: RunningServer, de
     status, out, err = audit("rotate-key", "--data", fresh_server.data, "--json")
     assert (status, err) == (0, "")
     ask(fresh_server)
-    until_signed(fresh_server, 3, fresh_server.sign_in())
+    until_signed(fresh_server, 4, fresh_server.sign_in())
     after = keys_of(fresh_server)
     assert after["current"] == json.loads(out)["key_id"]
     assert [key["id"] for key in after["items"]] == [before["current"], after["current"]]
@@ -170,7 +170,7 @@ def test_killed_while_it_seals_it_goes_on_where_it_was(fresh_server: RunningServ
     until_signed(fresh_server, 60, fresh_server.sign_in())
     fresh_server.stop()
     told = verdict(fresh_server.database)
-    assert (told["ok"], told["unsigned"], told["events"]) == (True, 0, 60)
+    assert (told["ok"], told["unsigned"], told["events"]) == (True, 0, 61)
 
 
 def test_what_came_last_is_signed_when_the_server_stops(fresh_server: RunningServer) -> None:
@@ -228,16 +228,16 @@ class TestReplicas:
 
         for beside in [Beside(partial(work, server)) for server in replicas]:
             beside.result()
-        head = until_signed(replicas[0], 120, replicas[0].sign_in())
+        head = until_signed(replicas[0], 121, replicas[0].sign_in())
         environment = {"SAYSO_SECRET_FILE": str(tmp_path / "secret.key")}
         told = verdict("--database-url", address, **environment)
         assert told["ok"], told["findings"]
-        assert (told["events"], told["unsigned"], told["unbound"]) == (120, 0, 0)
+        assert (told["events"], told["unsigned"], told["unbound"]) == (121, 0, 0)
         assert head["number"] == told["blocks"]
         bundle = tmp_path / "bundle.zip"
         status, _, err = audit("export", "-o", bundle, "--database-url", address, **environment)
         assert (status, err) == (0, "")
-        assert verdict(bundle)["events"] == 120
+        assert verdict(bundle)["events"] == 121
         assert "cannot be signed" not in replicas[0].log + replicas[1].log
 
 
