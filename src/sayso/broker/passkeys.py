@@ -49,7 +49,7 @@ _REGISTRATION = b"sayso registration v1\0"
 _CONFIRMATION = b"sayso confirmation v1\0"
 
 
-class Registration(Struct, frozen=True, kw_only=True):
+class PasskeyOptions(Struct, frozen=True, kw_only=True):
     """What a browser needs to make a passkey."""
 
     nonce: str
@@ -83,7 +83,7 @@ class Passkeys:
         self._ids = RequestIds(broker.clock)
         self.party = party
 
-    async def registration(self, *, by: Principal) -> Registration:
+    async def registration(self, *, by: Principal) -> PasskeyOptions:
         """Options to make another passkey.
 
         Raises:
@@ -102,7 +102,7 @@ class Passkeys:
             if known
             else None
         )
-        return Registration(nonce=nonce, options=options, confirm=confirm)
+        return PasskeyOptions(nonce=nonce, options=options, confirm=confirm)
 
     async def register(
         self,

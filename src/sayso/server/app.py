@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from sayso.broker.keys import KeyDraft
-from sayso.broker.passkeys import Confirmation, Registration
+from sayso.broker.passkeys import Confirmation, PasskeyOptions
 from sayso.broker.signing import Challenge
 from sayso.broker.standing import Preview
 from sayso.domain.accounts import LOCAL_AGENT, Principal
@@ -188,7 +188,7 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
     api("GET", "/api/v1/passkeys", passkeys.find, PERSON, None, passkeys.PasskeyList, parameters=WHOSE),
-    api("POST", "/api/v1/passkeys/options", passkeys.options, PERSON, None, Registration),
+    api("POST", "/api/v1/passkeys/options", passkeys.options, PERSON, None, PasskeyOptions),
     api("POST", "/api/v1/passkeys", passkeys.add, PERSON, passkeys.NewPasskey, passkeys.PasskeyInfo, statuses=(201,)),
     api("POST", f"{_PASSKEY}/rename", passkeys.rename, PERSON, passkeys.PasskeyRename, passkeys.PasskeyInfo),
     api("POST", f"{_PASSKEY}/challenge", passkeys.removal, PERSON, None, Confirmation),
