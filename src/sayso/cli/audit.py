@@ -375,6 +375,8 @@ def _print_verdict(verdict: verify.Verdict) -> None:
         f"Checked: {verdict.events} events in {verdict.blocks} blocks, {verdict.requests}"
         f" requests, {verdict.signatures} signatures."
     )
+    if verdict.passkeys:
+        print(f"Passkeys: {verdict.passkeys} decisions and votes are signed by people's own keys.")
     if verdict.retired:
         print(f"Retired: events 1 to {verdict.retired}.")
     if verdict.redacted:

@@ -12,7 +12,9 @@ import msgspec
 from msgspec import Struct
 
 from sayso import codec
+from sayso.assertions import verify_decision
 from sayso.domain.blocks import MAX_BLOCK, Block, KeyIntroduction
+from sayso.errors import NotPermittedError
 from sayso.ledger.blocks import (
     GENESIS,
     HASH_BYTES,
@@ -29,6 +31,7 @@ from sayso.stores.base import LedgerReader, LogRow, RequestRow
 
 MAX_FINDINGS = 100
 REDACTED = "[redacted]"
+_BY_PASSKEY = (b'"strength":"passkey"', b'"assertion":{')
 _PAGE = 1_000
 _BLOCKS = 64
 _ROUNDS = 5
@@ -61,6 +64,8 @@ class Verdict(Struct, kw_only=True):
     requests: int = 0
     blocks: int = 0
     signatures: int = 0
+    passkeys: int = 0
+    """Decisions and votes that people's passkeys have signed."""
     unsigned: int = 0
     """Events at the end of the log that no block covers yet."""
     unbound: int = 0
@@ -201,6 +206,7 @@ class Check:
                 self.find("request", row.id, f"its {name} beside the record is another than in it")
         if row.id in self._redactions:
             self._check_redacted(row.id, row.record, self._redactions[row.id].paths)
+        self._check_passkeys(row.id, row.record)
 
     def redacted(self, request_id: str, record: bytes, hashed: str, paths: Sequence[str]) -> None:
         """A request that is shown with values taken out; its hash is that of the whole one."""
@@ -212,6 +218,7 @@ class Check:
             self.find("request", request_id, f"it is not what event {told[0]} tells that it was")
             return
         self._check_redacted(request_id, record, paths)
+        self._check_passkeys(request_id, record)
 
     def missing(self, request_id: str) -> None:
         """A request that events tell of is not there."""
@@ -380,6 +387,17 @@ class Check:
         for path in paths:
             if _at(whole, path) != REDACTED:
                 self.find("request", request_id, f"{path} should be redacted, and is not")
+
+    def _check_passkeys(self, request_id: str, record: bytes) -> None:
+        """What people's own keys have signed holds against whoever has the server's key, too."""
+        if not any(mark in record for mark in _BY_PASSKEY):
+            return
+        try:
+            self.verdict.passkeys += verify_decision(codec.decode_request(record))
+        except codec.UNREADABLE:
+            self.find("request", request_id, "it cannot be read")
+        except NotPermittedError as error:
+            self.find("request", request_id, error.detail)
 
     def _check_retired(self, upto: int) -> None:
         self.verdict.retired = upto

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
 from sayso.domain import lifecycle
-from sayso.domain.accounts import Plane, Principal
+from sayso.domain.accounts import Plane, Principal, Strength
 from sayso.domain.blocks import Block
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.lifecycle import Decide
@@ -29,24 +31,28 @@ ELSEWHERE = Principal(plane=Plane.AGENT, id="agent-2", name="another", tenant="e
 ACTION = ActionDraft(tool_name="payments.pay", tool_args={"card": "4242", "amount": 3})
 
 
-async def make_ledger(path: Path, keys: Keys = KEYS, *, blocks: int = 3) -> list[str]:
+async def make_ledger(
+    path: Path, keys: Keys = KEYS, *, blocks: int = 3, by_passkey: bool = False
+) -> list[str]:
     """Blocks of 6 events each: three requests, two of them decided, one of another tenant."""
     store = SqliteStore(path)
     await store.open()
     sealer = Sealer(store, keys, FakeClock(NOW))
     asked: list[str] = []
     for _ in range(blocks):
-        await add_events(store, asked)
+        await add_events(store, asked, by_passkey=by_passkey)
         await sealer.seal()
     await store.close()
     return asked
 
 
-async def add_events(store: SqliteStore, asked: list[str]) -> None:
+async def add_events(store: SqliteStore, asked: list[str], *, by_passkey: bool = False) -> None:
+    person = msgspec.structs.replace(PERSON, strength=Strength.PASSKEY) if by_passkey else PERSON
+    approve = msgspec.structs.replace(APPROVE, by=person)
     for by in (AGENT, AGENT, ELSEWHERE):
         change = with_record(make_change(make_draft(action=ACTION), by=by))
         await store.commit(change)
-        await store.commit(with_record(lifecycle.apply(change.request, APPROVE, NOW)))
+        await store.commit(with_record(lifecycle.apply(change.request, approve, NOW)))
         asked.append(change.request.id)
 
 

@@ -337,3 +337,11 @@ def zipped(contents: dict[str, bytes]) -> bytes:
         for name, content in contents.items():
             archive.writestr(name, content)
     return out.getvalue()
+
+
+async def test_whoever_has_the_servers_key_still_forges_no_passkey(tmp_path: Path) -> None:
+    path = tmp_path / "sayso.db"
+    (request_id, *_) = await small.make_ledger(path, by_passkey=True)
+    verdict = await small.verified(path)
+    assert first(verdict) == ("request", request_id)
+    assert "proof is missing" in verdict.findings[0].problem
