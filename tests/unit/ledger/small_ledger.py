@@ -28,7 +28,7 @@ SECRET = b"s" * 32
 KEYS = Keys(None, SECRET)
 APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
 ELSEWHERE = Principal(plane=Plane.AGENT, id="agent-2", name="another", tenant="elsewhere")
-ACTION = ActionDraft(tool_name="payments.pay", tool_args={"card": "4242", "amount": 3})
+ACTION = ActionDraft(tool_name="payments.pay", tool_args={"card": "4242 4242 4242", "amount": 3})
 
 
 async def make_ledger(
