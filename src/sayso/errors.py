@@ -268,6 +268,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "four_eyes": (NotPermittedError, "Whoever owns the agent may not approve what it asks."),
     "strength_required": (NotPermittedError, "The rule wants people identified more strongly."),
     "power_required": (NotPermittedError, "The role or the key does not go so far."),
+    "operator_required": (NotPermittedError, "It is for whoever runs the server."),
     "key_bound": (NotPermittedError, "The key is for another client id or session."),
     "stopped": (RefusedError, "The kill switch is set."),
     "not_rememberable": (RefusedError, "This cannot be remembered as a standing grant."),

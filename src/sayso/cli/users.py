@@ -17,18 +17,25 @@ Data = Annotated[Path | None, Parameter(show_default=False)]
 _HERE = Remote()
 
 
-def list_command(*, data: Data = None, as_json: AsJson = False, remote: Remote = _HERE) -> None:
+def list_command(
+    *,
+    tenant: str | None = None,
+    data: Data = None,
+    as_json: AsJson = False,
+    remote: Remote = _HERE,
+) -> None:
     """List users, oldest first.
 
     It prints tab-separated lines: id, user name, role, state, added at, last signed in at, name.
 
     Args:
+        tenant: Of another tenant, for whoever runs the server.
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
         as_json: Print JSON.
         remote: Where the server is.
     """
     with managing(remote, data) as manager:
-        found = manager.call("GET", path_of("users"))
+        found = manager.call("GET", path_of("users", tenant=tenant))
     if as_json:
         terminal.print_json(found)
         return
@@ -44,6 +51,7 @@ def add_command(
     admin: Annotated[bool, Parameter(negative="")] = False,
     name: str = "",
     no_password: Annotated[bool, Parameter(negative="")] = False,
+    tenant: str | None = None,
     data: Data = None,
     as_json: AsJson = False,
     remote: Remote = _HERE,
@@ -56,6 +64,7 @@ def add_command(
         admin: The same as --role admin.
         name: What others are shown. Default: the user name.
         no_password: They sign in at the OpenID provider.
+        tenant: In another tenant, for whoever runs the server.
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
         as_json: Print JSON.
         remote: Where the server is.
@@ -67,6 +76,8 @@ def add_command(
         "name": name,
         "role": Role.ADMIN if admin else role or Role.MEMBER,
     }
+    if tenant is not None:
+        body["tenant"] = tenant
     if not no_password:
         body["password"] = read_password(twice=True)
     with managing(remote, data) as manager:
