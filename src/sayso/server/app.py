@@ -209,6 +209,7 @@ class App:
     def __init__(self, server: Server) -> None:
         self._server = server
         server.operations = tuple(e.operation for e in ROUTES if e.operation is not None)
+        server.page_paths = frozenset(e.path for e in ROUTES if e.surface is Surface.PAGE)
         entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
         roads = [(entry, Road(server, entry)) for entry in entries]
         self._roads = {(entry.method, entry.path): road for entry, road in roads}

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from sayso.server.inbox import headline, samples, visible
+from sayso.server.inbox import headline, review, samples, visible
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -33,7 +33,15 @@ def queue(
     problem: Wire | None = None,
 ) -> str:
     """The inbox: what waits and, when one is `selected`, its card. Works without script."""
-    data = {"requests": requests, "selected": selected, "next": next, "problem": problem}
+    data = {
+        "requests": requests,
+        "selected": selected,
+        "next": next,
+        "problem": problem,
+        "person": {name: person[name] for name in ("id", "name", "powers")},
+        "names": person["names"],
+        "stops": person["stops"],
+    }
     return _render(
         "queue.html",
         requests=requests,
@@ -101,7 +109,7 @@ def gallery(*, version: str) -> str:
     return _render(
         "gallery.html",
         states=states,
-        data={"states": states},
+        data={"states": states, "person": samples.PERSON, "names": samples.PERSON["names"]},
         person=samples.PERSON,
         version=version,
     )
@@ -248,6 +256,17 @@ def _environment() -> Environment:
         "summary": headline.summary,
         "phrase": headline.phrase,
         "gist": headline.gist,
+        "demands": review.demands,
+        "counted": review.counted,
+        "shown": review.shown,
+        "may_remember": review.may_remember,
+        "changer": review.changer,
+        "phase": review.phase,
+        "asker": review.asker,
+        "through": review.through,
+        "strength": review.strength,
+        "stop_of": review.stop_of,
+        "stop_name": review.stop_name,
     }
     environment.globals.update(words)  # pyright: ignore[reportUnknownMemberType]  # the same
     return environment

@@ -7,7 +7,15 @@ import hashlib
 import json
 from typing import Any
 
-PERSON = {"id": "ada", "name": "Ada Lovelace", "plane": "person", "strength": "link"}
+PERSON: dict[str, Any] = {
+    "id": "ada",
+    "name": "Ada Lovelace",
+    "role": "admin",
+    "powers": ["submit", "read", "decide", "subscribe", "manage"],
+    "places": [],
+    "stops": [],
+    "names": {"grace": "Grace Hopper", "alan": "Alan Turing"},
+}
 
 
 def states() -> list[dict[str, Any]]:
@@ -328,6 +336,7 @@ def close(request: dict[str, Any], how: str, **given: Any) -> dict[str, Any]:
         "strength": "link",
         "decided_at": _at(-12),
         "took_seconds": 21.4,
+        "standing_grant": None,
         **given,
     }
     return {**request, "status": status, "decision": decision, "closed_at": _at(-12)}
@@ -370,6 +379,24 @@ def _request(
         "metadata": {},
         "callback_url": None,
         "on_timeout": "expire",
+        "remind_every_seconds": None,
+        "reminders": 0,
+        "requested_by": {
+            "plane": "agent",
+            "id": "7c1e",
+            "name": "release key",
+            "owner": "grace",
+        },
+        "facts": None,
+        "rule": None,
+        "votes": [],
+        "proposed_args": None,
+        "proposed_digest": None,
+        "reopens": None,
+        "changes": None,
+        "grant": None,
+        "outcome": None,
+        "version": 1,
         "created_at": _at(-20),
         "deadline_at": _at(seconds) if seconds else None,
         "decision": None,

@@ -19,8 +19,9 @@ export function span(seconds) {
   const s = Math.max(0, Math.round(seconds))
   if (s < 60) return `${s} s`
   if (s < 3600) return `${Math.floor(s / 60)} min`
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`
-  return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`
+  const [big, small, one, other] = s < 86400 ? [3600, 60, 'h', 'min'] : [86400, 3600, 'd', 'h']
+  const rest = Math.floor(s % big / small)
+  return `${Math.floor(s / big)} ${one}${rest ? ` ${rest} ${other}` : ''}`
 }
 
 export function ago(iso) {
