@@ -65,6 +65,14 @@ def test_a_decision_is_remembered_and_stands_for_what_is_alike(
     assert person.http.get(GRANTS).json()["items"][0]["uses_left"] == 0
 
 
+def test_an_edit_is_remembered_as_it_was_edited(agent: httpx2.Client, person: Person) -> None:
+    request = asked(agent, action=action(to="a@x.example", n=500))
+    edited = {"to": "a@x.example", "n": 5}
+    person.decide(request["id"], "edit", args=edited, remember=TO_X)
+    assert asked(agent, action=action(to="b@x.example", n=500))["status"] == "pending"
+    assert asked(agent, action=action(to="b@x.example", n=5))["status"] == "approved"
+
+
 async def test_many_at_once_do_not_use_it_more_often_than_was_said(
     server: RunningServer, person: Person
 ) -> None:

@@ -142,9 +142,9 @@ class Broker:
             self.webhooks.guard.check_url(draft.callback_url, "$.callback_url")
         if draft.session_id is not None:
             await self.sessions.check_open(draft.session_id, by=by)
-        tenant = self.tenants.peek(by.tenant) or await self.tenants.get(by.tenant)
+        now = self.clock.now()
+        tenant = self.tenants.peek(by.tenant, now) or await self.tenants.get(by.tenant)
         for _ in range(MAX_ROUNDS):
-            now = self.clock.now()
             change = lifecycle.submit(
                 draft,
                 request_id=self._ids.next(),
@@ -157,7 +157,7 @@ class Broker:
             )
             if tenant.by_tool:
                 change = standing.applied(tenant, change, now)
-            webhooks = self.webhooks.peek(by.tenant)
+            webhooks = self.webhooks.peek(by.tenant, now)
             if webhooks is None:
                 webhooks = await self.webhooks.of(by.tenant)
             if webhooks or draft.remind_every_seconds is not None or change.records:
@@ -172,7 +172,8 @@ class Broker:
                     return known
                 if not change.records:
                     raise
-                tenant = await self.tenants.fresh(by.tenant)  # the standing grant was used up
+                tenant = await self.tenants.fresh(by.tenant)  # the standing grant was used
+                now = self.clock.now()
                 continue
             if change.records:
                 self.tenants.changed(by.tenant)

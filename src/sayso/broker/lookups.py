@@ -16,6 +16,7 @@ V = TypeVar("V")
 
 FRESH = timedelta(seconds=1)
 MAX_REMEMBERED = 10_000
+_NO_TIME = timedelta(0)
 
 
 class LookUps(Generic[K, V]):
@@ -36,18 +37,19 @@ class LookUps(Generic[K, V]):
         self._remembered: dict[K, tuple[datetime, V]] = {}
         self._under_way: dict[K, asyncio.Task[V]] = {}
 
-    def peek(self, key: K) -> V | None:
+    def peek(self, key: K, now: datetime | None = None) -> V | None:
         """The value, if it was read in the last second: without a coroutine's cost."""
         remembered = self._remembered.get(key)
-        if remembered is None or not timedelta(0) <= self._clock.now() - remembered[0] < FRESH:
+        if remembered is None:
             return None
-        return remembered[1]
+        age = (now or self._clock.now()) - remembered[0]
+        return remembered[1] if _NO_TIME <= age < FRESH else None
 
     async def get(self, key: K) -> V:
         """The value, as it was at most a second ago."""
         now = self._clock.now()
         remembered = self._remembered.get(key)
-        if remembered is not None and timedelta(0) <= now - remembered[0] < FRESH:
+        if remembered is not None and _NO_TIME <= now - remembered[0] < FRESH:
             return remembered[1]
         task = self._under_way.get(key)
         if task is None:
@@ -64,6 +66,11 @@ class LookUps(Generic[K, V]):
         """This process has changed it: what is being read now does not count any more."""
         self._remembered.pop(key, None)
         self._under_way.pop(key, None)
+
+    def forget_all(self) -> None:
+        """This process has changed something that many of them rest on."""
+        self._remembered.clear()
+        self._under_way.clear()
 
     async def _read(self, key: K, asked_at: datetime) -> V:
         task = asyncio.current_task()

@@ -71,7 +71,10 @@ class StandingGrants:
             InvalidRequestError: it lets through too much.
         """
         _need_decide(by)
-        check_standing(draft, None if request is None else request.action)
+        action = None if request is None else request.action
+        if action is not None and request is not None and request.arguments is not None:
+            action = action.with_args(request.arguments)  # as it was approved, edited or not
+        check_standing(draft, action)
         now = self._clock.now()
         grant = StandingGrant(
             id=f"sg_{self._ids.next()}",

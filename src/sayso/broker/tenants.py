@@ -4,6 +4,8 @@ It is believed for a second, as all look-ups are; where that is too long (a gran
 is read anew.
 """
 
+from datetime import datetime
+
 import msgspec
 from msgspec import Struct
 
@@ -52,9 +54,9 @@ class Tenants:
         self._store = store
         self._known = LookUps(self._read, clock)
 
-    def peek(self, tenant: str) -> Tenant | None:
+    def peek(self, tenant: str, now: datetime) -> Tenant | None:
         """As it was at most a second ago, if that is known already."""
-        return self._known.peek(tenant)
+        return self._known.peek(tenant, now)
 
     async def get(self, tenant: str) -> Tenant:
         """As it was at most a second ago; what this process changed counts at once."""

@@ -1,7 +1,7 @@
 """Subscriptions: registered, looked up with each change, tested; and the jobs a change causes."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -154,9 +154,9 @@ class Webhooks:
             )
         )
 
-    def peek(self, tenant: str) -> Sequence[Webhook] | None:
+    def peek(self, tenant: str, now: datetime) -> Sequence[Webhook] | None:
         """The tenant's subscriptions, if they were read in the last second."""
-        return self._known.peek(tenant)
+        return self._known.peek(tenant, now)
 
     async def of(self, tenant: str) -> Sequence[Webhook]:
         """The tenant's subscriptions, as they were at most a second ago; local changes at once."""

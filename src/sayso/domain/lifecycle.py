@@ -279,10 +279,12 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
     approved = _is_approval(request, status, option)
     args = answer.args if answer.type is DecisionType.EDIT else request.proposed_args
     proposed = _effective_digest(request.action, request.proposed_args)
-    if answer.digest is not None and answer.digest != proposed:
+    # What somebody changed is never approved by whoever may not have seen it.
+    unseen = approved and answer.type is not DecisionType.EDIT and request.proposed_args is not None
+    if answer.digest != proposed and (answer.digest is not None or unseen):
         raise InvalidTransitionError(
-            "Somebody has changed the arguments since you looked.",
-            hint="Look at them again, then decide.",
+            "Somebody has changed the arguments since they were asked for.",
+            hint=f"Look at `proposed_args`, then decide with the digest {proposed}.",
             code="changed_meanwhile",
         )
     rule = review.rule_of(request)
