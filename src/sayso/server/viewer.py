@@ -52,7 +52,12 @@ async def viewer(call: Call, requests: Iterable[Request] = ()) -> dict[str, Any]
 async def names_of(call: Call, ids: Iterable[str]) -> dict[str, str]:
     """People's names by their ids, as far as they are known."""
     by = call.principal
-    return {each: by.name for each in ids if each == by.id}
+    found = {by.id: by.name}
+    for each in set(ids) - {by.id}:
+        user = await call.server.accounts.users.one(each)
+        if user is not None and user.tenant == by.tenant:
+            found[each] = user.name
+    return found
 
 
 def need(call: Call, power: Power) -> None:
