@@ -110,6 +110,13 @@ def error(problem: Wire, *, person: Wire | None, version: str) -> str:
     return _render("error.html", problem=problem, person=person, version=version)
 
 
+def settings(
+    name: str, *, person: Wire, problem: Wire | None, version: str, **values: object
+) -> str:
+    """A page of the settings, by its name; `values` are what its template shows."""
+    return _render(f"{name}.html", person=person, problem=problem, version=version, **values)
+
+
 def docs(openapi: Wire, *, version: str) -> str:
     """The API reference, from the OpenAPI 3.1 document."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -287,6 +294,8 @@ def _environment() -> Environment:
         "strength": review.strength,
         "stop_of": review.stop_of,
         "stop_name": review.stop_name,
+        "pattern": review.pattern,
+        "span": review.span,
     }
     environment.globals.update(words)  # pyright: ignore[reportUnknownMemberType]  # the same
     return environment

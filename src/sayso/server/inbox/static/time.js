@@ -1,6 +1,7 @@
 // Relative times that keep themselves true; the exact one is in the tooltip.
 
 import { h } from './dom.js'
+import { digits } from './json.js'
 
 let skew = 0
 
@@ -16,7 +17,7 @@ export const exact = iso => new Date(iso).toLocaleString(undefined, { dateStyle:
 const two = n => String(n).padStart(2, '0')
 
 export function span(seconds) {
-  const s = Math.max(0, Math.round(seconds))
+  const s = Math.max(0, Math.round(typeof seconds === 'number' ? seconds : digits(seconds)))   // 900.0 keeps its digits
   if (s < 60) return `${s} s`
   if (s < 3600) return `${Math.floor(s / 60)} min`
   const [big, small, one, other] = s < 86400 ? [3600, 60, 'h', 'min'] : [86400, 3600, 'd', 'h']
