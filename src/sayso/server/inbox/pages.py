@@ -290,11 +290,13 @@ def _environment() -> Environment:
         "changer": review.changer,
         "phase": review.phase,
         "asker": review.asker,
+        "claimer": review.claimer,
         "through": review.through,
         "strength": review.strength,
         "stop_of": review.stop_of,
         "stop_name": review.stop_name,
         "pattern": review.pattern,
+        "browser": review.browser,
         "span": review.span,
     }
     environment.globals.update(words)  # pyright: ignore[reportUnknownMemberType]  # the same

@@ -138,6 +138,14 @@ def asker(request: Wire) -> str:
     return request["client_id"] or "An agent"
 
 
+def claimer(request: Wire) -> str:
+    """Who holds the grant: by name, if it is whoever asked."""
+    by, holder = request["requested_by"], request["grant"]["claimed_by"]
+    if holder == f"{by['plane']}:{by['id']}":
+        return by["name"] or by["id"]
+    return holder.removeprefix("agent:")
+
+
 def through(channel: str) -> str:
     """By which way a decision came."""
     return _THROUGH.get(channel, f"through {channel}")
@@ -206,5 +214,34 @@ def _whom(rule: Wire, names: Mapping[str, str], me: str) -> str:
     return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} and {known[-1]}"
 
 
+def browser(agent: str) -> str:
+    """A program's own long name, as people know it: `Firefox on Linux`."""
+    name = next((word for mark, word in _BROWSERS if mark in agent), "")
+    system = next((word for mark, word in _SYSTEMS if mark in agent), "")
+    if not name:
+        return agent[:60]
+    return f"{name} on {system}" if system else name
+
+
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
 def _plain(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return json.dumps(value, ensure_ascii=False)

@@ -105,7 +105,7 @@ export const factsView = ({ facts }) => facts && Object.keys(facts).length > 0 &
 export function phase({ grant }) {
   return !grant ? '' : grant.claimed_at ? 'claimed' : Date.parse(grant.expires_at) <= now() ? 'unclaimed' : 'waiting'
 }
-const actor = name => visible(name.replace(/^agent:/, ''))
+const claimer = ({ grant: g, requested_by: r }) => visible(r && g.claimed_by === `${r.plane}:${r.id}` ? r.name || r.id : g.claimed_by.replace(/^agent:/, ''))
 const RUN = { succeeded: ['good', 'check', 'Ran'], failed: ['no', 'x', 'Failed'], unknown: ['wait', 'warn', 'Nobody knows how it ended'] }
 
 /** From the approval to the run: asked, approved, run; and what became of it. */
@@ -117,7 +117,7 @@ export function runView(request) {
     h('ol.steps', null,
       h('li', null, h('span', null, 'Asked'), h('span.digest.mono', null, shortDigest(a.digest))),
       h('li', null, h('span', null, differs ? 'Approved, with changes' : 'Approved, as asked'), h('span.digest.mono', null, shortDigest(g.digest))),
-      h(`li.${at}`, null, at === 'claimed' ? [h('span', null, 'Claimed by ', h('b', null, actor(g.claimed_by)), ', ', time(g.claimed_at)), h('span.digest.mono', null, shortDigest(g.digest))]
+      h(`li.${at}`, null, at === 'claimed' ? [h('span', null, 'Claimed by ', h('b', null, claimer(request)), ', ', time(g.claimed_at)), h('span.digest.mono', null, shortDigest(g.digest))]
         : at === 'waiting' ? h('span', null, 'Waiting to be claimed, for ', time(g.expires_at, 'left'), ' more') : h('span', null, 'Expired unclaimed, ', time(g.expires_at), ': it did not run')),
       at === 'claimed' && (o ? h('li', null, h('span', null, h(`span.result.${tone}`, null, icon(sign), word), ', reported ', time(o.reported_at)))
         : h('li.waiting', null, h('span', null, 'No outcome was reported yet')))),

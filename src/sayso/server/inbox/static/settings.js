@@ -11,6 +11,7 @@ for (const button of document.querySelectorAll('[data-copy]')) button.addEventLi
     word.textContent = 'Press Ctrl C'
   }
 })
+document.querySelector('.places [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
 document.addEventListener('toggle', event => {
   if (event.target.matches?.('.sure') && event.target.open) for (const other of document.querySelectorAll('.sure[open]')) if (other !== event.target) other.open = false
 }, true)

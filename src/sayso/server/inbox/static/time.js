@@ -38,15 +38,16 @@ export function left(iso) {
   return span(s)
 }
 
+const MODES = { left, ago, at: iso => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' }) }
 export const secondsLeft = request => request.deadline_at ? (Date.parse(request.deadline_at) - now()) / 1000 : Infinity
 
 export function time(iso, mode = 'ago') {
-  return h('time', { datetime: iso, title: exact(iso), data: { mode } }, (mode === 'left' ? left : ago)(iso))
+  return h('time', { datetime: iso, title: exact(iso), data: { mode } }, MODES[mode](iso))
 }
 
 function refresh() {
   for (const el of document.querySelectorAll('time[data-mode]')) {
-    const text = (el.dataset.mode === 'left' ? left : ago)(el.dateTime)
+    const text = MODES[el.dataset.mode](el.dateTime)
     if (el.textContent !== text) el.textContent = text
     if (el.dataset.mode === 'left') {
       const s = (Date.parse(el.dateTime) - now()) / 1000
