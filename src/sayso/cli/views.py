@@ -9,7 +9,10 @@ from rich.text import Text
 
 from sayso.cli.terminal import json_text, relative, visible
 from sayso.client import Event
+from sayso.domain.accounts import Strength
+from sayso.domain.decisions import Vote
 from sayso.domain.requests import Request, Status
+from sayso.domain.rules import Rule
 from sayso.types import Json
 
 SHORT_ID = 13  # of a UUIDv7: the millisecond and the version
@@ -105,15 +108,22 @@ def facts(request: Request, *, indent: int | None = None) -> list[tuple[str, str
         ("priority", request.priority),
         ("session", request.session_id),
         ("client", request.client_id),
+        ("asked by", _requester(request)),
         ("tool", action and action.tool_name),
         ("arguments", action and action.tool_args),
         ("risk", action and action.risk_class),
         ("rationale", action and action.rationale),
         ("side effects", action and "\n".join(action.side_effects)),
-        ("digest", action and action.digest),
+        ("proposed arguments", request.proposed_args if decision is None else None),
+        ("digest", effective_digest(request)),
         ("options", "\n".join(options)),
         ("form", request.schema),
         ("metadata", request.metadata),
+        ("facts", request.facts),
+        ("asks again", request.reopens),
+        ("changed since", request.changes),
+        ("rule", request.rule and rule_text(request.rule)),
+        ("votes", "\n".join(map(_vote, request.votes))),
         ("asked", timestamp(request.created_at)),
         ("deadline", timestamp(request.deadline_at)),
         ("decision", decision and decision.type),
@@ -124,6 +134,8 @@ def facts(request: Request, *, indent: int | None = None) -> list[tuple[str, str
         ("edited arguments", decision and decision.args),
         ("reason", request.reason),
         ("closed", timestamp(request.closed_at)),
+        ("grant", _grant(request)),
+        ("outcome", _outcome(request)),
     ]
     return [
         (name, value if isinstance(value, str) else json_text(value, indent=indent))
@@ -135,6 +147,32 @@ def facts(request: Request, *, indent: int | None = None) -> list[tuple[str, str
 def fact_lines(request: Request) -> list[str]:
     """`name: value`, one line each."""
     return [f"{name}: {visible(value)}" for name, value in facts(request)]
+
+
+def effective_digest(request: Request) -> str | None:
+    """Of what was approved, or would be approved now; None without an action."""
+    if request.action is None:
+        return None
+    if request.decision is not None and request.decision.digest is not None:
+        return request.decision.digest
+    if request.proposed_args is not None:
+        return request.action.with_args(request.proposed_args).digest
+    return request.action.digest
+
+
+def rule_text(rule: Rule) -> str:
+    """What a decision needs, in one line."""
+    people = [*rule.people, *(f"group {name}" for name in rule.groups)]
+    parts = [
+        f"{rule.approvals} approval{'s' if rule.approvals > 1 else ''}",
+        f"of {', '.join(people)}" if people else "",
+        "four eyes" if rule.four_eyes else "",
+        "" if rule.veto else "no veto",
+        "" if rule.min_strength is Strength.LINK else f"by {rule.min_strength} at least",
+        "" if rule.grant_seconds is None else f"to be claimed within {rule.grant_seconds:g} s",
+        f"from {', '.join(rule.names)}" if rule.names else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def answer(request: Request) -> str:
@@ -174,6 +212,34 @@ def tabbed(*fields: str | None) -> str:
 def timestamp(at: datetime | None) -> str:
     """ISO 8601 in UTC, to the millisecond; nothing for no time."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if at else ""
+
+
+def _requester(request: Request) -> str:
+    by = request.requested_by
+    owner = f", for {by.owner}" if by.owner else ""
+    return f"{by.name} ({by.actor}{owner})"
+
+
+def _vote(vote: Vote) -> str:
+    reason = f": {vote.reason}" if vote.reason else ""
+    return f"{vote.type} by {vote.by.name} ({vote.channel}, {vote.strength}){reason}"
+
+
+def _grant(request: Request) -> str:
+    grant = request.grant
+    if grant is None:
+        return ""
+    if grant.claimed_at is not None:
+        return f"claimed at {timestamp(grant.claimed_at)} by {grant.claimed_by}"
+    return f"can be claimed until {timestamp(grant.expires_at)}"
+
+
+def _outcome(request: Request) -> str:
+    outcome = request.outcome
+    if outcome is None:
+        return ""
+    told = outcome.error or ("" if outcome.result is None else json_text(outcome.result))
+    return f"{outcome.status}: {told}" if told else str(outcome.status)
 
 
 def _style(request: Request, name: str) -> str:

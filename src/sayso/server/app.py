@@ -19,6 +19,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from sayso.broker.keys import KeyDraft
+from sayso.broker.passkeys import Confirmation, PasskeyOptions
+from sayso.broker.signing import Challenge
 from sayso.broker.standing import Preview
 from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
@@ -36,6 +38,7 @@ from sayso.errors import (
     SaysoError,
     SignInRequiredError,
 )
+from sayso.ledger.stories import Story
 from sayso.server.access import Access, admit
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
@@ -55,6 +58,7 @@ from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
     account_pages,
     accounts,
+    audit,
     deliveries,
     events,
     grants,
@@ -62,6 +66,7 @@ from sayso.server.routes import (
     loopgate,
     meta,
     pages,
+    passkeys,
     people,
     provider,
     remember,
@@ -149,14 +154,17 @@ ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
 SUBMIT, READ, DECIDE = Access.SUBMIT, Access.READ, Access.DECIDE
 SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
+_PASSKEY = "/api/v1/passkeys/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
+_STOPS = "/api/v1/stops"
 
 # fmt: off
 ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/requests", requests.submit, SUBMIT, Draft, Request, parameters=KEY, statuses=(201, 200)),
     api("GET", "/api/v1/requests", requests.find, CALLER, None, requests.RequestPage, parameters=FILTERS),
     api("GET", _ID, requests.get, CALLER, None, Request, parameters=WAIT),
-    api("POST", f"{_ID}/decision", requests.decide, DECIDE, Answer, Request),
+    api("POST", f"{_ID}/challenge", passkeys.challenge, DECIDE, Answer, Challenge),
+    api("POST", f"{_ID}/decision", requests.decide, DECIDE, requests.SignedAnswer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, SUBMIT, requests.Cancellation, Request),
     api("POST", f"{_ID}/extend", requests.extend, SUBMIT, requests.Extension, Request),
     api("POST", f"{_ID}/claim", grants.claim, SUBMIT, grants.Claiming, Request),
@@ -169,9 +177,9 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
     api("POST", "/api/v1/rules", rules.put, MANAGE, ReviewRule, ReviewRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, MANAGE, None, ReviewRule),
-    api("GET", "/api/v1/stops", rules.stops, READ, None, rules.StopList),
-    api("POST", "/api/v1/stops", rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
-    api("DELETE", "/api/v1/stops/{name}", rules.lift, MANAGE, None, Stop),
+    api("GET", _STOPS, rules.stops, READ, None, rules.StopList),
+    api("POST", _STOPS, rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
+    api("DELETE", f"{_STOPS}/{{name}}", rules.lift, MANAGE, None, Stop),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
     api("GET", "/api/v1/webhooks", webhooks.find, SUBSCRIBE, None, webhooks.SubscriptionList),
@@ -182,7 +190,17 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
+    api("GET", "/api/v1/passkeys", passkeys.find, PERSON, None, passkeys.PasskeyList, parameters=WHOSE),
+    api("POST", "/api/v1/passkeys/options", passkeys.options, PERSON, None, PasskeyOptions),
+    api("POST", "/api/v1/passkeys", passkeys.add, PERSON, passkeys.NewPasskey, passkeys.PasskeyInfo, statuses=(201,)),
+    api("POST", f"{_PASSKEY}/rename", passkeys.rename, PERSON, passkeys.PasskeyRename, passkeys.PasskeyInfo),
+    api("POST", f"{_PASSKEY}/challenge", passkeys.removal, PERSON, None, Confirmation),
+    api("POST", f"{_PASSKEY}/remove", passkeys.remove, PERSON, passkeys.PasskeyRemoval, passkeys.PasskeyInfo),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
+    api("GET", "/api/v1/audit/keys", audit.keys, ANYBODY, None, audit.KeyList),
+    api("GET", "/api/v1/audit/blocks", audit.blocks, CALLER, None, audit.BlockPage, parameters=audit.BLOCKS),
+    api("GET", "/api/v1/audit/requests/{id}", audit.story, CALLER, None, Story),
+    api("POST", "/api/v1/audit/export", audit.export, MANAGE, audit.Export, media="application/zip"),
     api("GET", "/api/v1/users", users.find, MANAGE, None, users.AccountList),
     api("POST", "/api/v1/users", users.add, MANAGE, users.AccountDraft, users.Account, statuses=(201,)),
     api("GET", "/api/v1/users/{id}", users.get, MANAGE, None, users.Account),
@@ -250,6 +268,9 @@ ROUTES: tuple[Entry, ...] = (
     page("GET", "/sessions", account_pages.sessions),
     page("POST", "/sessions/end", account_pages.end_session),
     page("POST", "/sessions/end-others", account_pages.end_others),
+    page("GET", "/audit", audit.page),
+    page("POST", "/audit/export", audit.download, MANAGE),
+    page("GET", "/passkeys", pages.passkeys),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/login", pages.sign_in, ANYBODY),
     page("GET", "/login/oidc", provider.begin, ANYBODY),
@@ -424,7 +445,9 @@ def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
 
 
 def _route(entry: Entry, road: Road) -> Route:
-    route = Route(entry.path, road, methods=[entry.method])
+    # A stop is named by an id of somebody else's choice, which may hold a slash.
+    path = f"{_STOPS}/{{name:path}}" if entry.path.startswith(_STOPS + "/") else entry.path
+    route = Route(path, road, methods=[entry.method])
     if route.methods is not None and entry.endpoint in _WITHOUT_HEAD:
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route

@@ -24,6 +24,8 @@ COMMIT_WITH_RECORDS = "SELECT commit_with_records({})".format(
     ", ".join(f"${n}" for n in range(1, 28))
 )
 PUT_RECORDS = "SELECT put_records({})".format(", ".join(f"${n}" for n in range(1, 16)))
+_WRITES = 32
+"""Writes in one transaction at the most: meanwhile nobody else writes to the log."""
 _COLUMNS = "kind, id, tenant, owner, handle, version, body"
 GET_RECORD = f"SELECT {_COLUMNS} FROM records WHERE kind = $1 AND id = $2"  # noqa: S608
 FIND_HANDLE = f"SELECT {_COLUMNS} FROM records WHERE kind = $1 AND handle = $2 AND handle <> ''"  # noqa: S608
@@ -32,13 +34,13 @@ FIND_HANDLE = f"SELECT {_COLUMNS} FROM records WHERE kind = $1 AND handle = $2 A
 class PostgresRecords:
     """`RecordStore` on a database.
 
-    Writes go one after the other on one connection: each is alone with the log anyhow, and those
-    that wait for it would keep all connections from whoever reads.
+    Writes go over one connection: each is alone with the log anyhow, and those that wait for it
+    would keep all connections from whoever reads.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._record_writes = Batches(self._write_each)
+        self._record_writes = Batches(self._write_all, size=_WRITES)
 
     async def put_records(
         self, records: Sequence[Record], events: Sequence[Event] = (), jobs: Sequence[Job] = ()
@@ -77,19 +79,23 @@ class PostgresRecords:
         if not await self._record_writes.ask((function, columns)):
             raise ConflictError
 
-    async def _write_each(self, batch: Sequence[Asked]) -> None:
-        for place, asked in enumerate(batch):
-            function, columns = asked.what
-            try:
-                asked.answer(await self._call(function, columns))
-            except StoreError as error:
-                for failed in batch[place:] if is_everybodys(error) else (asked,):
-                    failed.fail(error)
-                if is_everybodys(error):
-                    return
+    async def _write_all(self, batch: Sequence[Asked]) -> None:
+        """One transaction for all; if that fails, one for each, so that a bad one fails alone.
 
-    async def _call(self, function: str, columns: Sequence[Any]) -> bool:
-        return await self._database.run(lambda c: c.fetchval(function, *columns))
+        A function that refuses has changed nothing, so the others go on.
+        """
+        try:
+            kept = await self._database.run(lambda connection: _call_each(connection, batch))
+        except StoreError as error:
+            if len(batch) > 1 and not is_everybodys(error):
+                for asked in batch:
+                    await self._write_all([asked])
+            else:
+                for asked in batch:
+                    asked.fail(error)
+            return
+        for asked, is_kept in zip(batch, kept, strict=True):
+            asked.answer(is_kept)
 
     async def _one(self, statement: str, kind: str, name: str) -> Record | None:
         if "\0" in kind or "\0" in name:  # which no text of this database holds
@@ -102,6 +108,15 @@ class PostgresRecords:
             return await connection.fetch(statement, *parameters)
 
         return await self._database.run(fetch)
+
+
+async def _call_each(connection: Connection, batch: Sequence[Asked]) -> list[bool]:
+    """What the functions say; one by itself needs no transaction but its own."""
+    if len(batch) == 1:
+        function, columns = batch[0].what
+        return [await connection.fetchval(function, *columns)]
+    async with connection.transaction():
+        return [await connection.fetchval(asked.what[0], *asked.what[1]) for asked in batch]
 
 
 def record_columns(records: Sequence[Record]) -> tuple[Any, ...]:

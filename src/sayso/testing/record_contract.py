@@ -15,16 +15,10 @@ from sayso.domain.lifecycle import Change, Decide
 from sayso.domain.records import Record
 from sayso.errors import ConflictError
 from sayso.stores.base import EventQuery, JobQuery, Login, RecordQuery, Stores
-from sayso.testing.factories import NOW, PERSON, make_change, make_job
+from sayso.testing.factories import NOW, PERSON, make_change, make_job, make_record
 
 _APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
 _TOLD = Event(type=EventType.SESSION_REGISTERED, at=NOW, session_id="s", actor=PERSON.actor)
-
-
-def make_record(record_id: str = "a", **fields: Any) -> Record:
-    """A new record of the kind `user`, unless `fields` say otherwise."""
-    told: dict[str, Any] = {"kind": "user", "body": b"{}", **fields}
-    return Record(id=record_id, **told)
 
 
 def _next(record: Record, **fields: Any) -> Record:
@@ -274,7 +268,9 @@ class RecordContract:
             assert await _ids(store, **filters) == [], filters
         assert await _is_refused(store.put_records([_forgotten(first)], [_TOLD]))
         assert await _numbers_told(store) == [1]
-        await store.put_records([make_record("b", body=b"")])
+        await store.put_records([make_record("b", body=b"")], [_TOLD])
+        await store.put_records([], [_TOLD])
+        assert await _numbers_told(store) == [1, 2, 3]
         await store.put_records([first])
         assert await _ids(store) == ["a"]
 

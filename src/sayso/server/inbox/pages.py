@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from sayso.broker.ceremonies import RelyingParty
 from sayso.server.inbox import headline, review, samples, visible
 
 _HERE = Path(__file__).parent
@@ -71,6 +72,27 @@ def history(page: Wire, *, person: Wire, query: Wire, version: str) -> str:
         paged=bool(query.get("after")),
         person=person,
         version=version,
+    )
+
+
+def audit(
+    ledger: Wire, *, person: Wire, version: str, story: Wire | None = None, problem: Wire | None
+) -> str:
+    """The signed log: how far it goes, who signs it, one request's `story`, and evidence."""
+    return _render(
+        "audit.html",
+        ledger=ledger,
+        story=story,
+        problem=problem,
+        person=person,
+        version=version,
+    )
+
+
+def passkeys(items: Sequence[Wire], *, party: RelyingParty, person: Wire, version: str) -> str:
+    """A person's passkeys, and how to add one at this address."""
+    return _render(
+        "passkeys.html", items=items, party=party, person=person, version=version, problem=None
     )
 
 
@@ -211,6 +233,11 @@ def _moment(text: str) -> str:
     return dt.datetime.fromisoformat(text).strftime("%-d %b %Y, %H:%M:%S UTC")
 
 
+def _grouped(digits: str) -> str:
+    """A hash in groups of eight, to be compared by eye."""
+    return " ".join(digits[at : at + 8] for at in range(0, len(digits), 8))
+
+
 def _pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
@@ -272,6 +299,7 @@ def _environment() -> Environment:
         "pretty": _pretty,
         "words": headline.label,
         "short_digest": _short_digest,
+        "grouped": _grouped,
         "said": _said,
         "choices": _choices,
         "schema_name": _schema_name,

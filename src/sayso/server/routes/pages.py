@@ -92,6 +92,19 @@ async def history(call: Call) -> Reply:
     return page(pages.history(listed, person=person, query=shown, version=__version__))
 
 
+async def passkeys(call: Call) -> Reply:
+    """A person's passkeys: seen without script, changed with it."""
+    keys = call.server.passkeys
+    found = await keys.find(by=call.principal)
+    html = pages.passkeys(
+        [codec.builtins(each) for each in found],
+        party=keys.party,
+        person=await viewer(call),
+        version=__version__,
+    )
+    return page(html)
+
+
 async def login(call: Call) -> Reply:
     """Sign in by a one-time link, or say what ways there are."""
     token = call.one("token")

@@ -10,6 +10,7 @@ import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
 import { state } from './store.js'
 import { result, riskMark, priorityMark } from './marks.js'
+import { signing, takesPasskey } from './signing.js'
 
 const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
 const NOBODY = 'the request expires and the agent is told no'
@@ -52,7 +53,7 @@ export function outcome(request) {
   const d = request.decision, r = result(request)
   const lost = request.lost
   return h(`section.outcome.${r.tone}`, { 'aria-label': 'Result' },
-    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', null, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), d.standing_grant ? [' · ', h('a', { href: `/grants#${d.standing_grant}` }, 'what was remembered')] : h('span.quiet', null, ` · after ${span(d.took_seconds)}`)]
+    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', null, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), d.standing_grant ? [' · ', h('a', { href: `/grants#${d.standing_grant}` }, 'what was remembered')] : h('span.quiet', null, ` · after ${span(d.took_seconds)}`), d.strength === 'passkey' && h('span.tag.keyed', { title: 'Their passkey signed exactly this decision; the proof is kept with it.' }, icon('key'), 'signed with a passkey')]
       : [request.closed_at && [' ', time(request.closed_at)], h('span', null, ` · ${request.status === 'expired' ? 'nobody answered in time, and the agent was told no' : request.closed_reason || 'no answer is needed any more'}`)]),
     d?.option != null && h('p', null, 'Chosen: ', h('b', null, visible(request.options.find(o => o.value === d.option)?.label ?? d.option))),
     d?.reason && h('blockquote.said', { dir: 'auto' }, visible(d.reason)),
@@ -139,6 +140,8 @@ export function createCard(request, ctx) {
     if (problem && behind) close()
     notice.replaceChildren()
     if (problem) notice.append(h('div.note.bad', { role: 'alert' }, icon('warn'), h('p', null, h('b', null, 'Not decided. '), problem.detail || problem.title || '', problem.hint ? ` ${problem.hint}` : '', (problem.errors || []).map(e => ` ${e.at}: ${e.message}`))))
+    const { assertion, ...plain } = body
+    if (problem && assertion ? problem.code === 'stale_challenge' : problem?.code === 'strength_required' && problem.detail.includes('passkey')) { ctx.discard(request.id); confirmSigned(plain) }
     refresh()
   }
 
@@ -186,7 +189,22 @@ export function createCard(request, ctx) {
     hold.focus()
   }
 
-  const give = (body, text, approves) => risky && approves ? confirm(body, text) : send(body)
+  /** What takes a passkey is signed first; that is a confirmation as well. */
+  function confirmSigned(body) {
+    const changed = body.args || null
+    const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : ran).map(f => f.text).join(' · ')
+    const option = body.option != null && request.options.find(o => o.value === body.option)
+    const signed = signing(request, body, { send, digest: body.args ? null : ran?.digest, short: shortDigest })
+    show('confirm', h('section.panel.confirm.keyed', { 'aria-label': 'Approve with a passkey' },
+      h('h3', null, riskMark(a?.risk_class) || icon('key'), visible(headline(request))),
+      told && h('p.confirm-facts', null, visible(told)),
+      option && h('p', null, 'Your choice: ', h('b', null, visible(option.label))),
+      changed && diffView(ran.tool_args, changed),
+      signed.el, actions(signed.button)), false, changed && section('Arguments, as edited', argsView(changed)))
+    behind = from
+  }
+
+  const give = (body, text, approves) => takesPasskey(request) && approves ? confirmSigned(body) : risky && approves ? confirm(body, text) : send(body)
 
   /** A panel opened again is the one that was left. */
   const again = name => views[name] && (show(name, ...views[name]), true)
@@ -268,7 +286,7 @@ export function createCard(request, ctx) {
         bar.append(button('Answer', 'c', panels.answer), rejecting)
       }
     } else if (request.kind === 'input') {
-      const run = () => { const content = answer.read(); if (content != null && content !== '') send({ type: 'respond', content }) }
+      const run = () => { const content = answer.read(); if (content != null && content !== '') give({ type: 'respond', content }, 'Send answer', takesPasskey(request)) }
       bar.append(h('button.primary', { type: 'button', onclick: run }, request.schema ? 'Send answers' : 'Send answer'), rejecting)
       keys.c = () => $('.answer input, .answer textarea, .answer select', el)?.focus()
     } else bar.append(rejecting)

@@ -11,8 +11,8 @@ CREATE TABLE records (
     PRIMARY KEY (kind, id)
 );
 CREATE UNIQUE INDEX records_handle ON records (kind, handle) WHERE handle <> '';
-CREATE INDEX records_tenant ON records (kind, tenant, id);
-CREATE INDEX records_owner ON records (kind, owner, tenant, id);
+CREATE INDEX records_tenant ON records (tenant, kind, id);
+CREATE INDEX records_owner ON records (owner, kind, tenant, id);
 
 -- Sign-ins by person, so that all of one can be shown, and ended.
 ALTER TABLE logins ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
