@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from e2e.conftest import Ask, OpenInbox
+from e2e.test_accessibility import serious
 from playwright.sync_api import Page, expect
 from support.person import Person
 from support.server import RunningServer
@@ -287,3 +288,31 @@ def test_a_stop_is_set_from_the_card_shown_to_all_and_lifted(
     expect(other.locator("#stops")).to_be_empty()
     button(other, "Approve").click()
     expect(other.locator("#toasts")).to_contain_text("Approved.")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious_on_cards_that_several_people_see(
+    open_inbox: OpenInbox, ask: Ask, person: Person, server: RunningServer, width: int, theme: str
+) -> None:
+    changed = ask("Deploy?", action=DEPLOY, rule={"approvals": 2, "four_eyes": False})
+    person.decide(changed["id"], "edit", args={**DEPLOY["tool_args"], "version": "v" * 200})
+    ran = ask("Deploy?", action=DEPLOY, facts={"version": "v2.0.9"})
+    person.decide(ran["id"], "approve")
+    again = claim(server, ran, facts={"version": "v" * 200})["request"]
+    done = ask("Deploy?", action=DEPLOY)
+    person.decide(done["id"], "approve")
+    claim(server, done)
+    stop = {"kind": "session", "value": f"axe-{width}-{theme}", "reason": "x" * 200}
+    stopped = ask("Deploy?", action=DEPLOY, session_id=stop["value"])
+    person.http.post("/api/v1/stops", json=stop)
+    page = open_inbox(width=width, theme=theme)
+    for request in (changed, again, done, stopped):
+        page.goto(f"/requests/{request['id']}")
+        card(page).wait_for()
+        assert serious(page) == [], request["id"]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    more(page, "Approve and remember")
+    expect(card(page).locator(".preview")).to_contain_text("of the last 30 days")
+    assert serious(page) == []
+    person.http.delete(f"/api/v1/stops/session:{stop['value']}")
