@@ -10,9 +10,10 @@ import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
 import { state } from './store.js'
 import { result, riskMark, priorityMark } from './marks.js'
-import { signing, takesPasskey } from './signing.js'
 
 const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
+/** Whether a yes to this request takes a passkey. */
+const takesPasskey = request => request.rule?.min_strength === 'passkey'
 const NOBODY = 'the request expires and the agent is told no'
 const kbd = key => h('kbd', { 'aria-hidden': 'true' }, key)
 const section = (title, ...body) => h('section.part', null, h('h3', null, title), body)
@@ -190,7 +191,8 @@ export function createCard(request, ctx) {
   }
 
   /** What takes a passkey is signed first; that is a confirmation as well. */
-  function confirmSigned(body) {
+  async function confirmSigned(body) {
+    const { signing } = await ctx.load('signing')
     const changed = body.args || null
     const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : ran).map(f => f.text).join(' · ')
     const option = body.option != null && request.options.find(o => o.value === body.option)

@@ -281,4 +281,4 @@ function boot() {
 boot()
 
 // fetched while nobody waits, so that editing works when the signal is gone
-addEventListener('load', () => setTimeout(() => Promise.all(['editor', 'forms', 'remember'].map(ctx.load)).catch(() => {}), 300))
+addEventListener('load', () => setTimeout(() => Promise.all(['editor', 'forms', 'remember', 'signing'].map(ctx.load)).catch(() => {}), 300))
