@@ -57,6 +57,7 @@ from sayso.server.openapi import (
 )
 from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
+    account_pages,
     accounts,
     audit,
     deliveries,
@@ -69,8 +70,10 @@ from sayso.server.routes import (
     passkeys,
     people,
     provider,
+    remember,
     requests,
     rules,
+    settings_pages,
     stream,
     users,
     webhooks,
@@ -239,7 +242,33 @@ ROUTES: tuple[Entry, ...] = (
     page("GET", "/requests/{id}", pages.show),
     page("POST", "/requests/{id}/decision", pages.decide, DECIDE),
     page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
+    page("GET", "/requests/{id}/remember", remember.form),
+    page("POST", "/requests/{id}/remember", remember.give),
     page("GET", "/history", pages.history),
+    page("GET", "/settings", settings_pages.settings),
+    page("GET", "/grants", settings_pages.grants),
+    page("POST", "/grants/revoke", settings_pages.revoke),
+    page("GET", "/rules", settings_pages.rules),
+    page("POST", "/rules", settings_pages.put_rule),
+    page("GET", "/rules/edit", settings_pages.edit_rule),
+    page("POST", "/rules/remove", settings_pages.remove_rule),
+    page("GET", "/stops", settings_pages.stops),
+    page("POST", "/stops", settings_pages.stop),
+    page("POST", "/stops/lift", settings_pages.lift),
+    page("GET", "/users", account_pages.users),
+    page("POST", "/users", account_pages.add_user),
+    page("POST", "/users/change", account_pages.change_user),
+    page("POST", "/users/password", account_pages.set_password),
+    page("GET", "/groups", account_pages.groups),
+    page("POST", "/groups/add", account_pages.add_member),
+    page("POST", "/groups/remove", account_pages.remove_member),
+    page("GET", "/keys", account_pages.keys),
+    page("POST", "/keys", account_pages.create_key),
+    page("POST", "/keys/rotate", account_pages.rotate_key),
+    page("POST", "/keys/revoke", account_pages.revoke_key),
+    page("GET", "/sessions", account_pages.sessions),
+    page("POST", "/sessions/end", account_pages.end_session),
+    page("POST", "/sessions/end-others", account_pages.end_others),
     page("GET", "/audit", audit.page),
     page("POST", "/audit/export", audit.download, MANAGE),
     page("GET", "/passkeys", pages.passkeys),
@@ -264,6 +293,7 @@ class App:
     def __init__(self, server: Server) -> None:
         self._server = server
         server.operations = tuple(e.operation for e in ROUTES if e.operation is not None)
+        server.page_paths = frozenset(e.path for e in ROUTES if e.surface is Surface.PAGE)
         entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
         roads = [(entry, Road(server, entry)) for entry in entries]
         self._roads = {(entry.method, entry.path): road for entry, road in roads}

@@ -53,6 +53,7 @@ class Server:
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
+        page_paths: the addresses of the pages that there are.
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
@@ -85,6 +86,7 @@ class Server:
         self.keys = keys
         self.settings = settings
         self.operations: Sequence[Operation] = ()
+        self.page_paths: frozenset[str] = frozenset()
         self.stopping = False
         self.streams = 0
         self.sockets: set[OpenSocket] = set()

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sayso.broker.ceremonies import RelyingParty
-from sayso.server.inbox import headline, samples, visible
+from sayso.server.inbox import headline, review, samples, visible
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -34,7 +34,15 @@ def queue(
     problem: Wire | None = None,
 ) -> str:
     """The inbox: what waits and, when one is `selected`, its card. Works without script."""
-    data = {"requests": requests, "selected": selected, "next": next, "problem": problem}
+    data = {
+        "requests": requests,
+        "selected": selected,
+        "next": next,
+        "problem": problem,
+        "person": {name: person[name] for name in ("id", "name", "powers")},
+        "names": person["names"],
+        "stops": person["stops"],
+    }
     return _render(
         "queue.html",
         requests=requests,
@@ -83,7 +91,9 @@ def audit(
 
 def passkeys(items: Sequence[Wire], *, party: RelyingParty, person: Wire, version: str) -> str:
     """A person's passkeys, and how to add one at this address."""
-    return _render("passkeys.html", items=items, party=party, person=person, version=version)
+    return _render(
+        "passkeys.html", items=items, party=party, person=person, version=version, problem=None
+    )
 
 
 def login(
@@ -122,6 +132,13 @@ def error(problem: Wire, *, person: Wire | None, version: str) -> str:
     return _render("error.html", problem=problem, person=person, version=version)
 
 
+def settings(
+    name: str, *, person: Wire, problem: Wire | None, version: str, **values: object
+) -> str:
+    """A page of the settings, by its name; `values` are what its template shows."""
+    return _render(f"{name}.html", person=person, problem=problem, version=version, **values)
+
+
 def docs(openapi: Wire, *, version: str) -> str:
     """The API reference, from the OpenAPI 3.1 document."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -141,7 +158,7 @@ def gallery(*, version: str) -> str:
     return _render(
         "gallery.html",
         states=states,
-        data={"states": states},
+        data={"states": states, "person": samples.PERSON, "names": samples.PERSON["names"]},
         person=samples.PERSON,
         version=version,
     )
@@ -294,6 +311,21 @@ def _environment() -> Environment:
         "summary": headline.summary,
         "phrase": headline.phrase,
         "gist": headline.gist,
+        "demands": review.demands,
+        "counted": review.counted,
+        "shown": review.shown,
+        "may_remember": review.may_remember,
+        "changer": review.changer,
+        "phase": review.phase,
+        "asker": review.asker,
+        "claimer": review.claimer,
+        "through": review.through,
+        "strength": review.strength,
+        "stop_of": review.stop_of,
+        "stop_name": review.stop_name,
+        "pattern": review.pattern,
+        "browser": review.browser,
+        "span": review.span,
     }
     environment.globals.update(words)  # pyright: ignore[reportUnknownMemberType]  # the same
     return environment

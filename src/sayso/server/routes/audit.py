@@ -21,6 +21,7 @@ from sayso.server.http import Call, Reply, json_reply
 from sayso.server.inbox import pages
 from sayso.server.openapi import Parameter
 from sayso.server.routes.pages import page as html_page
+from sayso.server.viewer import viewer
 from sayso.stores.base import EventQuery
 from sayso.version import __version__
 
@@ -190,7 +191,7 @@ async def _rendered(
         ledger,
         story=None if told is None else codec.builtins(told),
         problem=problem,
-        person={"id": call.principal.id, "name": call.principal.name},
+        person=await viewer(call),
         version=__version__,
     )
 

@@ -6,9 +6,6 @@ import { obstacle, sign, NotSigned } from './passkey.js'
 
 const FRESH = 240000   // the server takes a challenge for five minutes
 
-/** Whether a yes to this request takes a passkey. */
-export const takesPasskey = request => request.rule?.min_strength === 'passkey'
-
 /** {el, go()}: `el` shows what is signed; `go` asks for the passkey and gives `send` the signed decision. */
 export function signing(request, body, { send, digest, short }) {
   const state = h('div', { 'aria-live': 'polite' })
