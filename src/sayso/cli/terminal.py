@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,18 +15,12 @@ from rich.console import Console
 from sayso import codec
 from sayso.errors import UsageError
 from sayso.types import Json
+from sayso.visible import is_plain, json_string, spelled
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 """The `--json` option."""
 
-# Control, format (bidi, zero-width, tags), surrogates, line and paragraph separators.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# What is invisible too, though Unicode counts it among letters and marks; U+FE0E and U+FE0F,
-# which choose between text and emoji, stay.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
-)
-_PLAIN = re.compile(r"[ -~]*")
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 def program() -> str:
@@ -40,28 +33,21 @@ def program() -> str:
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""`text` with every control, bidi and invisible character spelled out, as `\x1b`.
+    r"""`text` with everything spelled out that steers a terminal or deceives the eye, as `\x1b`.
 
     Args:
         text: from anywhere.
         lines: keep line breaks and tabs.
     """
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join(
-        character if lines and character in "\n\t" else _spelled(character) for character in text
-    )
+    return spelled(text, lines=lines)
 
 
 def json_text(value: Json, *, indent: int | None = None) -> str:
-    """`value` as JSON in which unsafe characters are escaped; it reads back as the same."""
+    """`value` as JSON in which all such characters are escaped; it reads back as the same."""
     text = json.dumps(codec.builtins(value), ensure_ascii=False, indent=indent)
-    if _PLAIN.fullmatch(text):
+    if is_plain(text):
         return text
-    return "".join(
-        json.dumps(c)[1:-1].replace("\x7f", "\\u007f") if _unsafe(c) and c != "\n" else c
-        for c in text
-    )
+    return _STRING.sub(lambda found: json_string(json.loads(found[0])), text)
 
 
 def parse_json(text: str, option: str) -> Json:
@@ -100,15 +86,3 @@ def relative(at: datetime, now: datetime) -> str:
             text = f"{int(amount // size)} {unit}"
             return f"in {text}" if seconds > 0 else f"{text} ago"
     return "now"
-
-
-def _unsafe(character: str) -> bool:
-    return unicodedata.category(character) in _UNSAFE_CATEGORIES or bool(
-        _INVISIBLE.match(character)
-    )
-
-
-def _spelled(character: str) -> str:
-    if not _unsafe(character):
-        return character
-    return character.encode("unicode_escape", "backslashreplace").decode()

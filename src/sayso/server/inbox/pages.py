@@ -8,8 +8,10 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from sayso.server.inbox import headline, samples, visible
+from sayso import visible
+from sayso.server.inbox import headline, samples
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -184,6 +186,11 @@ def _pieces(text: object) -> list[visible.Piece]:
     return visible.pieces(str(text))
 
 
+def _shown(text: object, *, one_line: bool = False) -> Markup:
+    """What an agent wrote, escaped by `visible.html`."""
+    return Markup(visible.html(str(text), one_line=one_line))  # noqa: S704
+
+
 def _short_digest(digest: str) -> str:
     code = digest.rpartition(":")[2]
     return " ".join(code[at : at + 4] for at in range(0, 16, 4))
@@ -233,6 +240,7 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     filters: dict[str, Callable[..., Any]] = {
         "pieces": _pieces,
+        "shown": _shown,
         "moment": _moment,
         "pretty": _pretty,
         "words": headline.label,

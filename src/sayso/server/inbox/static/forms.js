@@ -2,7 +2,7 @@
 
 import { h, uid, plural } from './dom.js'
 import { parse, isNumber, same, digits } from './json.js'
-import { visible } from './visible.js'
+import { line, visible } from './visible.js'
 
 const TYPES = { email: 'email', uri: 'url', date: 'date', 'date-time': 'datetime-local' }
 const choices = s => s.oneOf?.map(o => [o.const, o.title ?? String(o.const)]) || s.anyOf?.map(o => [o.const, o.title ?? String(o.const)])
@@ -28,7 +28,7 @@ function property(name, s, required) {
   const described = { 'aria-describedby': `${id}-hint ${id}-error` }
   const text = [hint(s), s.description].filter(Boolean)
   const note = h('p.hint', { id: `${id}-hint`, dir: 'auto' }, visible(text.reverse().join(' · ')))
-  const head = [visible(title), required ? h('span.must', null, 'needed') : h('span.tag', null, 'optional')]
+  const head = [line(title), required ? h('span.must', null, 'needed') : h('span.tag', null, 'optional')]
   const items = s.type === 'array' ? choices(s.items || {}) : null
   let control, read, invalid = () => ''
 
@@ -43,7 +43,7 @@ function property(name, s, required) {
   if (s.type === 'boolean') {
     control = h('input', { type: 'checkbox', id, checked: s.default === true, ...described })
     read = () => control.checked
-    return finish(h('label.check.alone', null, control, h('span', null, visible(title))), [])
+    return finish(h('label.check.alone', null, control, h('span', null, line(title))), [])
   }
   const label = h('label', { for: id }, head)
   if (list) {
