@@ -241,6 +241,7 @@ def _environment() -> Environment:
     filters: dict[str, Callable[..., Any]] = {
         "pieces": _pieces,
         "shown": _shown,
+        "spelled": visible.spelled,
         "moment": _moment,
         "pretty": _pretty,
         "words": headline.label,

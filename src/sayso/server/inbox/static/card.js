@@ -4,7 +4,7 @@ import { h, $, icon, uid, phone } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
-import { line, visible, warningNote } from './visible.js'
+import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
 import { state } from './store.js'
@@ -232,7 +232,7 @@ export function createCard(request, ctx) {
     return h(look ? `button.${look}` : 'button', { type: 'button', onclick: run, 'aria-label': short ? text : null, title: key ? `${text} (${key})` : text, 'aria-keyshortcuts': key || null }, short ? [h('span.wide', null, text), h('span.narrow', { 'aria-hidden': 'true' }, short)] : text, key && kbd(key))
   }
   const optionButtons = () => request.options.map((o, i) => {
-    const run = () => give({ type: 'respond', option: o.value }, `choose “${o.label}”`, o.approves)
+    const run = () => give({ type: 'respond', option: o.value }, `choose “${spelled(o.label)}”`, o.approves)
     if (i < 9) keys[i + 1] = run
     return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, line(o.label)), o.value !== o.label && h('small.mono', { dir: 'auto' }, line(o.value)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
   })

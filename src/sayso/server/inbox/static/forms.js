@@ -2,7 +2,7 @@
 
 import { h, uid, plural } from './dom.js'
 import { parse, isNumber, same, digits } from './json.js'
-import { line, visible } from './visible.js'
+import { line, spelled, visible } from './visible.js'
 
 const TYPES = { email: 'email', uri: 'url', date: 'date', 'date-time': 'datetime-local' }
 const choices = s => s.oneOf?.map(o => [o.const, o.title ?? String(o.const)]) || s.anyOf?.map(o => [o.const, o.title ?? String(o.const)])
@@ -47,7 +47,7 @@ function property(name, s, required) {
   }
   const label = h('label', { for: id }, head)
   if (list) {
-    control = h('select', { id, ...described }, h('option', { value: '' }, 'Choose…'), list.map(([v, word], i) => h('option', { value: String(i), selected: s.default !== undefined && same(v, s.default) }, word)))
+    control = h('select', { id, ...described }, h('option', { value: '' }, 'Choose…'), list.map(([v, word], i) => h('option', { value: String(i), selected: s.default !== undefined && same(v, s.default) }, spelled(word))))
     read = () => control.value === '' ? undefined : list[control.value][0]
   } else if (s.type === 'number' || s.type === 'integer') {
     control = h('input', { id, inputmode: s.type === 'integer' ? 'numeric' : 'decimal', autocomplete: 'off', value: s.default == null ? '' : shown(s.default), ...described })

@@ -234,6 +234,10 @@ export function visible(text, options) {
   return out
 }
 
+/** A text for places that hold no marks, such as the options of a select: what deceives is spelled out. */
+export const spelled = text => scan(String(text), { line: true }).map(piece => typeof piece === 'string' || piece.kind === 'more' ? piece.show || piece
+  : piece.kind === 'alike' ? [...piece.show].map(escaped).join('') : `[${piece.show}]`).join('')
+
 /** A text that stands where one line is meant. */
 export const line = text => visible(text, { line: true })
 
