@@ -4,6 +4,7 @@
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
+    selftest, attacks           attack a running server, and tell what it refused
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "deliveries": "List what was sent, what waits and what was given up.",
     "replay": "Send a delivery again.",
     "worker": "Carry out deliveries beside servers that share a database.",
+    "selftest": "Attack a running server as an agent would; tell what it refused.",
     "login-link": "Print a link that signs a person in, once.",
 }
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import sys
 from datetime import datetime
@@ -15,12 +14,11 @@ from rich.console import Console
 from sayso import codec
 from sayso.errors import UsageError
 from sayso.types import Json
-from sayso.visible import is_plain, json_string, spelled
+from sayso.visible import json_text as visible_json
+from sayso.visible import spelled
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 """The `--json` option."""
-
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
 def program() -> str:
@@ -44,10 +42,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 def json_text(value: Json, *, indent: int | None = None) -> str:
     """`value` as JSON in which all such characters are escaped; it reads back as the same."""
-    text = json.dumps(codec.builtins(value), ensure_ascii=False, indent=indent)
-    if is_plain(text):
-        return text
-    return _STRING.sub(lambda found: json_string(json.loads(found[0])), text)
+    return visible_json(codec.builtins(value), indent=indent)
 
 
 def parse_json(text: str, option: str) -> Json:

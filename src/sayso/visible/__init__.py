@@ -8,6 +8,16 @@ cards       a request as what was computed, and what the agent says
 
 from sayso.visible.pieces import Piece, is_plain, pieces
 from sayso.visible.spelling import unsteered
-from sayso.visible.writers import fenced, html, json_string, spelled
+from sayso.visible.writers import fenced, html, json_string, json_text, spelled
 
-__all__ = ["Piece", "fenced", "html", "is_plain", "json_string", "pieces", "spelled", "unsteered"]
+__all__ = [
+    "Piece",
+    "fenced",
+    "html",
+    "is_plain",
+    "json_string",
+    "json_text",
+    "pieces",
+    "spelled",
+    "unsteered",
+]

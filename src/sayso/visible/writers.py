@@ -2,10 +2,12 @@
 
 import html as html_
 import json
+import re
 
 from sayso.visible.pieces import Piece, is_plain, pieces
 from sayso.visible.spelling import escape, unsteered
 
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_SPELLED = {"blank", "more", "address"}
 """Kinds that are shown as text: what stands there is many characters, or plain ones."""
 
@@ -36,6 +38,14 @@ def json_string(text: str) -> str:
     if unsteered(inner) != inner:
         inner = "".join(c if unsteered(c) == c else json.dumps(c)[1:-1] for c in inner)
     return f'"{inner}"'.replace("\x7f", "\\u007f")
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Plain data as JSON with what deceives escaped in its strings; it reads back as the same."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    if is_plain(text):
+        return text
+    return _STRING.sub(lambda found: json_string(json.loads(found[0])), text)
 
 
 def fenced(text: str, *, fence: str = "\u2502 ") -> str:

@@ -191,6 +191,11 @@ def _shown(text: object, *, one_line: bool = False) -> Markup:
     return Markup(visible.html(str(text), one_line=one_line))  # noqa: S704
 
 
+def _escaped_json(value: object) -> str:
+    """JSON to be edited in a plain field, which cannot hold marks."""
+    return visible.json_text(value, indent=2)
+
+
 def _short_digest(digest: str) -> str:
     code = digest.rpartition(":")[2]
     return " ".join(code[at : at + 4] for at in range(0, 16, 4))
@@ -242,6 +247,7 @@ def _environment() -> Environment:
         "pieces": _pieces,
         "shown": _shown,
         "spelled": visible.spelled,
+        "escaped_json": _escaped_json,
         "moment": _moment,
         "pretty": _pretty,
         "words": headline.label,
