@@ -41,6 +41,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     result: Result
     tries: int
     """How many ways were tried."""
+    let_through: int
+    """How many of them were not refused."""
     seen: str
     """What the server did: the worst of it, or the first of many refusals."""
     about: str
@@ -131,8 +133,15 @@ def attacked(ground: Ground, attack: Attack) -> Finding:
 
 def _finding(attack: Attack, result: Result, tries: list[Try], seen: str) -> Finding:
     about = (attack.__doc__ or "").strip().rstrip(".")
-    name = attack.__name__
-    return Finding(attack=name, result=result, tries=len(tries), seen=seen, about=about)
+    through = sum(not each.refused for each in tries)
+    return Finding(
+        attack=attack.__name__,
+        result=result,
+        tries=len(tries),
+        let_through=through,
+        seen=seen,
+        about=about,
+    )
 
 
 def _chosen(only: list[str] | None) -> list[Attack]:
