@@ -13,6 +13,7 @@
     │   ├── NotPermittedError         the caller is known, but may not do this
     │   │   └── PersonRequiredError       only a person decides; this is an agent's credential
     │   ├── InvalidTransitionError    the request is already decided, expired or cancelled
+    │   ├── NotApprovedError          people said no, or nothing: the action does not run
     │   ├── InvalidAnswerError        the decision does not fit the question
     │   ├── ConflictError             two writers met, or an idempotency key was used twice
     │   └── BusyError                 a limit on work in progress is reached; try again
@@ -143,6 +144,12 @@ class InvalidTransitionError(RefusedError):
     code = "already_decided"
 
 
+class NotApprovedError(RefusedError):
+    """Nobody approved it, so it does not run."""
+
+    code = "not_approved"
+
+
 class InvalidAnswerError(RefusedError):
     """The decision does not fit the question."""
 
@@ -201,6 +208,7 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
     NotPermittedError: 403,
     PersonRequiredError: 403,
     InvalidTransitionError: 409,
+    NotApprovedError: 409,
     InvalidAnswerError: 422,
     ConflictError: 409,
     BusyError: 429,
@@ -218,6 +226,26 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "not_due": (InvalidTransitionError, "The request's deadline has not come."),
     "not_later": (InvalidTransitionError, "The request has more time than that already."),
     "already_reminded": (InvalidTransitionError, "People were reminded already."),
+    "already_voted": (InvalidTransitionError, "The same person has said the same already."),
+    "changed_meanwhile": (InvalidTransitionError, "Somebody changed the arguments meanwhile."),
+    "nothing_granted": (InvalidTransitionError, "There is no action in the request."),
+    "digest_mismatch": (InvalidTransitionError, "The grant is for something else."),
+    "already_claimed": (InvalidTransitionError, "The grant was claimed; it is good for one run."),
+    "grant_expired": (InvalidTransitionError, "The grant was good for a time that is over."),
+    "facts_changed": (InvalidTransitionError, "What held when it was asked does not hold now."),
+    "facts_required": (InvalidTransitionError, "Facts were told, and a claim has to tell them."),
+    "not_claimed": (InvalidTransitionError, "Nobody has claimed the grant."),
+    "already_reported": (InvalidTransitionError, "Another outcome was reported."),
+    "not_reopenable": (InvalidTransitionError, "Only what expired is asked again."),
+    "not_yours": (NotPermittedError, "Another agent asked for it, or holds it."),
+    "not_asked": (NotPermittedError, "The rule asks other people."),
+    "four_eyes": (NotPermittedError, "Whoever owns the agent may not approve what it asks."),
+    "strength_required": (NotPermittedError, "The rule wants people identified more strongly."),
+    "power_required": (NotPermittedError, "The role or the key does not go so far."),
+    "key_bound": (NotPermittedError, "The key is for another client id or session."),
+    "stopped": (RefusedError, "The kill switch is set."),
+    "not_rememberable": (RefusedError, "This cannot be remembered as a standing grant."),
+    "too_many": (RefusedError, "There are as many as there may be."),
     "expired_link": (SignInRequiredError, "The sign-in link has expired."),
     "invalid_link": (SignInRequiredError, "The sign-in link is not valid here."),
     "used_link": (SignInRequiredError, "The sign-in link was used already."),

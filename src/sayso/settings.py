@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from sayso.addresses import from_keywords
+from sayso.addresses import from_keywords, shown
 from sayso.domain.jobs import RETRY_SECONDS
 from sayso.errors import ConfigurationError
 
@@ -193,8 +193,8 @@ def _text(name: str, variable: str, source: Mapping[str, str]) -> str:
 def _loopgate_database(source: Mapping[str, str]) -> dict[str, Any]:
     """The database as Loopgate's variables name it."""
     adapter = source.get("DB_ADAPTER") or source.get("STORAGE_ADAPTER") or ""
-    if not adapter and source.get("POSTGRES_DSN"):
-        adapter = "postgres"
+    if not adapter:
+        adapter = _adapter_of(source)
     match adapter.lower():
         case "":
             return {}
@@ -217,6 +217,21 @@ def _loopgate_database(source: Mapping[str, str]) -> dict[str, Any]:
                 f"There is no database adapter {adapter!r} (from DB_ADAPTER or STORAGE_ADAPTER).",
                 hint="Use postgres, sqlite or inmemory.",
             )
+
+
+def _adapter_of(source: Mapping[str, str]) -> str:
+    """The adapter that an address alone means."""
+    address = source.get("DB_URI") or ""
+    if source.get("POSTGRES_DSN") or address.startswith(("postgres:", "postgresql:", "host=")):
+        return "postgres"
+    if address.startswith(("file:", "sqlite:")) or address.endswith((".db", ".sqlite")):
+        return "sqlite"
+    if address:  # never another database than the one that was meant
+        raise ConfigurationError(
+            f"DB_URI={shown(address)!r} does not tell which kind of database it is.",
+            hint="Set DB_ADAPTER to postgres or sqlite.",
+        )
+    return ""
 
 
 def _converted(given: dict[str, Any]) -> Settings:

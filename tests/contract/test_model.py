@@ -21,10 +21,11 @@ from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job, JobState, replayed
 from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire, Extend, Remind
+from sayso.domain.records import Record
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.errors import ConflictError, SaysoError
-from sayso.stores.base import EventQuery, JobQuery, Query, Stores
+from sayso.stores.base import EventQuery, JobQuery, Query, RecordQuery, Stores
 from sayso.stores.memory import MemoryStore
 from sayso.stores.postgres import PostgresStore
 from sayso.stores.redis import RedisStore
@@ -36,6 +37,21 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(180)]
 _LEASE = timedelta(seconds=30)
 _WHICH = st.integers(0, 5)
 _SESSIONS = st.sampled_from([None, "s1", "s2"])
+_OWNERS = ("", "ada")
+_TENANTS = ("default", "elsewhere")
+_RECORDS = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.sampled_from(["", "h", "i"]),
+        st.sampled_from(_TENANTS),
+        st.sampled_from(_OWNERS),
+        st.sampled_from([b"", b"{}", b"\xff\0"]),
+        st.sampled_from([1, 1, 1, 2]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+"""Id, handle, tenant, owner, body; how far ahead of its version."""
 
 _numbers = itertools.count()
 
@@ -56,6 +72,8 @@ STEPS = st.lists(
         step("settle", _WHICH, st.sampled_from(list(JobState)), st.booleans()),
         step("replay", _WHICH),
         step("forget"),
+        step("records", _RECORDS),
+        step("with_records", _WHICH, _RECORDS),
         step("session", st.sampled_from(["s1", "s2"]), st.booleans()),
         step("pass", st.sampled_from([1, 6, 31, 61])),
     ),
@@ -86,6 +104,33 @@ class Story:
             return None
         request_id = self.requests[which % len(self.requests)]
         return await self.all(lambda store: store.get("default", request_id))
+
+    async def records(self, told: list[tuple[Any, ...]]) -> None:
+        records = await self.made(told)
+        event = Event(type=EventType.SESSION_REGISTERED, at=self.now, actor="person:ada")
+        await self.all(lambda store: store.put_records(records, [event]))
+
+    async def with_records(self, which: int, told: list[tuple[Any, ...]]) -> None:
+        request = await self.request(which)
+        records = tuple(await self.made(told))
+        if request is None or which == 0:
+            change = make_change(now=self.now)
+        else:
+            command = Extend(by=AGENT, timeout=timedelta(seconds=90))
+            try:
+                change = lifecycle.apply(request, command, self.now)
+            except SaysoError:
+                return
+        await self.commit(msgspec.structs.replace(change, records=records))
+
+    async def made(self, told: list[tuple[Any, ...]]) -> list[Record]:
+        records: list[Record] = []
+        for record_id, handle, tenant, owner, body, ahead in told:
+            kept = await self.all(lambda store, name=record_id: store.get_record("k", name))
+            version = ahead + (0 if kept is None else kept.version)
+            name = {"kind": "k", "id": record_id, "handle": handle, "version": version}
+            records.append(Record(**name, tenant=tenant, owner=owner, body=body))
+        return records
 
     async def commit(self, change: Change, **caused: Job) -> None:
         change = msgspec.structs.replace(change, jobs=tuple(caused.values()))
@@ -183,6 +228,11 @@ class Story:
         for job_query in (JobQuery(limit=1000), JobQuery(webhook_id="s1", limit=1000)):
             await self.all(lambda store, query=job_query: store.find_jobs(query))
         await self.all(lambda store: _list(store.due(self.now + timedelta(days=1), 1000)))
+        for tenant, owner in itertools.product((*_TENANTS, None), (*_OWNERS, None)):
+            records = RecordQuery(kind="k", tenant=tenant, owner=owner, limit=2)
+            await self.all(lambda store, query=records: store.find_records(query))
+        for handle in ("", "h", "i"):
+            await self.all(lambda store, handle=handle: store.find_handle("k", handle))
 
 
 def _decide(kind: DecisionType) -> Decide:
@@ -228,7 +278,7 @@ async def test_all_stores_tell_the_same_story(
     steps: list[Step], postgres: PostgresStore, postgres_dsn: str, redis_url: str, tmp_path: Path
 ) -> None:
     connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute("TRUNCATE requests, events, jobs, sessions, webhooks")
+    await connection.execute("TRUNCATE requests, events, jobs, sessions, webhooks, records")
     await connection.close()
     number = next(_numbers)
     sqlite = SqliteStore(tmp_path / f"{number}.db")

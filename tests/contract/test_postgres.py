@@ -1,8 +1,11 @@
 """PostgreSQL beyond the contract: replicas, restarts, query plans, and what cannot work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import importlib.resources
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -15,10 +18,11 @@ from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.lifecycle import Change, Decide
 from sayso.domain.requests import Status
 from sayso.errors import ConfigurationError, ConflictError, StoreError
-from sayso.stores import postgres, postgres_database, postgres_jobs
-from sayso.stores.base import EventQuery, JobQuery, Query
+from sayso.stores import postgres, postgres_database, postgres_jobs, postgres_records
+from sayso.stores.base import EventQuery, JobQuery, Query, RecordQuery
 from sayso.stores.postgres import PostgresStore
-from sayso.testing.factories import NOW, PERSON, make_change, make_job
+from sayso.stores.postgres_records import records_plan
+from sayso.testing.factories import NOW, PERSON, make_change, make_job, make_record
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +46,12 @@ async def replica(store: PostgresStore, postgres_dsn: str) -> AsyncIterator[Post
 
 
 async def committed(store: PostgresStore, change: Change) -> bool:
+    return await kept(store.commit(change))
+
+
+async def kept(write: Awaitable[None]) -> bool:
     try:
-        await store.commit(change)
+        await write
     except ConflictError:
         return False
     return True
@@ -227,6 +235,207 @@ async def test_a_change_that_was_kept_before_the_line_broke_is_told_as_kept(
         await store.commit(change)
 
 
+Break = Callable[..., None]
+
+
+@pytest.fixture
+def break_line(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> Break:
+    """Lose the connection of the next operation: after it was done, or before and instead."""
+    once = store._database.run_once
+    breaks: list[tuple[bool, Callable[[], Awaitable[Any]] | None]] = []
+
+    async def breaking(work: Any) -> Any:
+        if not breaks:
+            return await once(work)
+        is_done, meanwhile = breaks.pop()
+        if is_done:
+            await once(work)
+        if meanwhile is not None:
+            await meanwhile()
+        raise postgres_database._AwayError(ConnectionResetError("the line broke"))
+
+    def break_next(*, is_done: bool, meanwhile: Callable[[], Awaitable[Any]] | None = None) -> None:
+        breaks.append((is_done, meanwhile))
+
+    monkeypatch.setattr(store._database, "run_once", breaking)
+    return break_next
+
+
+async def test_records_that_were_kept_before_the_line_broke_are_told_as_kept(
+    store: PostgresStore, break_line: Break
+) -> None:
+    first = make_record("a", handle="h")
+    forgotten = msgspec.structs.replace(first, version=2, body=b"")
+    told = make_change().events
+    for records in ([first], [forgotten, make_record("b")]):
+        break_line(is_done=True)
+        await store.put_records(records, told)
+        with pytest.raises(ConflictError):
+            await store.put_records(records, told)
+    assert len((await store.events(EventQuery()))[0]) == 2
+    assert await store.get_record("user", "a") is None
+
+
+async def test_a_change_with_records_that_was_kept_before_the_line_broke_is_told_as_kept(
+    store: PostgresStore, break_line: Break
+) -> None:
+    change = make_change(key="k")
+    job = make_job(change.request, "a")
+    change = msgspec.structs.replace(change, records=(make_record(),), jobs=(job,))
+    break_line(is_done=True)
+    await store.commit(change)
+    assert len((await store.events(EventQuery()))[0]) == 1
+    with pytest.raises(ConflictError):
+        await store.commit(change)
+
+
+@pytest.mark.parametrize("body", [b"", b"used"])
+async def test_records_that_another_wrote_the_same_while_the_line_broke_are_not_ours(
+    store: PostgresStore, replica: PostgresStore, break_line: Break, body: bytes
+) -> None:
+    """Of two who use an invitation up, one may come in, even if they write the same."""
+    first = make_record("a")
+    await store.put_records([first])
+    used = msgspec.structs.replace(first, version=2, body=body)
+    break_line(is_done=False, meanwhile=lambda: replica.put_records([used]))
+    with pytest.raises(ConflictError):
+        await store.put_records([used])
+    await store.put_records([make_record("b")])
+    used = msgspec.structs.replace(used, id="b")
+    break_line(is_done=False, meanwhile=lambda: replica.put_records([used]))
+    with pytest.raises(ConflictError):
+        await store.commit(msgspec.structs.replace(make_change(), records=(used,)))
+    assert (await store.events(EventQuery()))[0] == []
+
+
+async def test_records_survive_connections_that_are_cut_and_are_kept_once(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    """Each writer counts on its own record; what it was told is what is there."""
+    stop = asyncio.Event()
+    unknown: set[str] = set()
+
+    async def count(name: str) -> int:
+        version = 0
+        while not stop.is_set():
+            record = make_record(name, version=version + 1)
+            change = msgspec.structs.replace(make_change(), records=(record,))
+            try:
+                await (store.commit(change) if version % 2 else store.put_records([record]))
+            except StoreError as error:
+                assert error.reason_code == "database_away"
+                unknown.add(name)
+                break
+            version += 1
+        return version
+
+    counting = [asyncio.ensure_future(count(f"{number}")) for number in range(10)]
+    connection = await asyncpg.connect(postgres_dsn)
+    for _ in range(30):
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.05)
+    stop.set()
+    versions = await asyncio.gather(*counting)
+    await connection.close()
+    assert sum(versions) > 100
+    for name, version in enumerate(versions):
+        record = await store.get_record("user", f"{name}")
+        stored = 0 if record is None else record.version
+        assert stored == version or (f"{name}" in unknown and stored == version + 1)
+
+
+async def test_a_record_is_used_up_once_at_several_replicas(
+    store: PostgresStore, replica: PostgresStore
+) -> None:
+    await store.put_records([make_record(f"{number:02}") for number in range(40)])
+    used = [make_record(f"{number:02}", version=2, body=b"") for number in range(40)]
+    results = await asyncio.gather(
+        *(
+            write
+            for record in used
+            for each in (store, replica)
+            for write in (
+                kept(each.put_records([record])),
+                kept(each.commit(msgspec.structs.replace(make_change(), records=(record,)))),
+            )
+        )
+    )
+    assert [sum(results[n : n + 4]) for n in range(0, 160, 4)] == [1] * 40
+    assert list(await store.find_records(RecordQuery(kind="user"))) == []
+
+
+async def test_writers_of_records_that_wait_leave_connections_to_readers(
+    store: PostgresStore, postgres_dsn: str
+) -> None:
+    change = make_change()
+    await store.commit(change)
+    other = await asyncpg.connect(postgres_dsn)
+    async with other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(7310868735)")
+        writes = [
+            asyncio.ensure_future(store.put_records([make_record(f"{number}")]))
+            for number in range(50)
+        ]
+        async with asyncio.timeout(5):
+            assert await store.get("default", change.request.id) == change.request
+            assert await store.get_record("user", "0") is None
+    await asyncio.gather(*writes)
+    await other.close()
+
+
+async def test_records_that_are_written_together_share_a_flush(store: PostgresStore) -> None:
+    records = [make_record(f"{number}") for number in range(60)]
+    await asyncio.gather(*(store.put_records([record]) for record in records))
+    transactions = "SELECT count(DISTINCT xmin::text) FROM records"
+    assert await store._database.run(lambda c: c.fetchval(transactions)) == 2  # of 32 at most
+
+
+async def test_a_record_that_cannot_be_kept_fails_alone(store: PostgresStore) -> None:
+    records = [make_record("a"), make_record("b", owner="a\0b"), make_record("c")]
+    results = await asyncio.gather(
+        *(store.put_records([record]) for record in records), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), StoreError, type(None)]
+
+
+async def test_names_of_old_writes_are_forgotten(store: PostgresStore) -> None:
+    await store.put_records([make_record("a")])
+    old = "UPDATE record_writes SET kept_at = kept_at - interval '61 minutes'"
+    await store._database.run(lambda c: c.execute(old))
+    await store.put_records([make_record("b")])
+    count = "SELECT count(*) FROM record_writes"
+    assert await store._database.run(lambda c: c.fetchval(count)) == 1
+
+
+async def test_people_who_signed_in_before_are_found_by_a_newer_version(
+    postgres_dsn: str,
+) -> None:
+    older = await asyncpg.connect(postgres_dsn)
+    script = importlib.resources.files("sayso.stores.sql") / "postgres" / "0001_requests.sql"
+    await older.execute(script.read_text(encoding="utf-8"))
+    await older.execute("CREATE TABLE sayso_schema (version integer)")
+    await older.execute("INSERT INTO sayso_schema VALUES (1)")
+    record = (
+        b'{"token_hash":"h","person_id":"ada","name":"Ada","strength":"link","tenant":"t",'
+        b'"created_at":"2026-01-01T00:00:00Z","expires_at":"2026-01-02T00:00:00Z"}'
+    )
+    put = "INSERT INTO logins (token_hash, expires_at, record) VALUES ($1, $2, $3)"
+    await older.execute(put, "h", NOW + timedelta(days=1), record)
+    store = PostgresStore(postgres_dsn)
+    await store.open()
+    (login,) = await store.get_logins("t", "ada")
+    assert login == await store.get_login("h")
+    await store.end_logins("t", "ada")
+    assert await store.get_login("h") is None
+    await older.execute(put, "i", NOW + timedelta(days=1), record)  # a replica that is older
+    assert await store.get_login("i") == login
+    await store.close()
+    await older.close()
+
+
 async def test_a_table_that_is_locked_is_told_in_time(
     store: PostgresStore, postgres_dsn: str
 ) -> None:
@@ -345,6 +554,8 @@ async def _find_indexes(connection: asyncpg.Connection) -> None:
         (postgres_jobs.CLAIM, (due, due, 100)),
         (postgres_jobs._SETTLE, (["a"], [1], ["done"], [due], [due], [b""])),
         (postgres_jobs._GET_JOB, ("a", "default")),
+        (postgres.GET_LOGINS, ("default", "p")),
+        (postgres.END_LOGINS, ("default", "p")),
     ]
     for query in (
         Query(),
@@ -362,9 +573,44 @@ async def _find_indexes(connection: asyncpg.Connection) -> None:
         rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
         plan = "\n".join(row[0] for row in rows)
         assert "Index" in plan, plan
-        for table in ("requests", "events", "jobs"):
+        for table in ("requests", "events", "jobs", "records", "logins"):
             assert f"Seq Scan on {table}" not in plan, plan
             assert "Join" not in plan, plan
+    for index, (statement, parameters) in (
+        ("records_pkey", (postgres_records.GET_RECORD, ("k", "a"))),
+        ("records_handle", (postgres_records.FIND_HANDLE, ("k", "h"))),
+        ("records_pkey", records_plan(RecordQuery(kind="k", tenant=None))),
+        ("records_tenant", records_plan(RecordQuery(kind="k", tenant="t7"))),
+        ("records_owner", records_plan(RecordQuery(kind="k", tenant="t7", owner="o7"))),
+        ("records_owner", records_plan(RecordQuery(kind="k", tenant=None, owner="o7"))),
+    ):
+        rows = await connection.fetch(f"EXPLAIN {statement}", *parameters)
+        plan = "\n".join(row[0] for row in rows)
+        assert re.search(rf"Index Scan (using|on) {index}\b", plan), plan
+        assert "Filter" not in plan, plan
+    await _find_no_scan_in_functions(connection)
+
+
+async def _find_no_scan_in_functions(connection: asyncpg.Connection) -> None:
+    """What `EXPLAIN` does not look into, the database counts."""
+    scans = (
+        "SELECT relname, seq_scan, idx_scan FROM pg_stat_xact_user_tables"
+        " WHERE relname IN ('records', 'record_writes') ORDER BY relname"
+    )
+    records = [make_record(f"new {number}", handle=f"new {number}") for number in range(20)]
+    transaction = connection.transaction()
+    await transaction.start()
+    before = await connection.fetch(scans)
+    for version in (1, 2, 3):
+        told = [msgspec.structs.replace(r, version=version, handle=f"{r.id} {version // 2}")
+                for r in records]  # fmt: skip
+        columns = postgres_records.record_columns(told)
+        caused: list[list[object]] = [[] for _ in range(7)]
+        assert await connection.fetchval(postgres_records.PUT_RECORDS, *columns, *caused)
+    after = await connection.fetch(scans)
+    await transaction.rollback()
+    assert [row["seq_scan"] for row in after] == [row["seq_scan"] for row in before]
+    assert all(new["idx_scan"] > old["idx_scan"] for new, old in zip(after, before, strict=True))
 
 
 _SLEEPING = """
@@ -378,5 +624,12 @@ INSERT INTO jobs (id, tenant, state, due_at, attempt, webhook_id, record)
 SELECT lpad(n::text, 12, '0'), 'default', 'waiting', timestamptz '2026-01-01' + n * interval '1 s',
        0, 'w' || n % 1000, '{}'
 FROM generate_series(1, 1000000) n;
+INSERT INTO records (kind, id, tenant, owner, handle, version, body)
+SELECT 'k', lpad(n::text, 12, '0'), 't' || n % 100, 'o' || n % 1000, 'h' || n, 1, '{}'
+FROM generate_series(1, 100000) n;
+INSERT INTO record_writes SELECT 'w' || n, clock_timestamp() FROM generate_series(1, 10000) n;
+INSERT INTO logins (token_hash, expires_at, tenant, person_id, record)
+SELECT 'h' || n, timestamptz '2026-01-01', 'default', 'p' || n % 1000, '{}'
+FROM generate_series(1, 100000) n;
 ANALYZE;
 """

@@ -27,7 +27,7 @@ from sayso.stores.base import EventQuery, JobQuery, Query
 from sayso.stores.redis import RedisStore
 from sayso.stores.redis_server import check_server
 from sayso.testing.contracts import StoreContract
-from sayso.testing.factories import NOW, PERSON, make_change, make_draft, make_job
+from sayso.testing.factories import NOW, PERSON, make_change, make_draft, make_job, make_record
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +177,9 @@ async def test_while_redis_is_away_it_is_said_and_then_it_goes_on(
         store.claim(NOW, NOW, 1),
         store.use_link("name", NOW),
         store.get_webhooks("default"),
+        store.put_records([make_record()]),
+        store.find_handle("user", "h"),
+        store.end_logins("default", "ada"),
     ]
     async with asyncio.timeout(5):
         results = await asyncio.gather(*calls, return_exceptions=True)
@@ -400,8 +403,69 @@ async def test_logins_and_links_that_ended_are_forgotten(store: RedisStore, redi
         )
         assert await store.use_link(f"link{day}", at)
     assert await redis.hkeys("sayso:logins") == ["h2"]
+    assert await redis.hkeys("sayso:logins_person") == ["h2"]
+    assert await redis.smembers("sayso:logins_of:default:ada") == {"h2"}
     assert await redis.zcard("sayso:logins_end") == 1
     assert await redis.zrange("sayso:links", 0, -1) == ["link2"]
+    await store.end_logins("default", "ada")
+    assert [name for name in await redis.keys() if "login" in name] == []
+
+
+async def test_a_forgotten_record_leaves_nothing_behind(store: RedisStore, redis: Redis) -> None:
+    before = set(await redis.keys())
+    record = make_record("a", handle="h", owner="o:x", tenant="t")
+    await store.put_records([record])
+    moved = msgspec.structs.replace(record, version=2, handle="i", owner="p", tenant="u")
+    await store.put_records([moved])
+    keys = set(await redis.keys()) - before
+    assert keys == {
+        "sayso:record:user:a",
+        "sayso:records:user",
+        "sayso:records_tenant:user:u",
+        "sayso:records_owner:user:p",
+        "sayso:records_both:user:u:p",
+        "sayso:handles:user",
+    }
+    assert await redis.hkeys("sayso:handles:user") == ["i"]
+    await store.put_records([msgspec.structs.replace(moved, version=3, body=b"")])
+    assert set(await redis.keys()) == before
+
+
+async def test_a_record_is_used_up_once_by_several_processes(
+    store: RedisStore, redis_url: str
+) -> None:
+    await store.put_records([make_record(f"{number:02}") for number in range(20)])
+    used = [make_record(f"{number:02}", version=2, body=b"") for number in range(20)]
+    async with opened(redis_url) as another:
+        results = await asyncio.gather(
+            *(
+                write
+                for record in used
+                for each in (store, another)
+                for write in (
+                    each.put_records([record]),
+                    each.commit(msgspec.structs.replace(make_change(), records=(record,))),
+                )
+            ),
+            return_exceptions=True,
+        )
+    assert [results[n : n + 4].count(None) for n in range(0, 80, 4)] == [1] * 20
+    assert sum(isinstance(result, ConflictError) for result in results) == 60
+
+
+async def test_records_that_were_kept_survive_the_death_of_redis(
+    store: RedisStore, redis_url: str, redis_server: RedisServer
+) -> None:
+    first = make_record("a", handle="h")
+    await store.put_records([first])
+    used = msgspec.structs.replace(first, version=2, body=b"used")
+    change = msgspec.structs.replace(make_change(), records=(used,))
+    await store.commit(change)
+    redis_server.kill9()
+    redis_server.start()
+    async with opened(redis_url) as another:
+        assert await another.find_handle("user", "h") == used
+        assert await another.get("default", change.request.id) == change.request
 
 
 async def test_a_forgotten_job_leaves_nothing_behind(store: RedisStore, redis: Redis) -> None:
@@ -502,3 +566,8 @@ async def test_another_kind_of_server_is_refused(info: dict[str, Any], told: str
 
     with pytest.raises(ConfigurationError, match=told):
         await check_server(Told(), "there")  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_database_that_is_named_is_refused_and_not_taken_for_number_0() -> None:
+    with pytest.raises(ConfigurationError, match="names the database 'sayso'"):
+        await RedisStore("redis://127.0.0.1:1/sayso").open()

@@ -1,5 +1,6 @@
 """Every store, by the public contract suite."""
 
+import importlib.resources
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 from sayso.domain.jobs import JobState
 from sayso.domain.requests import Status
 from sayso.errors import ConfigurationError, StoreError
-from sayso.stores import sqlite, sqlite_jobs
-from sayso.stores.base import JobQuery, Query
+from sayso.stores import sqlite, sqlite_jobs, sqlite_records
+from sayso.stores.base import JobQuery, Query, RecordQuery
 from sayso.stores.memory import MemoryStore
 from sayso.stores.postgres import PostgresStore
 from sayso.stores.sqlite import SqliteStore
@@ -104,6 +105,13 @@ class TestSqliteStore(StoreContract):
         statements = [sqlite._GET, sqlite._REPLAY, sqlite._DUE, sqlite._EVENTS, sqlite._GET_SESSION]
         statements += [sqlite._ALL_EVENTS, sqlite_jobs._CLAIM, sqlite_jobs._SETTLE]
         statements += [sqlite_jobs._GET_JOB, sqlite_jobs._GET_WEBHOOKS, sqlite_jobs._FORGET]
+        statements += [sqlite._GET_LOGIN, sqlite._GET_LOGINS, sqlite._END_LOGINS]
+        statements += [sqlite._FORGET_LOGINS, sqlite_records.GET_RECORD, sqlite_records.FIND_HANDLE]
+        statements += [sqlite_records._VERSION, sqlite_records._HOLDER, sqlite_records._FORGET]
+        statements += [
+            sqlite_records.find_records(RecordQuery(kind="k", tenant=tenant, owner=owner))[0]
+            for tenant, owner in (("t", "o"), ("t", None), (None, None))
+        ]
         statements += [
             sqlite_jobs.jobs_plan(job_query)[0]
             for job_query in (
@@ -129,7 +137,37 @@ class TestSqliteStore(StoreContract):
             steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", marks).fetchall()
             for step in steps:
                 assert step[3].startswith(("SEARCH", "LIST SUBQUERY")), (statement, step)
+        of_all, values = sqlite_records.find_records(RecordQuery(kind="k", tenant=None, owner="o"))
+        steps = connection.execute(f"EXPLAIN QUERY PLAN {of_all}", values).fetchall()
+        assert [step[3] for step in steps] == [
+            "SEARCH records USING INDEX records_owner (owner=? AND kind=?)",
+            "USE TEMP B-TREE FOR ORDER BY",  # of what is theirs
+        ]
         connection.close()
+
+    async def test_people_who_signed_in_before_are_found_by_a_newer_version(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "older.db"
+        older = sqlite3.connect(path)
+        for name in ("0001_requests.sql", "0002_jobs.sql"):
+            script = importlib.resources.files("sayso.stores.sql") / "sqlite" / name
+            older.executescript(script.read_text(encoding="utf-8"))
+        record = (
+            '{"token_hash":"h","person_id":"ada","name":"Ada","strength":"link","tenant":"t",'
+            '"created_at":"2026-01-01T00:00:00Z","expires_at":"2026-01-02T00:00:00Z"}'
+        )
+        older.execute("INSERT INTO logins VALUES ('h', 1767312000000000, ?)", (record.encode(),))
+        older.execute("PRAGMA user_version = 2")
+        older.commit()
+        older.close()
+        store = SqliteStore(path)
+        await store.open()
+        (login,) = await store.get_logins("t", "ada")
+        assert login == await store.get_login("h")
+        await store.end_logins("t", "ada")
+        assert await store.get_login("h") is None
+        await store.close()
 
     async def test_a_disk_that_is_full_loses_nothing_and_says_so(self, store: SqliteStore) -> None:
         kept = make_change()

@@ -42,3 +42,21 @@ def test_an_address_in_keywords_is_understood_and_what_is_none_is_not_shown() ->
         with pytest.raises(ConfigurationError) as caught:
             load({name: "s3cret@db/sayso"})
         assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("postgresql://u@h/d", "postgresql://u@h/d"),
+        ("host=h dbname=d user=u", "postgresql://"),
+        ("sqlite:/data/x.db", "sqlite:/data/x.db"),
+        ("/data/x.db", "sqlite:/data/x.db"),
+    ],
+)
+def test_an_address_alone_tells_which_database_is_meant(address: str, meant: str) -> None:
+    assert load({"DB_URI": address}).database_url.startswith(meant)
+
+
+def test_an_address_that_does_not_tell_is_refused_and_not_passed_over() -> None:
+    with pytest.raises(ConfigurationError, match="which kind of database"):
+        load({"DB_URI": "mysql://u:secret@h/d"})

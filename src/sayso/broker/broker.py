@@ -1,24 +1,44 @@
 """Submit, decide, cancel, wait, find: every surface comes in through here."""
 
 import asyncio
+import contextlib
 import hashlib
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
-from sayso.broker import answers
+from sayso.broker import answers, standing
 from sayso.broker.deliveries import Deliveries
+from sayso.broker.journal import Journal
+from sayso.broker.rules import Rules
 from sayso.broker.sessions import Sessions
+from sayso.broker.standing import StandingGrants
+from sayso.broker.stops import Stops
+from sayso.broker.tenants import Tenants
 from sayso.broker.webhooks import Webhooks, with_jobs
 from sayso.channels.addresses import AddressGuard
 from sayso.clock import Clock, RequestIds
 from sayso.codec import encode
 from sayso.domain import lifecycle
 from sayso.domain.accounts import LOCAL_AGENT, Power, Principal
-from sayso.domain.decisions import Answer, Channel
-from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire, Extend, Remind
+from sayso.domain.decisions import Answer, Channel, DecisionType
+from sayso.domain.events import EventType
+from sayso.domain.grants import OutcomeDraft
+from sayso.domain.lifecycle import (
+    Cancel,
+    Change,
+    Claim,
+    Command,
+    Decide,
+    EndGrant,
+    Expire,
+    Extend,
+    Remind,
+    Report,
+)
 from sayso.domain.requests import Draft, Request
+from sayso.domain.stops import refuse_stopped
 from sayso.errors import (
     BusyError,
     ConflictError,
@@ -26,9 +46,11 @@ from sayso.errors import (
     NotFoundError,
     NotPermittedError,
     PersonRequiredError,
+    RefusedError,
 )
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import Page, Query, Stores, is_shown
+from sayso.types import JsonObject
 
 SWEEP_SIZE = 500
 """Requests that one sweep expires at the most, before it looks again."""
@@ -73,6 +95,11 @@ class Broker:
         self.webhooks = Webhooks(store, clock, guard or AddressGuard())
         self.deliveries = Deliveries(store, signal, clock, self.webhooks)
         self.sessions = Sessions(store, signal, clock, self.webhooks)
+        self.journal = Journal(store, signal, clock, self.webhooks)
+        self.tenants = Tenants(store, clock)
+        self.rules = Rules(store, self.journal, self.tenants)
+        self.stops = Stops(store, clock, self.journal, self.tenants)
+        self.standing = StandingGrants(store, clock, self.journal, self.tenants)
         self.waits = 0
         self._default_timeout = default_timeout
         self._max_waits = max_waits
@@ -116,33 +143,60 @@ class Broker:
         if draft.session_id is not None:
             await self.sessions.check_open(draft.session_id, by=by)
         now = self.clock.now()
-        change = lifecycle.submit(
-            draft,
-            request_id=self._ids.next(),
-            now=now,
-            default_timeout=self._default_timeout,
-            by=by,
-            key=scoped_key,
-            fingerprint=fingerprint,
-        )
-        webhooks = await self.webhooks.of(by.tenant)
-        if webhooks or draft.remind_every_seconds is not None:
-            change = with_jobs(change, webhooks)
-        try:
-            await self._commit(change)
-        except ConflictError:
-            if scoped_key is None:
-                raise
-            known = await self._replayed(by, scoped_key, fingerprint)
-            if known is None:
-                raise
-            return known
-        return Submitted(request=change.request, replayed=False)
+        tenant = self.tenants.peek(by.tenant, now) or await self.tenants.get(by.tenant)
+        for _ in range(MAX_ROUNDS):
+            change = lifecycle.submit(
+                draft,
+                request_id=self._ids.next(),
+                now=now,
+                default_timeout=self._default_timeout,
+                by=by,
+                rule=tenant.rule(draft.action, draft.rule),
+                key=scoped_key,
+                fingerprint=fingerprint,
+            )
+            if tenant.by_tool:
+                change = standing.applied(tenant, change, now)
+            webhooks = self.webhooks.peek(by.tenant, now)
+            if webhooks is None:
+                webhooks = await self.webhooks.of(by.tenant)
+            if webhooks or draft.remind_every_seconds is not None or change.records:
+                change = with_jobs(change, webhooks)
+            try:
+                await self._commit(change)
+            except ConflictError:
+                known = None
+                if scoped_key is not None:
+                    known = await self._replayed(by, scoped_key, fingerprint)
+                if known is not None:
+                    return known
+                if not change.records:
+                    raise
+                tenant = await self.tenants.fresh(by.tenant)  # the standing grant was used
+                now = self.clock.now()
+                continue
+            if change.records:
+                self.tenants.changed(by.tenant)
+            return Submitted(request=change.request, replayed=False)
+        raise ConflictError("The standing grant is used again and again.", hint="Try again.")
 
     async def decide(
-        self, request_id: str, answer: Answer, *, by: Principal, channel: Channel
+        self,
+        request_id: str,
+        answer: Answer,
+        *,
+        by: Principal,
+        channel: Channel,
+        assertion: JsonObject | None = None,
     ) -> Request:
-        """A person's answer; the first one stands.
+        """A person's answer; the first one stands, or as many as the rule wants.
+
+        Args:
+            request_id: which.
+            answer: what they say.
+            by: who they are, as authentication knows them.
+            channel: by which way it came.
+            assertion: what their passkey signed, checked already.
 
         Raises:
             NotFoundError: there is no such request.
@@ -150,11 +204,103 @@ class Broker:
             InvalidTransitionError: it is already decided, expired or cancelled; the error's
                 `request` tells what was decided.
             InvalidAnswerError: it does not fit the question.
+            NotPermittedError: the rule asks others, or wants them identified more strongly.
+            RefusedError: a stop is set (`stopped`).
         """
         if not by.is_person:
             raise PersonRequiredError
         _need(by, Power.DECIDE)
-        return await self._apply(request_id, Decide(answer=answer, by=by, channel=channel), by)
+        command = Decide(answer=answer, by=by, channel=channel, assertion=assertion)
+        return await self._apply(request_id, command, by)
+
+    async def claim(
+        self,
+        request_id: str,
+        digest: str,
+        *,
+        by: Principal,
+        facts: JsonObject | None = None,
+        key: str = "",
+    ) -> Request:
+        """Take the grant, to run exactly what was approved, once.
+
+        Args:
+            request_id: which.
+            digest: of what is about to run.
+            by: the agent that asked.
+            facts: what holds now, if facts were told when it was asked.
+            key: a word for this claim: with it a claim whose answer was lost is repeated.
+
+        Raises:
+            NotFoundError: there is no such request.
+            NotPermittedError: another agent asked (`not_yours`).
+            InvalidTransitionError: see `sayso.domain.claims.claimed`; with `facts_changed` the
+                question was asked again, as the error's `request`.
+            RefusedError: a stop is set (`stopped`).
+        """
+        _need(by, Power.SUBMIT)
+        command = Claim(by=by, digest=digest, facts=facts, key=key)
+        try:
+            return await self._apply(request_id, command, by)
+        except RefusedError as error:
+            await self._tell_refused(request_id, error, by, digest)
+            if error.reason_code == "facts_changed":
+                reopened = await self._reopen_changed(request_id, facts, by=by)
+                error.request = msgspec.to_builtins(reopened)
+            raise
+
+    async def report(self, request_id: str, outcome: OutcomeDraft, *, by: Principal) -> Request:
+        """Tell what became of a run.
+
+        Raises:
+            NotFoundError: there is no such request.
+            NotPermittedError: another agent holds the grant (`not_yours`).
+            InvalidTransitionError: nobody holds it (`not_claimed`), or another outcome was
+                reported (`already_reported`).
+        """
+        _need(by, Power.SUBMIT)
+        return await self._apply(request_id, Report(by=by, outcome=outcome), by)
+
+    async def reopen(
+        self, request_id: str, *, by: Principal, facts: JsonObject | None = None
+    ) -> Submitted:
+        """Ask again what expired, as a question or as a grant; reopened twice, it is one request.
+
+        Args:
+            request_id: which.
+            by: who asked, or a reviewer.
+            facts: what holds now.
+
+        Raises:
+            NotFoundError: there is no such request.
+            InvalidTransitionError: it was decided otherwise, or may have run
+                (`not_reopenable`).
+        """
+        _need(by, Power.SUBMIT)
+        request = await self.get(request_id, by=by)
+        key = f"reopen:{request.id}"
+        known = await self.store.replay(by.tenant, key)
+        if known is not None:
+            return Submitted(request=known.request, replayed=True)
+        tenant = await self.tenants.get(by.tenant)
+        change = lifecycle.reopen(
+            request,
+            request_id=self._ids.next(),
+            facts=facts,
+            now=self.clock.now(),
+            by=by,
+            rule=tenant.rule(request.action, request.rule),
+            key=key,
+        )
+        change = with_jobs(change, await self.webhooks.of(by.tenant))
+        try:
+            await self._commit(change)
+        except ConflictError:
+            known = await self.store.replay(by.tenant, key)
+            if known is None:
+                raise
+            return Submitted(request=known.request, replayed=True)
+        return Submitted(request=change.request, replayed=False)
 
     async def cancel(self, request_id: str, *, by: Principal, reason: str = "") -> Request:
         """Take a question back. Raises as `decide` does."""
@@ -246,19 +392,62 @@ class Broker:
             request = await self.get(request_id, by=by)
             now = self.clock.now()
             try:
-                change = lifecycle.apply(request, command, now)
+                if isinstance(command, Decide):
+                    change = await self._decide(request, command, now)
+                else:
+                    change = lifecycle.apply(request, command, now)
             except InvalidTransitionError as error:
                 error.request = msgspec.to_builtins(request)
                 raise
-            if isinstance(command, Decide):
-                answers.check_answer(request, command.answer)
+            if isinstance(command, Claim):
+                refuse_stopped(request, (await self.tenants.fresh(request.tenant)).stops)
+            if not change.events:  # it was so already
+                return request
             change = with_jobs(change, await self.webhooks.of(request.tenant))
             try:
                 await self._commit(change)
             except ConflictError:
                 continue
+            if change.records:
+                self.tenants.changed(request.tenant)
             return change.request
         raise ConflictError("Others changed the request again and again.", hint="Try again.")
+
+    async def _decide(self, request: Request, command: Decide, now: datetime) -> Change:
+        """The change that a decision makes, checked against what holds in the tenant."""
+        answer = command.answer
+        tenant = await self.tenants.get(request.tenant)
+        if answer.type is DecisionType.EDIT and answer.args is not None and request.action:
+            edited = request.action.with_args(answer.args)
+            rule = tenant.rule(edited, None)
+            command = msgspec.structs.replace(command, rule=rule)
+        change = lifecycle.apply(request, command, now)
+        answers.check_answer(request, answer)
+        approves = change.request.approved or change.request.votes != request.votes
+        if approves and answer.type not in (DecisionType.REJECT, DecisionType.IGNORE):
+            refuse_stopped(request, tenant.stops)
+        if answer.remember is None:
+            return change
+        return await self.standing.remembered(change, answer.remember, by=command.by)
+
+    async def _tell_refused(
+        self, request_id: str, error: RefusedError, by: Principal, digest: str
+    ) -> None:
+        """A claim that is refused is on record, if there is such a request."""
+        if isinstance(error, (NotFoundError, ConflictError)):
+            return
+        request = await self.get(request_id, by=by)
+        data: JsonObject = {"code": error.reason_code, "digest": digest[:80]}
+        await self.journal.tell(request, EventType.GRANT_REFUSED, by, data)
+
+    async def _reopen_changed(
+        self, request_id: str, facts: JsonObject | None, *, by: Principal
+    ) -> Request:
+        """End the grant for what does not hold any more, then ask again."""
+        reason = "What held when it was asked does not hold any more."
+        with contextlib.suppress(InvalidTransitionError):
+            await self._apply(request_id, EndGrant(by=by, reason=reason), by)
+        return (await self.reopen(request_id, by=by, facts=facts)).request
 
     async def _expire(self, request: Request, now: datetime) -> bool:
         change = lifecycle.apply(request, Expire(), now)

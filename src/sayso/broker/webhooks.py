@@ -1,7 +1,7 @@
 """Subscriptions: registered, looked up with each change, tested; and the jobs a change causes."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -154,9 +154,14 @@ class Webhooks:
             )
         )
 
+    def peek(self, tenant: str, now: datetime) -> Sequence[Webhook] | None:
+        """The tenant's subscriptions, if they were read in the last second."""
+        return self._known.peek(tenant, now)
+
     async def of(self, tenant: str) -> Sequence[Webhook]:
         """The tenant's subscriptions, as they were at most a second ago; local changes at once."""
-        return await self._known.get(tenant)
+        known = self._known.peek(tenant)
+        return await self._known.get(tenant) if known is None else known
 
     async def one(self, tenant: str, webhook_id: str) -> Webhook | None:
         """A subscription as it was at most a second ago, also one that is younger; or None."""
@@ -177,8 +182,10 @@ def with_jobs(change: Change, webhooks: Sequence[Webhook]) -> Change:
     request = change.request
     jobs: list[Job] = []
     if webhooks or (request.is_terminal and request.callback_url is not None):
-        for event in change.events:
-            jobs += deliveries_of(event, subject_of(request), webhooks, request)
+        subject = subject_of(request)
+        for earlier, event in enumerate(reversed(change.events)):
+            name = f"{subject}e{earlier}" if earlier else subject
+            jobs += deliveries_of(event, name, webhooks, request)
     reminder = reminder_of(request, change.events[-1].at)
     if reminder is not None:
         jobs.append(reminder)

@@ -65,16 +65,20 @@ def add_command(
     _show_secret(webhook, as_json=as_json)
 
 
-def remove_command(webhook_id: str, /, *, remote: Remote = _HERE) -> None:
+def remove_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """Remove a subscription; what waits for it is given up.
 
     Args:
         webhook_id: Its id.
+        as_json: Print JSON.
         remote: Where the server is.
     """
     with remote.client() as server:
         removed = server.remove_webhook(webhook_id)
-    print(f"{visible(removed.id)}\tremoved")
+    if as_json:
+        terminal.print_json(removed)
+    else:
+        print(f"{visible(removed.id)}\tremoved")
 
 
 def rotate_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:

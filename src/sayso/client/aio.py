@@ -1,14 +1,14 @@
 """The asyncio client: the same protocol, carried out without blocking."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
+from sayso.client import running, webhooks
 from sayso.client import transport as http
-from sayso.client import webhooks
 from sayso.client.feed import Feed
 from sayso.client.messages import (
     LARGEST_PAGE,
@@ -20,6 +20,7 @@ from sayso.client.messages import (
     Person,
     Submission,
     Topics,
+    Wish,
 )
 from sayso.client.protocol import Protocol
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
@@ -31,9 +32,12 @@ from sayso.client.webhooks import (
     Webhook,
     Wishes,
 )
+from sayso.domain.actions import Action
 from sayso.domain.requests import Request
+from sayso.errors import InvalidTransitionError, SaysoError
 from sayso.types import Json, JsonObject
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -111,6 +115,64 @@ class AsyncClient:
     async def extend(self, request_id: str, timeout_seconds: float | None) -> Request:
         """Give people more time to answer; see `Client.extend`."""
         return await self._run(self._protocol.extend(request_id, timeout_seconds))
+
+    async def claim(
+        self, request_id: str, digest: str, *, facts: JsonObject | None = None
+    ) -> Request:
+        """Take the grant: once, for exactly what was approved; see `Client.claim`."""
+        return await self._run(running.claim_digest(self._protocol, request_id, digest, facts))
+
+    async def report(
+        self,
+        request_id: str,
+        status: Literal["succeeded", "failed", "unknown"],
+        *,
+        result: Json = None,
+        error: str = "",
+    ) -> Request:
+        """Tell what became of the run; see `Client.report`."""
+        return await self._run(running.report(self._protocol, request_id, status, result, error))
+
+    async def reopen(self, request_id: str, *, facts: JsonObject | None = None) -> Request:
+        """Ask again what expired; see `Client.reopen`."""
+        return await self._run(running.reopen(self._protocol, request_id, facts))
+
+    async def run(
+        self,
+        message: str,
+        execute: Callable[..., Awaitable[R]],
+        *,
+        action: Action | JsonObject,
+        facts: Callable[[], Awaitable[JsonObject]] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  gives up waiting
+        **fields: Unpack[Wish],
+    ) -> R:
+        """Ask, wait, claim, run, report; see `Client.run`. `execute` and `facts` are awaited."""
+        taken = None if facts is None else await facts()
+        request = await self._run(
+            self._protocol.ask(message, timeout=timeout, action=action, facts=taken, **fields)
+        )
+        while True:
+            try:
+                taken = None if facts is None else await facts()
+                claimed = await self._run(running.claim(self._protocol, request, taken))
+                break
+            except InvalidTransitionError as error:
+                again = running.asked_again(error)
+            request = await self.wait(again, timeout=timeout)
+        try:
+            result = await execute(**running.check_approved(claimed))
+        except BaseException as error:
+            await self._tell(claimed.id, running.failed(error))
+            raise
+        await self._tell(claimed.id, running.succeeded(result))
+        return result
+
+    async def _tell(self, request_id: str, outcome: dict[str, Any]) -> None:
+        try:
+            await self._run(running.report(self._protocol, request_id, **outcome))
+        except SaysoError as error:
+            running.unreported(request_id, error)
 
     async def decide(
         self,

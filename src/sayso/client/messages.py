@@ -22,16 +22,13 @@ DecisionType: TypeAlias = Literal["approve", "edit", "respond", "reject", "ignor
 T = TypeVar("T")
 
 
-class Submission(TypedDict, total=False):
-    """What may be said about a request besides its message; each may be left out."""
+class Wish(TypedDict, total=False):
+    """What may be said about a request besides what is run; each may be left out."""
 
     kind: Literal["approval", "choice", "input", "plan"] | None
     """What sort of question it is. Default: the server tells by what else is given."""
     session_id: str | None
     client_id: str | None
-    action: Action | JsonObject | None
-    """What runs if a person agrees: `tool_name`, `tool_args`, and as known `args_schema`,
-    `risk_class` (low, medium, high), `side_effects` (a list of text) and `rationale`."""
     options: Sequence[str | JsonObject] | None
     """Text, or objects `{"label", "value", "approves"}`."""
     schema: JsonObject | None
@@ -43,8 +40,6 @@ class Submission(TypedDict, total=False):
     metadata: JsonObject | None
     remind_every_seconds: float | None
     """Remind people this often, until it is closed. Default: not at all."""
-    facts: JsonObject | None
-    """What holds now; if it does not when the grant is claimed, people are asked again."""
     rule: JsonObject | None
     """How strictly to review it, at least: `approvals`, `people`, `groups`, `four_eyes`, `veto`,
     `min_strength`, `grant_seconds`."""
@@ -52,6 +47,16 @@ class Submission(TypedDict, total=False):
     """Told how the request ended, by a signed POST."""
     idempotency_key: str | None
     """The same key with the same content is the same request. Default: a random one."""
+
+
+class Submission(Wish, total=False):
+    """What may be said about a request besides its message; each may be left out."""
+
+    action: Action | JsonObject | None
+    """What runs if a person agrees: `tool_name`, `tool_args`, and as known `args_schema`,
+    `risk_class` (low, medium, high), `side_effects` (a list of text) and `rationale`."""
+    facts: JsonObject | None
+    """What holds now; if it does not when the grant is claimed, people are asked again."""
 
 
 class Filters(TypedDict, total=False):
@@ -163,7 +168,10 @@ def page(status: str | Sequence[str] | None, params: JsonObject) -> Send:
     return Send(method="GET", path=REQUESTS, params=tuple(query))
 
 
-def post(request_id: str, verb: Literal["cancel", "decision", "extend"], body: JsonObject) -> Send:
+Verb: TypeAlias = Literal["cancel", "decision", "extend", "claim", "outcome", "reopen"]
+
+
+def post(request_id: str, verb: Verb, body: JsonObject) -> Send:
     """Change one request."""
     return Send(method="POST", path=f"{_path(request_id)}/{verb}", content=encode(body))
 

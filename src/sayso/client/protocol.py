@@ -68,7 +68,7 @@ class Protocol:
         self, message: str, *, idempotency_key: str | None = None, **fields: Any
     ) -> Operation[Request]:
         """Ask; tried again under one key, so that a lost answer never asks twice."""
-        send = messages.submit(message, idempotency_key or _new_key(), fields)
+        send = messages.submit(message, idempotency_key or new_key(), fields)
         reply = yield from self.call(send, retry_seconds=self.retry_seconds)
         return messages.read_request(reply)
 
@@ -209,7 +209,7 @@ class Protocol:
         raise AssertionError  # pragma: no cover  the count does not end
 
 
-def _new_key() -> str:
+def new_key() -> str:
     """A key of its own for each question; rising with time, which spares the server's index."""
     return f"{time.time_ns():x}-{secrets.token_hex(8)}"
 

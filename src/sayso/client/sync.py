@@ -1,14 +1,14 @@
 """The blocking client: a driver that carries out the protocol's steps with threads and sleep."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
+from sayso.client import running, webhooks
 from sayso.client import transport as http
-from sayso.client import webhooks
 from sayso.client.feed import Feed
 from sayso.client.messages import (
     LARGEST_PAGE,
@@ -20,6 +20,7 @@ from sayso.client.messages import (
     Person,
     Submission,
     Topics,
+    Wish,
 )
 from sayso.client.protocol import Protocol
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
@@ -31,9 +32,12 @@ from sayso.client.webhooks import (
     Webhook,
     Wishes,
 )
+from sayso.domain.actions import Action
 from sayso.domain.requests import Request
+from sayso.errors import InvalidTransitionError, SaysoError
 from sayso.types import Json, JsonObject
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -149,6 +153,103 @@ class Client:
             InvalidTransitionError: it is closed, or has more time already.
         """
         return self._run(self._protocol.extend(request_id, timeout_seconds))
+
+    def claim(self, request_id: str, digest: str, *, facts: JsonObject | None = None) -> Request:
+        """Take the grant: once, for exactly what was approved.
+
+        Tried again under one key, so that a lost answer loses no grant.
+
+        Args:
+            request_id: which.
+            digest: of the tool name and arguments that are about to run.
+            facts: what holds now, if facts were told when it was asked.
+
+        Raises:
+            NotApprovedError: nothing was approved.
+            InvalidTransitionError: the grant is for something else (`digest_mismatch`), used
+                (`already_claimed`), too old (`grant_expired`), or what held when it was asked
+                does not hold now (`facts_changed`: asked again, as the error's `request`).
+        """
+        return self._run(running.claim_digest(self._protocol, request_id, digest, facts))
+
+    def report(
+        self,
+        request_id: str,
+        status: Literal["succeeded", "failed", "unknown"],
+        *,
+        result: Json = None,
+        error: str = "",
+    ) -> Request:
+        """Tell what became of the run, for whoever approved it to see.
+
+        Raises:
+            InvalidTransitionError: the grant was not claimed (`not_claimed`), or another outcome
+                was reported (`already_reported`).
+        """
+        return self._run(running.report(self._protocol, request_id, status, result, error))
+
+    def reopen(self, request_id: str, *, facts: JsonObject | None = None) -> Request:
+        """Ask again what expired, as a question or as a grant that nobody claimed.
+
+        Raises:
+            InvalidTransitionError: it was decided otherwise, or may have run (`not_reopenable`).
+        """
+        return self._run(running.reopen(self._protocol, request_id, facts))
+
+    def run(
+        self,
+        message: str,
+        execute: Callable[..., R],
+        *,
+        action: Action | JsonObject,
+        facts: Callable[[], JsonObject] | None = None,
+        timeout: float | None = None,
+        **fields: Unpack[Wish],
+    ) -> R:
+        """Ask, wait, claim, run, report: what was approved runs, once, and nothing else does.
+
+        Args:
+            message: the question, for a person to read.
+            execute: what runs, with the approved arguments, which a person may have changed.
+            action: `tool_name`, `tool_args` and so on, as in `Submission`.
+            facts: takes what holds now, such as a balance: shown to people, and taken again
+                before it runs; if it has changed meanwhile, they are asked again.
+            timeout: seconds to wait for a decision. Default: until there is one.
+            fields: see `Submission`.
+
+        Returns:
+            What `execute` returned.
+
+        Raises:
+            NotApprovedError: people said no, something else, or nothing in time.
+            RefusedError: the grant could not be claimed: used, expired, or stopped.
+            Exception: what `execute` raised; it was reported as failed.
+        """
+        taken = None if facts is None else facts()
+        request = self._run(
+            self._protocol.ask(message, timeout=timeout, action=action, facts=taken, **fields)
+        )
+        while True:
+            try:
+                taken = None if facts is None else facts()
+                claimed = self._run(running.claim(self._protocol, request, taken))
+                break
+            except InvalidTransitionError as error:
+                again = running.asked_again(error)
+            request = self.wait(again, timeout=timeout)
+        try:
+            result = execute(**running.check_approved(claimed))
+        except BaseException as error:
+            self._tell(claimed.id, running.failed(error))
+            raise
+        self._tell(claimed.id, running.succeeded(result))
+        return result
+
+    def _tell(self, request_id: str, outcome: dict[str, Any]) -> None:
+        try:
+            self._run(running.report(self._protocol, request_id, **outcome))
+        except SaysoError as error:
+            running.unreported(request_id, error)
 
     def decide(
         self,

@@ -71,7 +71,7 @@ class Power(StrEnum):
     """Users, keys, groups, rules, and the kill switch."""
 
 
-_OF_PEOPLE: Mapping[Role, frozenset[Power]] = MappingProxyType(
+_OF_PEOPLE: Mapping[Role | Scope, frozenset[Power]] = MappingProxyType(
     {
         Role.MEMBER: frozenset({Power.SUBMIT}),
         Role.VIEWER: frozenset({Power.READ}),
@@ -79,7 +79,7 @@ _OF_PEOPLE: Mapping[Role, frozenset[Power]] = MappingProxyType(
         Role.ADMIN: frozenset(Power),
     }
 )
-_OF_AGENTS: Mapping[Scope, frozenset[Power]] = MappingProxyType(
+_OF_AGENTS: Mapping[Role | Scope, frozenset[Power]] = MappingProxyType(
     {
         Scope.AGENT: frozenset({Power.SUBMIT}),
         Scope.READER: frozenset({Power.READ}),
@@ -158,9 +158,7 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     @property
     def _powers(self) -> frozenset[Power]:
-        if self.plane is Plane.PERSON:
-            return _OF_PEOPLE[Role(self.role)]
-        return _OF_AGENTS[Scope(self.role)]
+        return (_OF_PEOPLE if self.plane is Plane.PERSON else _OF_AGENTS)[self.role]
 
     def is_bound_to(self, client_id: str | None, session_id: str | None) -> bool:
         """Whether its key is good for these."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sayso.domain.accounts import Strength
+from sayso.domain.patterns import StandingDraft
 from sayso.types import Json, JsonObject
 
 
@@ -25,6 +26,8 @@ class Channel(StrEnum):
 
     WEB = "web"
     API = "api"
+    STANDING = "standing"
+    """A decision that was remembered: nobody was asked this time."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +49,10 @@ class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="`respond`: the value of the chosen option."),
     ] = None
     reason: Annotated[str, Meta(max_length=8_192, description="For the agent to read.")] = ""
+    remember: Annotated[
+        StandingDraft | None,
+        Meta(description="Decide alike from now on, within these limits: a standing grant."),
+    ] = None
     digest: Annotated[
         Annotated[str, Meta(max_length=71)] | None,
         Meta(description="Of what was seen: refused if it is not what would be approved now."),
@@ -95,5 +102,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     strength: Strength | None
     assertion: JsonObject | None = None
     """What the person's passkey signed, as proof."""
+    standing_grant: str | None = None
+    """The id of the remembered decision that stands for this one."""
     decided_at: datetime
     took_seconds: float

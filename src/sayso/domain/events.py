@@ -22,6 +22,7 @@ class EventType(StrEnum):
     REQUEST_REOPENED = "request.reopened"
     GRANT_CLAIMED = "grant.claimed"
     GRANT_REFUSED = "grant.refused"
+    GRANT_ENDED = "grant.ended"
     OUTCOME_REPORTED = "outcome.reported"
     STANDING_GIVEN = "standing.given"
     STANDING_USED = "standing.used"

@@ -17,6 +17,8 @@ class Grant(Struct, frozen=True, kw_only=True):
     claimed_at: datetime | None = None
     claimed_by: str = ""
     """The actor that holds it."""
+    claim_key: str = ""
+    """The claimer's own word for this claim: with it a claim whose answer was lost is repeated."""
 
 
 class OutcomeStatus(StrEnum):

@@ -12,18 +12,22 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Struct
 
-from sayso.domain import drafts
+from sayso.domain import claims, drafts, review
 from sayso.domain.accounts import Principal
 from sayso.domain.actions import Action, digest_of
-from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
+from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer, Vote
 from sayso.domain.events import Event, EventType
+from sayso.domain.grants import Grant, Outcome, OutcomeDraft
 from sayso.domain.jobs import Job
 from sayso.domain.records import Record
 from sayso.domain.requests import Draft, Kind, Option, Request, Status
+from sayso.domain.rules import Rule
 from sayso.errors import (
     InvalidAnswerError,
     InvalidTransitionError,
+    NotApprovedError,
     PersonRequiredError,
+    RefusedError,
 )
 from sayso.types import JsonObject
 
@@ -34,6 +38,12 @@ class Decide(Struct, frozen=True, kw_only=True):
     answer: Answer
     by: Principal
     channel: Channel
+    assertion: JsonObject | None = None
+    """What their passkey signed."""
+    rule: Rule | None = None
+    """What an edited action needs on top of the request's own rule."""
+    standing_grant: str | None = None
+    """The remembered decision that this is."""
 
 
 class Cancel(Struct, frozen=True, kw_only=True):
@@ -61,7 +71,30 @@ class Expire(Struct, frozen=True, kw_only=True):
     """Nobody answered in time."""
 
 
-Command: TypeAlias = Decide | Cancel | Extend | Remind | Expire
+class Claim(Struct, frozen=True, kw_only=True):
+    """The agent takes the grant, to run exactly what was approved."""
+
+    by: Principal
+    digest: str
+    facts: JsonObject | None = None
+    key: str = ""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The agent tells what became of it."""
+
+    by: Principal
+    outcome: OutcomeDraft
+
+
+class EndGrant(Struct, frozen=True, kw_only=True):
+    """Nobody may claim the grant any more: people are asked again."""
+
+    by: Principal
+    reason: str
+
+
+Command: TypeAlias = Decide | Cancel | Extend | Remind | Expire | Claim | Report | EndGrant
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -83,14 +116,24 @@ class Change(Struct, frozen=True, kw_only=True):
 
 TRANSITIONS: Mapping[tuple[Status, type[Command]], frozenset[Status]] = MappingProxyType(
     {
-        (Status.PENDING, Decide): frozenset({Status.APPROVED, Status.REJECTED, Status.ANSWERED}),
+        (Status.PENDING, Decide): frozenset(
+            {Status.APPROVED, Status.REJECTED, Status.ANSWERED, Status.PENDING}
+        ),
         (Status.PENDING, Cancel): frozenset({Status.CANCELLED}),
         (Status.PENDING, Extend): frozenset({Status.PENDING}),
         (Status.PENDING, Remind): frozenset({Status.PENDING}),
         (Status.PENDING, Expire): frozenset({Status.EXPIRED}),
+        (Status.APPROVED, Claim): frozenset({Status.APPROVED}),
+        (Status.APPROVED, Report): frozenset({Status.APPROVED}),
+        (Status.APPROVED, EndGrant): frozenset({Status.APPROVED}),
     }
 )
-"""From a status, by a command, to one of these. What is not here does not happen."""
+"""From a status, by a command, to one of these. What is not here does not happen. A decision
+leaves a request pending while it takes more people; what an approval lets run is claimed and
+reported without changing the status."""
+
+GRANT_LIFETIME = timedelta(hours=1)
+"""How long an approval can be claimed, unless its rule says otherwise."""
 
 OUTCOMES = MappingProxyType(
     {
@@ -118,10 +161,21 @@ def submit(
     now: datetime,
     default_timeout: timedelta,
     by: Principal,
+    rule: Rule | None = None,
     key: str | None = None,
     fingerprint: str = "",
 ) -> Change:
     """A new pending request.
+
+    Args:
+        draft: what is asked.
+        request_id: its id.
+        now: when.
+        default_timeout: the deadline, if the draft names none.
+        by: who asks.
+        rule: what the decision needs; None: one reviewer.
+        key: an idempotency key.
+        fingerprint: of what was sent with it.
 
     Raises:
         InvalidRequestError: the draft contradicts itself, or says something that cannot be shown.
@@ -146,6 +200,7 @@ def submit(
         metadata=draft.metadata,
         requested_by=by.requester,
         facts=draft.facts,
+        rule=rule,
         callback_url=draft.callback_url,
         remind_every_seconds=draft.remind_every_seconds,
         on_timeout=draft.on_timeout,
@@ -171,10 +226,12 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
             or a reminder was given already (`already_reminded`).
         InvalidAnswerError: the decision does not fit the question.
         PersonRequiredError: the command is a decision, and no person gave it.
+        NotPermittedError: the rule asks others, or another agent holds the grant.
+        NotApprovedError: nothing was approved that could be claimed.
     """
     allowed = TRANSITIONS.get((request.status, type(command)))
     if allowed is None:
-        raise _closed(request)
+        raise _closed(request, command)
     match command:
         case Decide():
             change = _decide(request, command, now)
@@ -202,6 +259,12 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
                 actor="system",
                 reason="Nobody answered in time.",
             )
+        case Claim():
+            change = _claim(request, command, now)
+        case Report():
+            change = _report(request, command, now)
+        case EndGrant():
+            change = _end_grant(request, command, now)
     if change.request.status not in allowed:
         raise AssertionError(f"{request.status} to {change.request.status} is not in the table")
     return change
@@ -213,24 +276,67 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
     _refuse_when_due(request, now)
     answer = command.answer
     status, option = _outcome(request, answer)
-    args = answer.args if answer.type is DecisionType.EDIT else None
+    approved = _is_approval(request, status, option)
+    args = answer.args if answer.type is DecisionType.EDIT else request.proposed_args
+    proposed = _effective_digest(request.action, request.proposed_args)
+    # What somebody changed is never approved by whoever may not have seen it.
+    unseen = approved and answer.type is not DecisionType.EDIT and request.proposed_args is not None
+    if answer.digest != proposed and (answer.digest is not None or unseen):
+        raise InvalidTransitionError(
+            "Somebody has changed the arguments since they were asked for.",
+            hint=f"Look at `proposed_args`, then decide with the digest {proposed}.",
+            code="changed_meanwhile",
+        )
+    rule = review.rule_of(request)
+    if command.rule is not None:
+        rule = rule.stricter(command.rule)
+    if command.standing_grant is None:
+        review.check_reviewer(request, rule, command.by, approves=approved)
+    digest = _effective_digest(request.action, args) if status is Status.APPROVED else None
+    votes = request.votes
+    if rule.approvals > 1:
+        vote = Vote(
+            type=answer.type,
+            approves=approved,
+            digest=digest,
+            option=answer.option,
+            content=answer.content,
+            reason=answer.reason,
+            by=Reviewer(id=command.by.id, name=command.by.name),
+            channel=command.channel,
+            strength=command.by.strength,
+            assertion=command.assertion,
+            at=now,
+        )
+        count = review.tally(request, rule, vote)
+        votes = count.votes
+        if not count.is_enough:
+            return _vote(request, command, count, rule, args, now)
     decision = Decision(
         type=answer.type,
-        approved=_is_approval(request, status, option),
-        args=args,
-        digest=_effective_digest(request.action, args) if status is Status.APPROVED else None,
+        approved=approved,
+        args=args if status is Status.APPROVED else None,
+        digest=digest,
         content=answer.content,
         option=answer.option,
         reason=answer.reason,
         by=Reviewer(id=command.by.id, name=command.by.name),
         channel=command.channel,
         strength=command.by.strength,
+        assertion=command.assertion,
+        standing_grant=command.standing_grant,
         decided_at=now,
         # Not before it was asked, even if the clock was set back meanwhile.
         took_seconds=max(0.0, round((now - request.created_at).total_seconds(), 3)),
     )
     decided = msgspec.structs.replace(
-        request, status=status, decision=decision, closed_at=now, version=request.version + 1
+        request,
+        status=status,
+        decision=decision,
+        votes=votes,
+        grant=None if digest is None else Grant(digest=digest, expires_at=now + _lifetime(rule)),
+        closed_at=now,
+        version=request.version + 1,
     )
     data: JsonObject = {
         "status": status,
@@ -240,8 +346,150 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         "channel": command.channel,
         "strength": command.by.strength,
     }
+    if command.standing_grant is not None:
+        data["standing_grant"] = command.standing_grant
     event = _event(decided, EventType.REQUEST_DECIDED, now, command.by.actor, data)
     return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+def _vote(
+    request: Request,
+    command: Decide,
+    count: review.Tally,
+    rule: Rule,
+    args: JsonObject | None,
+    now: datetime,
+) -> Change:
+    """One more has said something, and it takes more of them."""
+    vote = count.votes[-1]
+    voted = msgspec.structs.replace(
+        request,
+        rule=rule,
+        votes=count.votes,
+        proposed_args=args if vote.approves else request.proposed_args,
+        version=request.version + 1,
+    )
+    data: JsonObject = {
+        "type": vote.type,
+        "approves": vote.approves,
+        "digest": vote.digest,
+        "agreeing": count.agreeing,
+        "needed": rule.approvals,
+        "channel": vote.channel,
+        "strength": vote.strength,
+    }
+    event = _event(voted, EventType.REQUEST_VOTED, now, command.by.actor, data)
+    return Change(request=voted, expected_version=request.version, events=(event,))
+
+
+def _lifetime(rule: Rule) -> timedelta:
+    if rule.grant_seconds is None:
+        return GRANT_LIFETIME
+    return timedelta(seconds=rule.grant_seconds)
+
+
+def _claim(request: Request, command: Claim, now: datetime) -> Change:
+    grant = claims.claimed(
+        request,
+        by=command.by,
+        digest=command.digest,
+        facts=command.facts,
+        key=command.key,
+        now=now,
+    )
+    if grant is request.grant:
+        return Change(request=request, expected_version=request.version, events=())
+    data: JsonObject = {"digest": grant.digest}
+    return _follow_up(request, EventType.GRANT_CLAIMED, now, command.by.actor, data, grant=grant)
+
+
+def _report(request: Request, command: Report, now: datetime) -> Change:
+    outcome = claims.reported(request, command.outcome, by=command.by, now=now)
+    if outcome is None:
+        return Change(request=request, expected_version=request.version, events=())
+    data: JsonObject = {"status": outcome.status}
+    kind = EventType.OUTCOME_REPORTED
+    return _follow_up(request, kind, now, command.by.actor, data, outcome=outcome)
+
+
+def _end_grant(request: Request, command: EndGrant, now: datetime) -> Change:
+    grant = request.grant
+    if grant is None or grant.claimed_at is not None or now >= grant.expires_at:
+        raise InvalidTransitionError("The grant is gone already.", code="not_reopenable")
+    ended = msgspec.structs.replace(grant, expires_at=now)
+    data: JsonObject = {"reason": command.reason}
+    return _follow_up(request, EventType.GRANT_ENDED, now, command.by.actor, data, grant=ended)
+
+
+def _follow_up(
+    request: Request,
+    kind: EventType,
+    now: datetime,
+    actor: str,
+    data: JsonObject,
+    *,
+    grant: Grant | None = None,
+    outcome: Outcome | None = None,
+) -> Change:
+    """What happens to an approved request afterwards."""
+    followed = msgspec.structs.replace(
+        request,
+        grant=grant or request.grant,
+        outcome=outcome or request.outcome,
+        version=request.version + 1,
+    )
+    event = _event(followed, kind, now, actor, data)
+    return Change(request=followed, expected_version=request.version, events=(event,))
+
+
+def reopen(
+    request: Request,
+    *,
+    request_id: str,
+    facts: JsonObject | None,
+    now: datetime,
+    by: Principal,
+    rule: Rule | None,
+    key: str,
+) -> Change:
+    """The same question, asked again, with what has changed meanwhile.
+
+    Raises:
+        InvalidTransitionError: it was decided otherwise, or may have run (`not_reopenable`).
+    """
+    claims.check_reopen(request, now)
+    deadline = None
+    if request.deadline_at is not None:
+        deadline = now + (request.deadline_at - request.created_at)
+    asked = Request(
+        id=request_id,
+        kind=request.kind,
+        message=request.message,
+        session_id=request.session_id,
+        client_id=request.client_id,
+        action=request.action,
+        options=request.options,
+        schema=request.schema,
+        priority=request.priority,
+        metadata=request.metadata,
+        callback_url=request.callback_url,
+        remind_every_seconds=request.remind_every_seconds,
+        on_timeout=request.on_timeout,
+        requested_by=request.requested_by,
+        facts=request.facts if facts is None else facts,
+        rule=rule,
+        reopens=request.id,
+        changes=None if facts is None else claims.changes(request.facts, facts),
+        created_at=now,
+        deadline_at=deadline,
+        tenant=request.tenant,
+    )
+    data: JsonObject = {"kind": asked.kind, "reopens": request.id}
+    if asked.action is not None:
+        data |= {"tool_name": asked.action.tool_name, "digest": asked.action.digest}
+    told = _event(request, EventType.REQUEST_REOPENED, now, by.actor, {"as": asked.id})
+    event = _event(asked, EventType.REQUEST_SUBMITTED, now, by.actor, data)
+    return Change(request=asked, expected_version=0, events=(event, told), key=key)
 
 
 def _extend(request: Request, command: Extend, now: datetime) -> Change:
@@ -371,8 +619,13 @@ def _close(
     return Change(request=closed, expected_version=request.version, events=(told,))
 
 
-def _closed(request: Request) -> InvalidTransitionError:
-    """Tell a late comer what was decided."""
+def _closed(request: Request, command: Command) -> RefusedError:
+    """Tell a late comer what was decided, and an early one that nothing is."""
+    if isinstance(command, (Claim, Report, EndGrant)):
+        return NotApprovedError(
+            f"The request is {request.status.value}: there is nothing to run.",
+            hint="Only what was approved can be claimed.",
+        )
     match request.status:
         case Status.EXPIRED:
             return InvalidTransitionError(

@@ -11,7 +11,7 @@ from sayso.domain.accounts import DEFAULT_TENANT, Requester
 from sayso.domain.actions import Action, digest_of
 from sayso.domain.decisions import Decision, Vote
 from sayso.domain.grants import Grant, Outcome
-from sayso.domain.rules import ONE_REVIEWER, Rule
+from sayso.domain.rules import Rule
 from sayso.errors import InvalidRequestError
 from sayso.types import Json, JsonObject
 
@@ -86,13 +86,16 @@ class Request(Struct, frozen=True, kw_only=True, dict=True):
     requested_by: Requester = LOCAL_REQUESTER
     facts: JsonObject | None = None
     """What held when it was asked; compared with what holds when the grant is claimed."""
-    rule: Rule = ONE_REVIEWER
+    rule: Rule | None = None
+    """What its decision needs; None: one reviewer, whoever it is."""
     votes: tuple[Vote, ...] = ()
     """What people said while it takes more than one of them."""
     proposed_args: JsonObject | None = None
     """The arguments that are voted on, when somebody changed them."""
     reopens: str | None = None
-    """The closed request that this one asks again."""
+    """The closed request that this one asks again,"""
+    changes: JsonObject | None = None
+    """and which facts differ from then: name to `[before, now]`."""
     created_at: datetime
     deadline_at: datetime | None = None
     decision: Decision | None = None

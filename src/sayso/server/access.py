@@ -19,6 +19,7 @@ class Access(Enum):
     PERSON = "person"
     """People, whatever their role."""
     SUBMIT = "submit"
+    READ = "read"
     DECIDE = "decide"
     SUBSCRIBE = "subscribe"
     MANAGE = "manage"
@@ -34,9 +35,7 @@ class Access(Enum):
         return self in (Access.PERSON, Access.DECIDE)
 
 
-_POWERS: Mapping[Access, Power] = MappingProxyType(
-    {Access(power.value): power for power in Power if power is not Power.READ}
-)
+_POWERS: Mapping[Access, Power] = MappingProxyType({Access(power.value): power for power in Power})
 
 
 async def admit(auth: Authenticator, access: Access, headers: Mapping[bytes, bytes]) -> Principal:

@@ -18,9 +18,15 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from sayso.broker.standing import Preview
 from sayso.domain.accounts import LOCAL_AGENT
 from sayso.domain.decisions import Answer
+from sayso.domain.grants import OutcomeDraft
+from sayso.domain.patterns import StandingDraft
 from sayso.domain.requests import Draft, Request
+from sayso.domain.rules import ReviewRule
+from sayso.domain.standing import StandingGrant
+from sayso.domain.stops import Stop, StopDraft
 from sayso.domain.webhooks import WebhookDraft
 from sayso.errors import (
     MethodNotAllowedError,
@@ -45,11 +51,13 @@ from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
     deliveries,
     events,
+    grants,
     loopgate,
     meta,
     pages,
     people,
     requests,
+    rules,
     stream,
     webhooks,
 )
@@ -127,7 +135,7 @@ def page(method: str, path: str, endpoint: Endpoint, access: Access = Access.PER
 
 
 ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
-SUBMIT, DECIDE = Access.SUBMIT, Access.DECIDE
+SUBMIT, READ, DECIDE = Access.SUBMIT, Access.READ, Access.DECIDE
 SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
@@ -140,6 +148,19 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", f"{_ID}/decision", requests.decide, DECIDE, Answer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, SUBMIT, requests.Cancellation, Request),
     api("POST", f"{_ID}/extend", requests.extend, SUBMIT, requests.Extension, Request),
+    api("POST", f"{_ID}/claim", grants.claim, SUBMIT, grants.Claiming, Request),
+    api("POST", f"{_ID}/outcome", grants.report, SUBMIT, OutcomeDraft, Request),
+    api("POST", f"{_ID}/reopen", grants.reopen, SUBMIT, grants.Reopening, Request, statuses=(201, 200)),
+    api("GET", "/api/v1/standing-grants", grants.find, READ, None, grants.StandingGrantList),
+    api("POST", "/api/v1/standing-grants", grants.give, DECIDE, StandingDraft, StandingGrant, statuses=(201,)),
+    api("POST", "/api/v1/standing-grants/preview", grants.preview, DECIDE, StandingDraft, Preview),
+    api("DELETE", "/api/v1/standing-grants/{id}", grants.revoke, DECIDE, None, StandingGrant),
+    api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
+    api("POST", "/api/v1/rules", rules.put, MANAGE, ReviewRule, ReviewRule),
+    api("DELETE", "/api/v1/rules/{name}", rules.remove, MANAGE, None, ReviewRule),
+    api("GET", "/api/v1/stops", rules.stops, READ, None, rules.StopList),
+    api("POST", "/api/v1/stops", rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
+    api("DELETE", "/api/v1/stops/{name}", rules.lift, MANAGE, None, Stop),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
     api("GET", "/api/v1/webhooks", webhooks.find, SUBSCRIBE, None, webhooks.SubscriptionList),

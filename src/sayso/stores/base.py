@@ -5,7 +5,7 @@ all of it or nothing, and once an awaited write has returned it survives `kill -
 `sayso.testing.contracts` is the suite that each backend passes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from sayso.domain.records import Record
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.domain.webhooks import Webhook
+from sayso.errors import ConflictError
 
 SCAN_LIMIT = 20_000
 """How many requests one `find` may look at; past that it returns what it has and a cursor, so that
@@ -106,6 +107,12 @@ class Login(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     tenant: str = DEFAULT_TENANT
+    id: str = ""
+    """A name for it that may be shown, by which its person ends it; nobody signs in with it."""
+    agent: str = ""
+    """The User-Agent that it was begun with, its first 256 characters."""
+    method: str = ""
+    """The way in which the person signed in."""
 
 
 class JobQuery(Struct, frozen=True, kw_only=True):
@@ -231,6 +238,14 @@ class LoginStore(Protocol):
         """Forget it; one that is not there is no error."""
         ...
 
+    async def get_logins(self, tenant: str, person_id: str) -> Sequence[Login]:
+        """All sessions of a person, newest first; ended by time or not, as far as they are kept."""
+        ...
+
+    async def end_logins(self, tenant: str, person_id: str) -> None:
+        """Forget all sessions of a person; that there are none is no error."""
+        ...
+
     async def agree(self, name: str, value: str) -> str:
         """The value that all processes on this store have for `name`: the first one given."""
         ...
@@ -303,9 +318,12 @@ class RecordStore(Protocol):
     ) -> None:
         """Keep or forget all of them, with the events that tell of it, in one transaction.
 
+        A handle that one of them gives up is free for another of them. To forget what is not
+        there, at version 1, changes nothing.
+
         Raises:
-            ConflictError: one is not at `version - 1` any more, or another has its handle;
-                nothing was written.
+            ConflictError: one is not at `version - 1` any more, or is told twice, or another has
+                its handle; nothing was written.
         """
         ...
 
@@ -314,16 +332,33 @@ class RecordStore(Protocol):
         ...
 
     async def find_handle(self, kind: str, handle: str) -> Record | None:
-        """The record that has this handle, or None."""
+        """The record that has this handle, or None; nothing has the empty one."""
         ...
 
     async def find_records(self, query: RecordQuery) -> Sequence[Record]:
-        """Records of a kind after `query.after`, by id."""
+        """Records of a kind after `query.after`, by id; fewer than `limit` only at the end."""
         ...
 
 
 class Stores(Store, SessionStore, LoginStore, JobStore, WebhookStore, RecordStore, Protocol):
     """All that one backend keeps."""
+
+
+def newest_first(logins: Iterable[Login]) -> Sequence[Login]:
+    """A person's sessions in the order in which `LoginStore.get_logins` gives them."""
+    return sorted(logins, key=lambda login: (login.created_at, login.id), reverse=True)
+
+
+def check_records(records: Sequence[Record]) -> None:
+    """Refuse records that cannot all be kept, whatever is there already.
+
+    Raises:
+        ConflictError: one is told twice, or two have one handle.
+    """
+    ids = {(record.kind, record.id) for record in records}
+    handled = [(record.kind, record.handle) for record in records if record.body and record.handle]
+    if len(ids) < len(records) or len(set(handled)) < len(handled):
+        raise ConflictError
 
 
 def is_shown(request: Request, viewer: Principal) -> bool:

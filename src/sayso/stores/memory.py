@@ -25,6 +25,8 @@ from sayso.stores.base import (
     Query,
     RecordQuery,
     Replay,
+    check_records,
+    newest_first,
 )
 
 
@@ -39,6 +41,7 @@ class MemoryStore:
         self._events: list[Event] = []
         self._sessions: dict[tuple[str, str], Session] = {}
         self._logins: dict[str, Login] = {}
+        self._logins_of: dict[tuple[str, str], set[str]] = {}
         self._used_links: dict[str, datetime] = {}
         self._agreed: dict[str, str] = {}
         self._jobs: dict[str, Job] = {}
@@ -141,7 +144,9 @@ class MemoryStore:
 
     async def put_login(self, login: Login) -> None:
         """Keep a signed-in session."""
+        await self.end_login(login.token_hash)
         self._logins[login.token_hash] = login
+        self._logins_of.setdefault((login.tenant, login.person_id), set()).add(login.token_hash)
 
     async def get_login(self, token_hash: str) -> Login | None:
         """The session of this token, or None."""
@@ -149,7 +154,22 @@ class MemoryStore:
 
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
-        self._logins.pop(token_hash, None)
+        login = self._logins.pop(token_hash, None)
+        if login is not None:
+            theirs = self._logins_of[login.tenant, login.person_id]
+            theirs.discard(token_hash)
+            if not theirs:
+                del self._logins_of[login.tenant, login.person_id]
+
+    async def get_logins(self, tenant: str, person_id: str) -> Sequence[Login]:
+        """All sessions of a person, newest first."""
+        theirs = self._logins_of.get((tenant, person_id), ())
+        return newest_first(self._logins[token_hash] for token_hash in theirs)
+
+    async def end_logins(self, tenant: str, person_id: str) -> None:
+        """Forget all sessions of a person."""
+        for token_hash in self._logins_of.pop((tenant, person_id), ()):
+            del self._logins[token_hash]
 
     async def claim(self, now: datetime, until: datetime, limit: int) -> Sequence[Job]:
         """Take due jobs for this caller alone."""
@@ -261,17 +281,20 @@ class MemoryStore:
         return found[: query.limit]
 
     def _keep_records(self, records: Sequence[Record]) -> None:
+        check_records(records)
+        told = {(new.kind, new.id) for new in records}
         for new in records:
             old = self._records.get((new.kind, new.id))
             holder = self._handles.get((new.kind, new.handle))
             if (old.version if old is not None else 0) != new.version - 1:
                 raise ConflictError
-            if new.handle and new.body and holder not in (None, new.id):
+            if new.body and holder is not None and (new.kind, holder) not in told:
                 raise ConflictError
-        for new in records:
-            old = self._records.pop((new.kind, new.id), None)
+        for key in told:
+            old = self._records.pop(key, None)
             if old is not None:
                 self._handles.pop((old.kind, old.handle), None)
+        for new in records:
             if new.body:
                 self._records[new.kind, new.id] = new
             if new.body and new.handle:

@@ -20,10 +20,20 @@ from sayso.domain.lifecycle import Change
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.errors import ConflictError, StoreError
-from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+from sayso.stores.base import (
+    PAGE_BYTES,
+    SCAN_LIMIT,
+    EventQuery,
+    Login,
+    Page,
+    Query,
+    Replay,
+    newest_first,
+)
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.postgres_database import Connection, Database, is_everybodys
 from sayso.stores.postgres_jobs import INSERT_JOBS, PostgresJobs, job_columns
+from sayso.stores.postgres_records import COMMIT_WITH_RECORDS, PostgresRecords, record_columns
 
 _PENDING = frozenset({Status.PENDING})
 _CHUNK = 256
@@ -48,12 +58,16 @@ _PUT_SESSION = (
 )
 _GET_SESSION = "SELECT record FROM sessions WHERE tenant = $1 AND id = $2"
 _PUT_LOGIN = (
-    "INSERT INTO logins (token_hash, expires_at, record) VALUES ($1, $2, $3)"
-    " ON CONFLICT (token_hash) DO UPDATE SET record = excluded.record"
+    "INSERT INTO logins (token_hash, expires_at, tenant, person_id, record)"
+    " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (token_hash) DO UPDATE SET"
+    " expires_at = excluded.expires_at, tenant = excluded.tenant,"
+    " person_id = excluded.person_id, record = excluded.record"
 )
 _FORGET_LOGINS = "DELETE FROM logins WHERE expires_at < $1"
 _GET_LOGIN = "SELECT record FROM logins WHERE token_hash = $1"
 _END_LOGIN = "DELETE FROM logins WHERE token_hash = $1"
+GET_LOGINS = "SELECT record FROM logins WHERE tenant = $1 AND person_id = $2"
+END_LOGINS = "DELETE FROM logins WHERE tenant = $1 AND person_id = $2"
 _AGREE = "INSERT INTO agreed (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _AGREED = "SELECT value FROM agreed WHERE name = $1"
 _FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < $1::timestamptz - interval '1 day'"
@@ -68,8 +82,8 @@ _USE_LINK = (
 )
 
 
-class PostgresStore(PostgresJobs):
-    """Requests, events, sessions, sign-ins and jobs in one PostgreSQL database.
+class PostgresStore(PostgresJobs, PostgresRecords):
+    """Requests, events, sessions, sign-ins, jobs and records in one PostgreSQL database.
 
     Args:
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; PostgreSQL 14 or later.
@@ -78,7 +92,9 @@ class PostgresStore(PostgresJobs):
     """
 
     def __init__(self, url: str, *, connections: int = 6, clock: SharedClock | None = None) -> None:
-        super().__init__(Database(url, connections=connections, clock=clock))
+        database = Database(url, connections=connections, clock=clock)
+        PostgresJobs.__init__(self, database)
+        PostgresRecords.__init__(self, database)
         self._commits = Batches(self._commit_all)
         self._gets = Batches(self._get_all, size=_GETS)
 
@@ -88,12 +104,18 @@ class PostgresStore(PostgresJobs):
 
     async def close(self) -> None:
         """Finish what was begun, then let the connections go."""
-        await asyncio.gather(self._commits.close(), self._gets.close(), self._settles.close())
+        batches = (self._commits, self._gets, self._settles, self._record_writes)
+        await asyncio.gather(*(each.close() for each in batches))
         await self._database.close()
 
     async def commit(self, change: Change) -> None:
-        """Keep the request, its events and its jobs in one transaction."""
-        await self._commits.ask((change, codec.encode_request(change.request)))
+        """Keep the request and all that goes with it in one transaction."""
+        sent = (change, codec.encode_request(change.request))
+        if not change.records:
+            await self._commits.ask(sent)
+            return
+        columns = (*_columns([sent]), *record_columns(change.records))
+        await self._write_records(COMMIT_WITH_RECORDS, columns)
 
     async def get(self, tenant: str, request_id: str) -> Request | None:
         """The request as last committed."""
@@ -186,8 +208,9 @@ class PostgresStore(PostgresJobs):
 
         async def put(connection: Connection) -> None:
             await connection.execute(_FORGET_LOGINS, login.created_at)
-            record = codec.encode(login)
-            await connection.execute(_PUT_LOGIN, login.token_hash, login.expires_at, record)
+            person, record = (login.tenant, login.person_id), codec.encode(login)
+            row = (login.token_hash, login.expires_at, *person, record)
+            await connection.execute(_PUT_LOGIN, *row)
 
         await self._database.run(put)
 
@@ -199,6 +222,18 @@ class PostgresStore(PostgresJobs):
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
         await self._database.run(lambda c: c.execute(_END_LOGIN, token_hash))
+
+    async def get_logins(self, tenant: str, person_id: str) -> Sequence[Login]:
+        """All sessions of a person, newest first."""
+        if "\0" in person_id:
+            return []
+        rows = await self._rows(GET_LOGINS, tenant, person_id)
+        return newest_first(msgspec.json.decode(record, type=Login) for (record,) in rows)
+
+    async def end_logins(self, tenant: str, person_id: str) -> None:
+        """Forget all sessions of a person."""
+        if "\0" not in person_id:
+            await self._database.run(lambda c: c.execute(END_LOGINS, tenant, person_id))
 
     async def agree(self, name: str, value: str) -> str:
         """The first value given for `name`."""

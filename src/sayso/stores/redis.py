@@ -17,13 +17,24 @@ from sayso.clock import SharedClock
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job
 from sayso.domain.lifecycle import Change
+from sayso.domain.records import Record
 from sayso.domain.requests import Request, Status
 from sayso.domain.sessions import Session
 from sayso.errors import ConflictError, StoreError
-from sayso.stores.base import PAGE_BYTES, SCAN_LIMIT, EventQuery, Login, Page, Query, Replay
+from sayso.stores.base import (
+    PAGE_BYTES,
+    SCAN_LIMIT,
+    EventQuery,
+    Login,
+    Page,
+    Query,
+    Replay,
+    newest_first,
+)
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.redis_database import Call, Database
 from sayso.stores.redis_jobs import RedisJobs, Stored, job_entry, microseconds, quoted
+from sayso.stores.redis_records import RedisRecords, record_entries
 
 _WRITES = 256
 """Calls that change something, in one command at the most: meanwhile Redis does nothing else."""
@@ -34,8 +45,8 @@ _CHUNK = 256
 _PENDING = frozenset({Status.PENDING})
 
 
-class RedisStore(RedisJobs):
-    """Requests, events, sessions, sign-ins and jobs in one Redis.
+class RedisStore(RedisJobs, RedisRecords):
+    """Requests, events, sessions, sign-ins, jobs and records in one Redis.
 
     What is promised depends on how Redis is set up: only with `appendonly yes` and `appendfsync
     always` does what was answered survive a crash. `open` logs what is not promised otherwise.
@@ -63,7 +74,7 @@ class RedisStore(RedisJobs):
         await self._database.close()
 
     async def commit(self, change: Change) -> None:
-        """Keep the request, its events and its jobs, all or nothing."""
+        """Keep the request and all that goes with it, or nothing."""
         request = change.request
         entry: dict[str, Any] = {
             "id": request.id,
@@ -78,7 +89,8 @@ class RedisStore(RedisJobs):
             entry["session"] = quoted(request.session_id)
         if change.key is not None:
             entry |= {"key": change.key, "fingerprint": change.fingerprint}
-        if not await self._keep({"request": entry}, request, change.events, change.jobs):
+        kept, caused = codec.encode_request(request), (change.events, change.jobs)
+        if not await self._keep({"request": entry}, (kept,), *caused, change.records):
             raise ConflictError
 
     async def get(self, tenant: str, request_id: str) -> Request | None:
@@ -138,7 +150,7 @@ class RedisStore(RedisJobs):
     async def put_session(self, session: Session, event: Event, jobs: Sequence[Job] = ()) -> None:
         """Keep the session, its event and what that causes."""
         entry = {"id": session.id, "tenant": quoted(session.tenant)}
-        await self._keep({"session": entry}, session, (event,), jobs)
+        await self._keep({"session": entry}, (codec.encode(session),), (event,), jobs)
 
     async def get_session(self, tenant: str, session_id: str) -> Session | None:
         """The session, or None."""
@@ -156,6 +168,7 @@ class RedisStore(RedisJobs):
         """Keep a signed-in session, and forget those that ended before it began."""
         began, ends = microseconds(login.created_at), microseconds(login.expires_at)
         told = {"hash": login.token_hash, "began": began, "ends": ends}
+        told["person"] = _person(login.tenant, login.person_id)
         await self._run("put_login", told, codec.encode(login))
 
     async def get_login(self, token_hash: str) -> Login | None:
@@ -167,17 +180,33 @@ class RedisStore(RedisJobs):
         """Forget it."""
         await self._run("end_login", {"hash": token_hash})
 
+    async def get_logins(self, tenant: str, person_id: str) -> Sequence[Login]:
+        """All sessions of a person, newest first."""
+        records = await self._ask("get_logins", {"person": _person(tenant, person_id)})
+        return newest_first(msgspec.json.decode(record, type=Login) for record in records)
+
+    async def end_logins(self, tenant: str, person_id: str) -> None:
+        """Forget all sessions of a person."""
+        await self._run("end_logins", {"person": _person(tenant, person_id)})
+
     async def agree(self, name: str, value: str) -> str:
         """The first value that was given for this name."""
         return (await self._run("agree", {"name": name, "value": value})).decode()
 
     async def _keep(
-        self, entry: dict[str, Any], kept: Any, events: Sequence[Event], jobs: Sequence[Job]
+        self,
+        entry: dict[str, Any],
+        kept: Sequence[bytes],
+        events: Sequence[Event],
+        jobs: Sequence[Job],
+        records: Sequence[Record] = (),
     ) -> bool:
-        """Keep a request or a session and what goes with it; False if it was changed meanwhile."""
         told = entry | {"events": len(events), "jobs": [job_entry(job) for job in jobs]}
-        records = (codec.encode(record) for record in (kept, *events, *jobs))
-        return await self._run("keep", told, *records) == 1
+        if records:
+            told["records"] = record_entries(records)
+        caused = [codec.encode(each) for each in (*events, *jobs)]
+        bodies = [record.body for record in records]
+        return await self._run("keep", told, *kept, *caused, *bodies) == 1
 
     async def _stored(
         self,
@@ -225,6 +254,10 @@ def _plan(query: Query) -> tuple[str, bool]:
     if query.status and Status.PENDING not in query.status:
         return f"closed:{tenant}", exact and query.status == frozenset(Status) - _PENDING
     return f"requests:{tenant}", exact and not query.status
+
+
+def _person(tenant: str, person_id: str) -> str:
+    return f"{quoted(tenant)}:{quoted(person_id)}"
 
 
 def _request(stored: bytes) -> Request:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -94,6 +95,7 @@ class Database:
         """
         try:
             shown(self._url)
+            _check_number(self._url)
             client = Redis.from_url(
                 self._url,
                 protocol=2,
@@ -246,3 +248,14 @@ class Database:
             now = datetime.fromtimestamp(int(seconds), UTC)
             now += timedelta(microseconds=int(microseconds))
             self._clock.set(now, asked_at=asked_at, told_at=ticks())
+
+
+def _check_number(url: str) -> None:
+    """Refuse a database that is named: the driver would take number 0 without a word."""
+    parts = urlsplit(url)
+    number = parts.path.strip("/")
+    if parts.scheme in ("redis", "rediss") and number and not number.isdecimal():
+        raise ConfigurationError(
+            f"The Redis address {shown(url)!r} names the database {number!r}.",
+            hint="Redis numbers its databases: end the address with /0, or leave it out.",
+        )

@@ -35,6 +35,7 @@ from sayso.stores.base import (
     Query,
     RecordQuery,
     Replay,
+    newest_first,
 )
 from sayso.stores.group_commit import GroupCommit, Queued
 from sayso.stores.sqlite_jobs import INSERT_JOB, RELEASE_JOBS, SqliteJobs, job_row
@@ -74,10 +75,15 @@ _ALL_EVENTS = "SELECT id, record FROM events WHERE id > ? ORDER BY id LIMIT ?"
 _LAST_EVENT = "SELECT coalesce(max(id), 0) FROM events"
 _PUT_SESSION = "INSERT OR REPLACE INTO sessions (tenant, id, record) VALUES (?, ?, ?)"
 _GET_SESSION = "SELECT record FROM sessions WHERE tenant = ? AND id = ?"
-_PUT_LOGIN = "INSERT OR REPLACE INTO logins (token_hash, expires_at, record) VALUES (?, ?, ?)"
+_PUT_LOGIN = (
+    "INSERT OR REPLACE INTO logins (token_hash, expires_at, tenant, person_id, record)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
 _FORGET_LOGINS = "DELETE FROM logins WHERE expires_at < ?"
 _GET_LOGIN = "SELECT record FROM logins WHERE token_hash = ?"
 _END_LOGIN = "DELETE FROM logins WHERE token_hash = ?"
+_GET_LOGINS = "SELECT record FROM logins WHERE tenant = ? AND person_id = ?"
+_END_LOGINS = "DELETE FROM logins WHERE tenant = ? AND person_id = ?"
 _AGREE = "INSERT INTO agreed (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _AGREED = "SELECT value FROM agreed WHERE name = ?"
 _FORGET_LINKS = "DELETE FROM used_links WHERE expires_at < ? - 86400000000"
@@ -266,7 +272,8 @@ class SqliteStore(SqliteJobs):
 
     async def put_login(self, login: Login) -> None:
         """Keep a signed-in session."""
-        row = (login.token_hash, _microseconds(login.expires_at), codec.encode(login))
+        person, record = (login.tenant, login.person_id), codec.encode(login)
+        row = (login.token_hash, _microseconds(login.expires_at), *person, record)
         began = _microseconds(login.created_at)
 
         def put(connection: sqlite3.Connection) -> None:
@@ -283,6 +290,15 @@ class SqliteStore(SqliteJobs):
     async def end_login(self, token_hash: str) -> None:
         """Forget it."""
         await self._run(lambda c: c.execute(_END_LOGIN, (token_hash,)).rowcount)
+
+    async def get_logins(self, tenant: str, person_id: str) -> Sequence[Login]:
+        """All sessions of a person, newest first."""
+        rows = self._read(_GET_LOGINS, tenant, person_id)
+        return newest_first(msgspec.json.decode(record, type=Login) for (record,) in rows)
+
+    async def end_logins(self, tenant: str, person_id: str) -> None:
+        """Forget all sessions of a person."""
+        await self._run(lambda c: c.execute(_END_LOGINS, (tenant, person_id)).rowcount)
 
     async def agree(self, name: str, value: str) -> str:
         """The first value given for `name`."""

@@ -6,13 +6,13 @@ from typing import Any
 
 from sayso.domain.records import Record
 from sayso.errors import ConflictError
-from sayso.stores.base import RecordQuery
+from sayso.stores.base import RecordQuery, check_records
 
 _COLUMNS = "kind, id, tenant, owner, handle, version, body"
 _VERSION = "SELECT version FROM records WHERE kind = ? AND id = ?"
-_HOLDER = "SELECT id FROM records WHERE kind = ? AND handle = ? AND handle <> '' AND id <> ?"
+_HOLDER = "SELECT id FROM records WHERE kind = ? AND handle = ? AND handle <> ''"
 _FORGET = "DELETE FROM records WHERE kind = ? AND id = ?"
-_PUT = f"INSERT OR REPLACE INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_PUT = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 GET_RECORD = f"SELECT {_COLUMNS} FROM records WHERE kind = ? AND id = ?"  # noqa: S608
 FIND_HANDLE = f"SELECT {_COLUMNS} FROM records WHERE kind = ? AND handle = ? AND handle <> ''"  # noqa: S608
 
@@ -23,27 +23,33 @@ def put_records(connection: sqlite3.Connection, records: Sequence[Record]) -> No
     Raises:
         ConflictError: before anything was changed.
     """
+    check_records(records)
+    told = {(record.kind, record.id) for record in records}
     for record in records:
         kept = connection.execute(_VERSION, (record.kind, record.id)).fetchone()
         if (kept[0] if kept is not None else 0) != record.version - 1:
             raise ConflictError
-        holder = (record.kind, record.handle, record.id)
-        if record.body and connection.execute(_HOLDER, holder).fetchone() is not None:
+        holder = connection.execute(_HOLDER, (record.kind, record.handle)).fetchone()
+        if record.body and holder is not None and (record.kind, holder[0]) not in told:
             raise ConflictError
-    for record in records:
-        connection.execute(_FORGET, (record.kind, record.id))
-        if record.body:
-            connection.execute(_PUT, _row(record))
+    connection.executemany(_FORGET, told)
+    connection.executemany(_PUT, [_row(record) for record in records if record.body])
 
 
 def find_records(query: RecordQuery) -> tuple[str, tuple[Any, ...]]:
     """The statement that finds them, and its parameters."""
-    where, parameters = "kind = ? AND id > ?", [query.kind, query.after]
+    index, where, parameters = "sqlite_autoindex_records_1", "kind = ? AND id > ?", [query.kind]
+    parameters.append(query.after)
     if query.tenant is not None:
-        where, parameters = f"{where} AND tenant = ?", [*parameters, query.tenant]
+        index, where = "records_tenant", f"{where} AND tenant = ?"
+        parameters.append(query.tenant)
     if query.owner is not None:
-        where, parameters = f"{where} AND owner = ?", [*parameters, query.owner]
-    statement = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608
+        index, where = "records_owner", f"{where} AND owner = ?"
+        parameters.append(query.owner)
+    statement = (
+        f"SELECT {_COLUMNS} FROM records INDEXED BY {index} WHERE {where}"  # noqa: S608
+        " ORDER BY id LIMIT ?"
+    )
     return statement, (*parameters, query.limit)
 
 

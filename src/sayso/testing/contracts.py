@@ -32,6 +32,7 @@ from sayso.errors import ConflictError
 from sayso.signals.base import Signal
 from sayso.stores.base import EventQuery, JobQuery, Login, Query, Stores
 from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft, make_job
+from sayso.testing.record_contract import LoginContract, RecordContract
 
 _APPROVE = Decide(answer=Answer(type=DecisionType.APPROVE), by=PERSON, channel=Channel.WEB)
 _REJECT = Decide(answer=Answer(type=DecisionType.REJECT), by=PERSON, channel=Channel.WEB)
@@ -92,7 +93,7 @@ async def _all(store: Stores, query: Query) -> list[Request]:
         query = msgspec.structs.replace(query, after=page.next)
 
 
-class StoreContract:
+class StoreContract(RecordContract, LoginContract):
     """What every store promises. The fixture `store` gives an open, empty one."""
 
     async def test_what_was_committed_is_read_back_unchanged(self, store: Stores) -> None:

@@ -8,6 +8,7 @@ from sayso.domain import lifecycle
 from sayso.domain.accounts import Plane, Principal, Role, Strength
 from sayso.domain.jobs import Job, JobKind
 from sayso.domain.lifecycle import Change
+from sayso.domain.records import Record
 from sayso.domain.requests import Draft, Request
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,6 +59,12 @@ def make_job(
         created_at=NOW,
         tenant=request.tenant,
     )
+
+
+def make_record(record_id: str = "a", **fields: Any) -> Record:
+    """A new record of the kind `user`, unless `fields` say otherwise."""
+    told: dict[str, Any] = {"kind": "user", "body": b"{}", **fields}
+    return Record(id=record_id, **told)
 
 
 def make_request(message: str = "May I?", **fields: Any) -> Request:

@@ -15,7 +15,7 @@ from sayso.domain.accounts import Principal
 from sayso.errors import BusyError, InvalidRequestError, SaysoError
 from sayso.server import problems
 from sayso.server.http import Call, Endpoint, Reply
-from sayso.server.routes import requests
+from sayso.server.routes import grants, requests
 from sayso.server.server import Server
 
 log = logging.getLogger("sayso.server")
@@ -31,13 +31,16 @@ _OPERATIONS: dict[str, Endpoint] = {
     "decide": requests.decide,
     "cancel": requests.cancel,
     "extend": requests.extend,
+    "claim": grants.claim,
+    "outcome": grants.report,
+    "reopen": grants.reopen,
 }
 
 
 class Frame(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One operation; `ref` comes back with its answer."""
 
-    op: Literal["submit", "get", "wait", "decide", "cancel", "extend"]
+    op: Literal["submit", "get", "wait", "decide", "cancel", "extend", "claim", "outcome", "reopen"]
     ref: str | int | None = None
     request_id: str | None = None
     seconds: float = 60

@@ -20,6 +20,12 @@
 --   jobs_due  jobs_done             ids of jobs that are open, by when they are due; done, by when that was
 --   webhooks:TENANT  sessions:TENANT       id -> record
 --   logins  logins_end              hash of a token -> record; the hashes, by when they expire
+--   logins_person                   hash of a token -> "TENANT:PERSON"
+--   logins_of:TENANT:PERSON         hashes of tokens
+--   record:KIND:ID                  hash: version, tenant, owner, handle, body
+--   records:KIND  records_tenant:KIND:TENANT  records_owner:KIND:OWNER
+--   records_both:KIND:TENANT:OWNER  ids of records, sorted
+--   handles:KIND                    handle -> id
 --   links                           names of used links, by when they expire
 --   agreed                          name -> the value that all processes have for it
 --
@@ -88,24 +94,94 @@ local function is_stale(request)
   return request.key and call('HEXISTS', named('keys', request.tenant), request.key) == 1
 end
 
--- A request or a session, with its events and jobs; 0 if the request was changed by somebody else.
-local function keep()
-  if told.request then
-    if is_stale(told.request) then
-      return 0
+-- Whether each record is still at the version before, and no other has its handle.
+local function records_fit(records)
+  local ours = {}
+  for _, record in ipairs(records) do
+    ours[record.kind .. ':' .. record.id] = true
+  end
+  for _, record in ipairs(records) do
+    local version = call('HGET', named('record', record.kind, record.id), 'version')
+    if (version or '0') ~= record.expected then
+      return false
     end
+    local holder = record.kept and record.handle ~= ''
+      and call('HGET', named('handles', record.kind), record.handle)
+    if holder and not ours[record.kind .. ':' .. holder] then
+      return false
+    end
+  end
+  return true
+end
+
+local function record_indexes(kind, tenant, owner)
+  return {
+    named('records', kind), named('records_tenant', kind, tenant),
+    named('records_owner', kind, owner), named('records_both', kind, tenant, owner),
+  }
+end
+
+local function forget_record(record)
+  local name = named('record', record.kind, record.id)
+  local tenant, owner, handle = unpack(call('HMGET', name, 'tenant', 'owner', 'handle'))
+  if tenant then
+    for _, index in ipairs(record_indexes(record.kind, tenant, owner)) do
+      call('ZREM', index, record.id)
+    end
+    call('HDEL', named('handles', record.kind), handle)
+    call('DEL', name)
+  end
+end
+
+local function keep_record(record, body)
+  call('HSET', named('record', record.kind, record.id), 'version', record.version,
+    'tenant', record.tenant, 'owner', record.owner, 'handle', record.handle, 'body', body)
+  for _, index in ipairs(record_indexes(record.kind, record.tenant, record.owner)) do
+    call('ZADD', index, 0, record.id)
+  end
+  if record.handle ~= '' then
+    call('HSET', named('handles', record.kind), record.handle, record.id)
+  end
+end
+
+-- All of them give up what they had before any takes something: one may take another's handle.
+local function keep_records(records, before)
+  for _, record in ipairs(records) do
+    forget_record(record)
+  end
+  for number, record in ipairs(records) do
+    if record.kept then
+      keep_record(record, record_of(before + number))
+    end
+  end
+end
+
+-- A request, a session or only records, with events, jobs and records; 0 if the request or a record
+-- was changed by somebody else, or a handle is taken.
+local function keep()
+  local records, before = told.records, 1
+  if told.request and is_stale(told.request) or records and not records_fit(records) then
+    return 0
+  end
+  if told.request then
     keep_request(told.request, record_of(1))
-  else
+  elseif told.session then
     call('HSET', named('sessions', told.session.tenant), told.session.id, record_of(1))
+  else
+    before = 0
   end
   for number = 1, told.events do
     local id = call('INCR', named('event')) .. '-0'
-    call('XADD', named('events'), id, 'record', record_of(1 + number))
+    call('XADD', named('events'), id, 'record', record_of(before + number))
   end
+  before = before + told.events
   for number, job in ipairs(told.jobs) do
     if call('EXISTS', named('job', job.id)) == 0 then
-      keep_job(job, record_of(1 + told.events + number))
+      keep_job(job, record_of(before + number))
     end
+  end
+  if records then
+    keep_records(records, before + #told.jobs)
   end
   return 1
 end
@@ -227,19 +303,70 @@ local function replay()
   return known and {known, call('GET', named('request', string.match(known, '^%S+')))}
 end
 
+-- A record, as version, tenant, owner, handle and body.
+local function read_record(kind, id)
+  local found = call('HMGET', named('record', kind, id), 'version', 'tenant', 'owner', 'handle', 'body')
+  return found[1] and found
+end
+
+-- A record by its id, or by its handle: its id, then the rest.
+local function get_record()
+  local id = told.id or call('HGET', named('handles', told.kind), told.handle)
+  local found = id and read_record(told.kind, id)
+  return found and {id, found}
+end
+
+-- The same of several, by an index.
+local function find_records()
+  local found = {}
+  local ids = call('ZRANGEBYLEX', named(told.index), told.min, '+', 'LIMIT', 0, told.limit)
+  for _, id in ipairs(ids) do
+    local record = read_record(told.kind, id)
+    if record then
+      table.insert(found, {id, record})
+    end
+  end
+  return found
+end
+
+local function forget_login(hash)
+  local person = call('HGET', named('logins_person'), hash)
+  if person then
+    call('SREM', named('logins_of', person), hash)
+  end
+  call('HDEL', named('logins_person'), hash)
+  call('HDEL', named('logins'), hash)
+  call('ZREM', named('logins_end'), hash)
+end
+
 local function put_login()
   local gone = call('ZRANGEBYSCORE', named('logins_end'), '-inf', '(' .. told.began)
   for _, hash in ipairs(gone) do
-    call('HDEL', named('logins'), hash)
-    call('ZREM', named('logins_end'), hash)
+    forget_login(hash)
   end
+  forget_login(told.hash)
   call('HSET', named('logins'), told.hash, record_of(1))
+  call('HSET', named('logins_person'), told.hash, told.person)
+  call('SADD', named('logins_of', told.person), told.hash)
   call('ZADD', named('logins_end'), told.ends, told.hash)
 end
 
 local function end_login()
-  call('HDEL', named('logins'), told.hash)
-  call('ZREM', named('logins_end'), told.hash)
+  forget_login(told.hash)
+end
+
+local function get_logins()
+  local found = {}
+  for _, hash in ipairs(call('SMEMBERS', named('logins_of', told.person))) do
+    table.insert(found, call('HGET', named('logins'), hash))
+  end
+  return found
+end
+
+local function end_logins()
+  for _, hash in ipairs(call('SMEMBERS', named('logins_of', told.person))) do
+    forget_login(hash)
+  end
 end
 
 -- 1 for the first use.
@@ -258,7 +385,9 @@ local operations = {
   get = get, get_of = get_of, get_all_of = get_all_of, read = read, replay = replay,
   events = events, last_event = last_event, add_to = add_to, change_in = change_in,
   delete_from = delete_from,
+  get_record = get_record, find_records = find_records,
   put_login = put_login, end_login = end_login, use_link = use_link,
+  get_logins = get_logins, end_logins = end_logins,
   agree = agree,
 }
 

@@ -1,0 +1,81 @@
+"""The kill switch: set, listed, lifted."""
+
+from sayso.broker.journal import Journal, next_of, record_of
+from sayso.broker.tenants import STOP, Tenants
+from sayso.clock import Clock
+from sayso.domain.accounts import Power, Principal
+from sayso.domain.drafts import refuse_control_characters
+from sayso.domain.events import EventType
+from sayso.domain.stops import Stop, StopDraft, StopKind
+from sayso.errors import InvalidRequestError, NotFoundError, NotPermittedError
+from sayso.stores.base import RecordStore
+
+
+class Stops:
+    """Sets and lifts stops. Any reviewer may stop; to lift takes an admin."""
+
+    def __init__(
+        self, store: RecordStore, clock: Clock, journal: Journal, tenants: Tenants
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._journal = journal
+        self._tenants = tenants
+
+    async def set(self, draft: StopDraft, *, by: Principal) -> Stop:
+        """Stop something; what is stopped already stays as it is.
+
+        Raises:
+            NotPermittedError: `by` is neither a reviewer nor an admin.
+            InvalidRequestError: it does not say what to stop.
+        """
+        if not (by.may(Power.DECIDE) or by.may(Power.MANAGE)):
+            raise NotPermittedError("To stop takes a reviewer or an admin.", code="power_required")
+        if (draft.kind is StopKind.EVERYTHING) == bool(draft.value):
+            raise InvalidRequestError(
+                "`everything` has no value; an agent, a client and a session have an id (at"
+                " $.value).",
+                errors=({"at": "$.value", "message": "give the id, or leave it out"},),
+            )
+        refuse_control_characters((("$.value", draft.value), ("$.reason", draft.reason)))
+        stop = Stop(
+            kind=draft.kind,
+            value=draft.value,
+            reason=draft.reason,
+            set_by=by.actor,
+            set_at=self._clock.now(),
+            tenant=by.tenant,
+        )
+        old = await self._store.get_record(STOP, _id(by.tenant, stop.name))
+        if old is None:
+            record = record_of(STOP, _id(by.tenant, stop.name), stop, tenant=by.tenant)
+            data = {"stop": stop.name, "reason": stop.reason}
+            await self._journal.put((record,), self._journal.event(EventType.STOP_SET, by, data))
+            self._tenants.changed(by.tenant)
+        return stop
+
+    async def find(self, *, by: Principal) -> tuple[Stop, ...]:
+        """All that are set."""
+        return (await self._tenants.fresh(by.tenant)).stops
+
+    async def lift(self, name: str, *, by: Principal) -> Stop:
+        """Lift one.
+
+        Raises:
+            NotPermittedError: `by` is no admin.
+            NotFoundError: it is not set.
+        """
+        if not by.may(Power.MANAGE):
+            raise NotPermittedError("To lift a stop takes an admin.", code="power_required")
+        record = await self._store.get_record(STOP, _id(by.tenant, name))
+        stop = next((stop for stop in await self.find(by=by) if stop.name == name), None)
+        if record is None or stop is None:
+            raise NotFoundError(f"There is no stop {name!r}.", hint="List them: sayso stop list.")
+        event = self._journal.event(EventType.STOP_LIFTED, by, {"stop": name})
+        await self._journal.put((next_of(record, None),), event)
+        self._tenants.changed(by.tenant)
+        return stop
+
+
+def _id(tenant: str, name: str) -> str:
+    return f"{tenant}/{name}"
