@@ -17,6 +17,7 @@
     │   ├── InvalidAnswerError        the decision does not fit the question
     │   ├── ConflictError             two writers met, or an idempotency key was used twice
     │   └── BusyError                 a limit on work in progress is reached; try again
+    │       └── RateLimitedError          the caller tries too often; try again later
     └── BackendError              something that Sayso depends on failed; the cause is attached
         ├── StoreError                the database
         ├── SignalError               the wake-up bus
@@ -169,6 +170,21 @@ class BusyError(RefusedError):
     hint = "Try again in a moment."
 
 
+class RateLimitedError(BusyError):
+    """This was tried too often.
+
+    Args:
+        detail: what was.
+        retry_after: in how many seconds it may be tried again.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(detail, hint=f"Try again in {retry_after} seconds.")
+        self.retry_after = retry_after
+
+
 class BackendError(SaysoError):
     """Something that Sayso depends on failed."""
 
@@ -212,6 +228,7 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
     InvalidAnswerError: 422,
     ConflictError: 409,
     BusyError: 429,
+    RateLimitedError: 429,
     BackendError: 503,
     StoreError: 503,
     SignalError: 503,
@@ -250,6 +267,16 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "invalid_link": (SignInRequiredError, "The sign-in link is not valid here."),
     "used_link": (SignInRequiredError, "The sign-in link was used already."),
     "invalid_credential": (SignInRequiredError, "The credential is not valid, or not any more."),
+    "invalid_login": (SignInRequiredError, "The user name or the password is not right."),
+    "sign_in_failed": (SignInRequiredError, "The provider's answer cannot be believed."),
+    "no_account": (NotPermittedError, "The provider knows them, but they may not come in here."),
+    "registration_off": (NotPermittedError, "People cannot register themselves here."),
+    "weak_password": (InvalidRequestError, "The password is too short, too long, or too common."),
+    "username_taken": (ConflictError, "The user name is taken."),
+    "last_admin": (RefusedError, "Nobody would be left to manage users."),
+    "key_ended": (RefusedError, "The key was revoked or has expired."),
+    "too_many_keys": (RefusedError, "There are as many keys as there may be."),
+    "too_many_groups": (RefusedError, "There are as many groups or members as there may be."),
     "foreign_origin": (NotPermittedError, "Another site's page may not call this server."),
     "invalid_signature": (NotPermittedError, "The webhook's signature does not fit, or is old."),
     "unknown_host": (NotPermittedError, "The server is not called by this name."),

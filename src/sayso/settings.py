@@ -4,13 +4,16 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from sayso.addresses import from_keywords, shown
+from sayso.domain.accounts import Role
 from sayso.domain.jobs import RETRY_SECONDS
 from sayso.errors import ConfigurationError
 
@@ -45,6 +48,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     callback_timeout: float = 10
     callback_retries: tuple[float, ...] = RETRY_SECONDS
     worker: bool = True
+    require_keys: bool = False
+    registration: bool | None = None
+    key_prefix: str = "lk_pub_"
+    jwt_secret: str = ""
+    admin_user: str = ""
+    admin_password_file: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_domains: tuple[str, ...] = ()
+    oidc_role: Role = Role.MEMBER
     log_level: str = "info"
     dev: bool = False
 
@@ -82,6 +97,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     def is_local(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever calls from this machine without a key may ask."""
+        return self.is_local and not self.require_keys
+
+    @property
+    def may_register(self) -> bool:
+        """Whether people may make accounts for themselves."""
+        if self.registration is not None:
+            return self.registration
+        return self.is_local and not self.public_url
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -132,17 +159,64 @@ SETTINGS: Mapping[str, Setting] = {
         "Seconds before each further try of a delivery that failed, by commas.",
     ),
     "worker": Setting(("SAYSO_WORKER",), "Carry out deliveries and reminders in this process."),
+    "require_keys": Setting(
+        ("SAYSO_REQUIRE_KEYS",),
+        "Take no calls without a key, not even from this machine; on any other address than the"
+        " loopback's it is always so.",
+    ),
+    "registration": Setting(
+        ("SAYSO_REGISTRATION",),
+        "Let people make accounts for themselves, as members. If it is not set: only on a loopback"
+        " address without a public one.",
+    ),
+    "key_prefix": Setting(
+        ("SAYSO_KEY_PREFIX", "API_KEY_PREFIX"), "What new keys begin with; old ones stay good."
+    ),
+    "jwt_secret": Setting(
+        ("SAYSO_JWT_SECRET", "JWT_SECRET_KEY"),
+        "Goes into the key that signs tokens, with the server's secret; a new one ends the old"
+        " tokens.",
+    ),
+    "admin_user": Setting(
+        ("SAYSO_ADMIN_USER",),
+        "The user name of an admin to be made at the start, if there is no admin yet.",
+    ),
+    "admin_password_file": Setting(
+        ("SAYSO_ADMIN_PASSWORD_FILE",), "The file of that admin's password."
+    ),
+    "trusted_proxies": Setting(
+        ("SAYSO_TRUSTED_PROXIES",),
+        "Networks of proxies whose `X-Forwarded-For` is believed, by commas, as `10.1.0.0/16`.",
+    ),
+    "oidc_issuer": Setting(
+        ("SAYSO_OIDC_ISSUER",),
+        "The OpenID provider at which people may sign in, as `https://accounts.example.com`.",
+    ),
+    "oidc_client_id": Setting(("SAYSO_OIDC_CLIENT_ID",), "What the provider calls this server."),
+    "oidc_client_secret": Setting(
+        ("SAYSO_OIDC_CLIENT_SECRET",), "What this server shows the provider."
+    ),
+    "oidc_domains": Setting(
+        ("SAYSO_OIDC_DOMAINS",),
+        "Only people with a verified address in these domains may come in, by commas.",
+    ),
+    "oidc_role": Setting(
+        ("SAYSO_OIDC_ROLE",), "What people are who come from the provider for the first time."
+    ),
     "log_level": Setting(
         ("SAYSO_LOG_LEVEL", "LOG_LEVEL"), "debug, info, warning or error; logs go to stderr."
     ),
     "dev": Setting(("SAYSO_DEV",), "Serve /dev/gallery, which shows each part of the inbox."),
 }
-_IN_FILES = frozenset({"database_url", "signal_url"})
-"""They hold passwords, which may be kept in a file that is named instead."""
+_IN_FILES = frozenset({"database_url", "signal_url", "jwt_secret", "oidc_client_secret"})
+"""They hold secrets, which may be kept in a file that is named instead."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 _KEYWORDS = re.compile(r"\s*\w+\s*=")
 _PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
-_LISTS = frozenset({"allowed_hosts", "callback_networks", "callback_retries"})
+_KEY_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_LISTS = frozenset(
+    {"allowed_hosts", "callback_networks", "callback_retries", "trusted_proxies", "oidc_domains"}
+)
 _LONGEST_CALLBACK = 30.0
 _LONGEST_PAUSE = 30 * 86_400.0
 _LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -297,10 +371,42 @@ def _checked(settings: Settings) -> Settings:
             f"The public address {settings.public_url!r} cannot be used.",
             hint="It has the form https://approvals.example.com, without a path.",
         )
-    if not settings.is_local:
-        raise ConfigurationError(
-            f"Refusing to listen on {settings.host!r}: nobody has an account yet, so everybody"
-            " who reaches this address could submit and read requests.",
-            hint="Listen on 127.0.0.1, and reach it from elsewhere through an SSH tunnel.",
-        )
+    _check_accounts(settings)
     return settings
+
+
+def _check_accounts(settings: Settings) -> None:
+    if not _KEY_PREFIX.fullmatch(settings.key_prefix) or settings.key_prefix.startswith(
+        ("web_", "sayso_")
+    ):
+        raise ConfigurationError(
+            f"Keys cannot begin with {settings.key_prefix!r}.",
+            hint="Take 1 to 32 letters, digits, _ and -, and neither web_ nor sayso_ first.",
+        )
+    if bool(settings.admin_user) != (settings.admin_password_file is not None):
+        raise ConfigurationError(
+            "Of the first admin, the user name or the file of the password is missing.",
+            hint="Set both SAYSO_ADMIN_USER and SAYSO_ADMIN_PASSWORD_FILE.",
+        )
+    for network in settings.trusted_proxies:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"The network {network!r} cannot be used: {error}.",
+                hint="Write the networks of your proxies like 10.1.0.0/16 or 127.0.0.1.",
+            ) from None
+    if settings.oidc_issuer:
+        parts = urlsplit(settings.oidc_issuer)
+        if parts.scheme != "https" and not (
+            parts.scheme == "http" and (parts.hostname or "") in LOOPBACK
+        ):
+            raise ConfigurationError(
+                f"The OpenID provider {settings.oidc_issuer!r} cannot be used.",
+                hint="Its address begins with https://.",
+            )
+        if not settings.oidc_client_id:
+            raise ConfigurationError(
+                "The provider's name for this server is missing.",
+                hint="Set SAYSO_OIDC_CLIENT_ID, and the secret that goes with it.",
+            )

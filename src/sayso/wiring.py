@@ -2,6 +2,7 @@
 
 import secrets
 
+from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
 from sayso.broker.dispatch import Dispatcher
 from sayso.channels.addresses import AddressGuard
@@ -92,6 +93,11 @@ def make_broker(settings: Settings) -> Broker:
         max_waits=settings.max_waits,
         guard=AddressGuard(settings.callback_networks),
     )
+
+
+def make_accounts(settings: Settings, broker: Broker) -> Accounts:
+    """Users, keys, groups and sessions, on the broker's store."""
+    return Accounts(broker, key_prefix=settings.key_prefix)
 
 
 def make_courier(settings: Settings) -> Courier:

@@ -21,6 +21,7 @@ from support.server import RunningServer
 from uvicorn.server import ServerState
 
 from sayso.broker import Broker
+from sayso.broker.accounts import Accounts
 from sayso.clock import SystemClock
 from sayso.links import make_link_token
 from sayso.server.app import App
@@ -282,11 +283,17 @@ class Inside:
     def __init__(self, *, keep_alive: float = 75) -> None:
         clock, secret = SystemClock(), b"s" * 32
         self.broker = Broker(MemoryStore(), MemorySignal(), clock)
-        self.auth = Authenticator(self.broker.store, clock, secret, cookie="c")
+        self.accounts = Accounts(self.broker)
+        self.auth = Authenticator(self.accounts, self.broker.store, clock, secret, cookie="c")
         self.link = make_link_token(secret, datetime.now(UTC))
         self.app = CountingApp(
             Server(
-                self.broker, self.auth, Settings(), courier=FakeCourier(), callback_secret="whsec_"
+                self.broker,
+                self.accounts,
+                self.auth,
+                Settings(),
+                courier=FakeCourier(),
+                callback_secret="whsec_",
             )
         )
         self.config = uvicorn.Config(

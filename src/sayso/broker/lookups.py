@@ -49,7 +49,7 @@ class LookUps(Generic[K, V]):
         """The value, as it was at most a second ago."""
         now = self._clock.now()
         remembered = self._remembered.get(key)
-        if remembered is not None and timedelta(0) <= now - remembered[0] < FRESH:
+        if remembered is not None and _NO_TIME <= now - remembered[0] < FRESH:
             return remembered[1]
         task = self._under_way.get(key)
         if task is None:
@@ -66,6 +66,11 @@ class LookUps(Generic[K, V]):
         """This process has changed it: what is being read now does not count any more."""
         self._remembered.pop(key, None)
         self._under_way.pop(key, None)
+
+    def forget_all(self) -> None:
+        """This process has changed something that many of them rest on."""
+        self._remembered.clear()
+        self._under_way.clear()
 
     async def _read(self, key: K, asked_at: datetime) -> V:
         task = asyncio.current_task()

@@ -90,6 +90,11 @@ _OF_AGENTS: Mapping[Role | Scope, frozenset[Power]] = MappingProxyType(
 """Two tables, by plane: a key is never looked up among people. No scope has `decide`."""
 
 
+def powers_of(role: Role) -> frozenset[Power]:
+    """What a person of this role may do."""
+    return _OF_PEOPLE[role]
+
+
 class Requester(Struct, frozen=True, kw_only=True):
     """Who asked, as authentication knew them."""
 

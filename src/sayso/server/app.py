@@ -18,8 +18,9 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from sayso.broker.keys import KeyDraft
 from sayso.broker.standing import Preview
-from sayso.domain.accounts import LOCAL_AGENT
+from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
 from sayso.domain.grants import OutcomeDraft
 from sayso.domain.patterns import StandingDraft
@@ -27,6 +28,7 @@ from sayso.domain.requests import Draft, Request
 from sayso.domain.rules import ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop, StopDraft
+from sayso.domain.users import Group
 from sayso.domain.webhooks import WebhookDraft
 from sayso.errors import (
     MethodNotAllowedError,
@@ -38,6 +40,7 @@ from sayso.server.access import Access, admit
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
 from sayso.server.openapi import (
+    ALL,
     ALL_DELIVERIES,
     DELIVERIES,
     EVENT_STREAM,
@@ -45,20 +48,25 @@ from sayso.server.openapi import (
     FILTERS,
     KEY,
     WAIT,
+    WHOSE,
     Operation,
 )
 from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
+    accounts,
     deliveries,
     events,
     grants,
+    keys,
     loopgate,
     meta,
     pages,
     people,
+    provider,
     requests,
     rules,
     stream,
+    users,
     webhooks,
 )
 from sayso.server.server import Server
@@ -172,12 +180,33 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
+    api("GET", "/api/v1/users", users.find, MANAGE, None, users.AccountList),
+    api("POST", "/api/v1/users", users.add, MANAGE, users.AccountDraft, users.Account, statuses=(201,)),
+    api("GET", "/api/v1/users/{id}", users.get, MANAGE, None, users.Account),
+    api("PATCH", "/api/v1/users/{id}", users.change, MANAGE, users.AccountChange, users.Account),
+    api("POST", "/api/v1/users/{id}/password", users.set_password, PERSON, users.NewPassword, users.Account),
+    api("GET", "/api/v1/groups", users.groups, MANAGE, None, users.GroupList),
+    api("PUT", "/api/v1/groups/{name}/members/{id}", users.add_member, MANAGE, None, Group),
+    api("DELETE", "/api/v1/groups/{name}/members/{id}", users.remove_member, MANAGE, None, Group),
+    api("POST", "/api/v1/keys", keys.create, CALLER, KeyDraft, keys.KeyText, statuses=(201,)),
+    api("GET", "/api/v1/keys", keys.find, CALLER, None, keys.KeyList, parameters=ALL),
+    api("DELETE", "/api/v1/keys/{id}", keys.revoke, CALLER, None, keys.Key),
+    api("POST", "/api/v1/keys/{id}/rotate", keys.rotate, CALLER, keys.Rotation, keys.KeyText, statuses=(201,)),
+    api("GET", "/api/v1/logins", keys.logins, PERSON, None, keys.SignInList, parameters=ALL),
+    api("DELETE", "/api/v1/logins", keys.end_logins, PERSON, None, keys.Ended, parameters=WHOSE),
+    api("DELETE", "/api/v1/logins/{id}", keys.end_login, PERSON, None, keys.SignIn),
+    api("GET", "/api/v1/me", users.me, CALLER, None, users.Caller),
     api("POST", "/api/auth/link", people.exchange_link, ANYBODY, people.LinkToken, people.Bearer),
     api("GET", "/api/auth/me", people.me, PERSON, None, people.Me),
     api("GET", "/health", meta.health, ANYBODY, None, meta.Health),
     api("GET", "/ready", meta.ready, ANYBODY, None, meta.Health),
     api("GET", "/openapi.json", meta.openapi, ANYBODY),
 
+    hitl("POST", "/api/auth/register", accounts.register, ANYBODY, accounts.Credentials, accounts.NewUser, statuses=(201,)),
+    hitl("POST", "/api/auth/login", accounts.login, ANYBODY, accounts.Credentials, accounts.Token),
+    hitl("POST", "/api/user/apikeys", accounts.create_key, PERSON, accounts.KeyWish, accounts.RawKey, statuses=(201,)),
+    hitl("GET", "/api/user/apikeys", accounts.list_keys, PERSON),
+    hitl("DELETE", "/api/user/apikeys/{id}", accounts.revoke_key, PERSON, None, accounts.Message),
     hitl("POST", "/hitl/register", loopgate.register, SUBMIT, loopgate.Registration, loopgate.Registered),
     hitl("POST", "/sessions/register", loopgate.register, SUBMIT, loopgate.Registration, loopgate.Registered),
     hitl("POST", "/hitl/request", loopgate.submit, SUBMIT, loopgate.Submission, loopgate.Submitted),
@@ -193,12 +222,16 @@ ROUTES: tuple[Entry, ...] = (
     page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
     page("GET", "/history", pages.history),
     page("GET", "/login", pages.login, ANYBODY),
+    page("POST", "/login", pages.sign_in, ANYBODY),
+    page("GET", "/login/oidc", provider.begin, ANYBODY),
+    page("GET", "/login/oidc/callback", provider.finish, ANYBODY),
     page("POST", "/logout", pages.logout, ANYBODY),
     page("GET", "/docs", pages.docs, ANYBODY),
 )
 # fmt: on
 _GALLERY = page("GET", "/dev/gallery", pages.gallery, Access.ANYBODY)
 _HOT = {"/api/v1/requests", "/api/v1/events", "/hitl/request", "/hitl/poll"}
+_WITHOUT_HEAD = (pages.login, provider.begin, provider.finish, events.stream)
 _HOT_PREFIX = "/api/v1/requests/"
 _NO_PARTS: Mapping[str, str] = {}
 
@@ -258,7 +291,7 @@ class Road:
             Surface.LOOPGATE: loopgate_reply,
             Surface.PAGE: self._problem_page,
         }[entry.surface]
-        self.reads_body = entry.method == "POST"
+        self.reads_body = entry.method in ("POST", "PATCH")
         self.streams = entry.operation is not None and entry.operation.media == EVENT_STREAM
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -269,7 +302,9 @@ class Road:
         self, params: Mapping[str, str], scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer one request that came by ASGI."""
-        call = self.call(params, dict(scope["headers"]), scope["query_string"], receive)
+        peer: str = (scope.get("client") or ("",))[0]
+        headers, query = dict(scope["headers"]), scope["query_string"]
+        call = self.call(params, headers, query, receive, peer=peer)
         reply = await self.answer(call)
         if reply is None:
             return
@@ -287,6 +322,8 @@ class Road:
         headers: Mapping[bytes, bytes],
         query_string: bytes,
         receive: Receive | None = None,
+        *,
+        peer: str = "",
     ) -> Call:
         """A call of this route, by somebody who is not known yet."""
         return Call(
@@ -296,6 +333,7 @@ class Road:
             headers=headers,
             query_string=query_string,
             receive=receive,
+            peer=peer,
         )
 
     async def answer(self, call: Call) -> Any:
@@ -303,7 +341,7 @@ class Road:
         try:
             self._server.auth.check_origin(self._entry.method, call.headers)
             if self._entry.access is not Access.ANYBODY:
-                call.principal = await admit(self._server.auth, self._entry.access, call.headers)
+                call.principal = await self._admitted(call)
             if self.reads_body:
                 await call.read_body(self._server.settings.max_body_bytes)
             return await self._entry.endpoint(call)
@@ -318,6 +356,18 @@ class Road:
         except Exception:
             log.exception("%s %s failed", self._entry.method, self._entry.path)
             return self._problem(internal())
+
+    async def _admitted(self, call: Call) -> Principal:
+        """Who is calling, if they may; credentials that are not good are counted."""
+        auth = self._server.auth
+        try:
+            return await admit(auth, self._entry.access, call.headers)
+        except SignInRequiredError as error:
+            if error.reason_code == "invalid_credential" and auth.is_bearer(call.headers):
+                sent = call.headers.get(b"x-api-key") or call.headers.get(b"authorization", b"")
+                shown = sent.rpartition(b" ")[2].decode("latin-1")
+                self._server.throttle.refuse_key(call.address, shown)
+            raise
 
     def _problem_page(self, error: SaysoError) -> Reply:
         if isinstance(error, SignInRequiredError):
@@ -345,7 +395,7 @@ def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
 
 def _route(entry: Entry, road: Road) -> Route:
     route = Route(entry.path, road, methods=[entry.method])
-    if route.methods is not None and entry.endpoint in (pages.login, events.stream):
+    if route.methods is not None and entry.endpoint in _WITHOUT_HEAD:
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route
 

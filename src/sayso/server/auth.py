@@ -1,7 +1,8 @@
 """Who is calling, and whether a browser was lured into calling.
 
-In the open local mode a caller without a credential is the local agent; a person signs in by a
-one-time link. A credential that is not valid is refused, never taken for no credential at all.
+A program sends a key, a person's token, or a JSON Web Token; a browser sends its cookie. In the
+open local mode a caller without any of them is the local agent. A credential that is not valid is
+refused, never taken for no credential at all.
 """
 
 import re
@@ -10,18 +11,38 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from sayso.broker.lookups import LookUps
+from sayso.broker.accounts import Accounts
+from sayso.broker.lookups import MAX_REMEMBERED, LookUps
 from sayso.clock import Clock
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
+from sayso.domain.users import LOCAL_PERSON, User
 from sayso.errors import NotPermittedError, SignInRequiredError
 from sayso.links import new_session_token, read_link_token, token_hash
+from sayso.server.tokens import Tokens, looks_like_one
 from sayso.settings import LOOPBACK
 from sayso.stores.base import Login, LoginStore
 
 LOGIN_LIFETIME = timedelta(days=7)
+"""Of a browser's session, and of one by a link."""
+TOKEN_LIFETIME = timedelta(hours=24)
+"""Of a JSON Web Token."""
 _BROWSER = "web_"
 _HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<six>[0-9a-f:.]+)\])(?::\d{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOCAL_REVIEWER = Principal(
+    plane=Plane.PERSON,
+    id=LOCAL_PERSON,
+    name="local reviewer",
+    role=Role.ADMIN,
+    strength=Strength.LINK,
+)
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """What a credential stands for."""
+
+    principal: Principal
+    expires_at: datetime | None
 
 
 class SignedIn(Struct, frozen=True, kw_only=True):
@@ -36,17 +57,21 @@ class Authenticator:
     """Turns the headers of a call into a principal.
 
     Args:
-        logins: where sessions are kept.
+        accounts: who may come in.
+        logins: where used links and sessions are kept.
         clock: what time it is.
-        secret: the server's secret, which signs one-time links.
+        secret: the server's secret, which signs one-time links and tokens.
         cookie: the name of the session's cookie; with the port in it, since browsers share
             cookies between all ports of a host.
         hosts: the names by which the server may be called, besides the loopback's.
         is_https: people come by HTTPS, so that browsers shall send the cookie by that alone.
+        is_open: whoever calls without a credential is the local agent.
+        jwt_secret: a further secret that tokens are signed with.
     """
 
     def __init__(
         self,
+        accounts: Accounts,
         logins: LoginStore,
         clock: Clock,
         secret: bytes,
@@ -54,15 +79,24 @@ class Authenticator:
         cookie: str,
         hosts: frozenset[str] = frozenset(),
         is_https: bool = False,
+        is_open: bool = True,
+        jwt_secret: str = "",
     ) -> None:
+        self._accounts = accounts
         self._logins = logins
         self._clock = clock
         self._secret = secret
         self._hosts = hosts | LOOPBACK
         self._known_hosts: set[bytes] = set()
-        self._known = LookUps(logins.get_login, clock, keeps_none=False)
+        self._tokens = Tokens(secret, jwt_secret)
+        self._known = LookUps(self._look_up, clock, keeps_none=False)
+        self._hashes: dict[bytes, str] = {}
+        """Of headers that were good: reading and hashing one takes longer than all the rest."""
+        accounts.recorder.changed.append(self._known.forget_all)
+        self.forget_all = self._known.forget_all
         self.cookie = cookie
         self.is_https = is_https
+        self.is_open = is_open
 
     def check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Refuse other hosts' names (DNS rebinding) and other origins' pages.
@@ -95,42 +129,92 @@ class Authenticator:
         """Who is calling.
 
         Raises:
-            SignInRequiredError: a credential was sent, and it is not valid (any more).
+            SignInRequiredError: a credential was sent, and it is not valid (any more), or none was
+                sent where it takes one.
         """
+        sent = headers.get(b"authorization")
+        if sent is not None and (hashed := self._hashes.get(sent)) is not None:
+            known = self._known.peek(hashed)
+            if known is not None and self._is_good(known):
+                return known.principal
         token = self.token_of(headers)
-        return LOCAL_AGENT if token is None else await self._person(token)
+        if token is None:
+            if self.is_open:
+                return LOCAL_AGENT
+            raise SignInRequiredError(
+                "This server takes no calls without a key.",
+                hint="Send a key as 'Authorization: Bearer KEY'; people sign in at /login.",
+            )
+        if looks_like_one(token) and not self._tokens.is_good(token, self._clock.now()):
+            raise _not_valid()
+        hashed = token_hash(token)
+        known = self._known.peek(hashed) or await self._known.get(hashed)
+        if known is None or not self._is_good(known):
+            raise _not_valid()
+        if sent is not None:
+            if len(self._hashes) >= MAX_REMEMBERED:
+                self._hashes.clear()
+            self._hashes[sent] = hashed
+        return known.principal
 
-    async def sign_in(self, link_token: str, *, browser: bool) -> SignedIn:
+    async def sign_in(self, link_token: str, *, browser: bool, agent: str = "") -> SignedIn:
         """Trade a one-time link's token for a session.
 
-        A browser's session is good as a cookie only: other programs on this host may get to see
-        cookies, and shall not use one as a bearer token.
+        Args:
+            link_token: what the link has in it.
+            browser: a browser's session is good as a cookie only: other programs on this host may
+                get to see cookies, and shall not use one as a bearer token.
+            agent: the program that signs in, as it calls itself.
 
         Raises:
             SignInRequiredError: the token is not valid, has expired, or was used.
         """
-        now = self._clock.now()
-        name, expires_at = read_link_token(self._secret, link_token, now)
+        name, expires_at = read_link_token(self._secret, link_token, self._clock.now())
         if not await self._logins.use_link(name, expires_at):
             raise SignInRequiredError("This sign-in link was used already.", code="used_link")
-        token = (_BROWSER if browser else "") + new_session_token()
-        login = Login(
-            token_hash=token_hash(token),
-            person_id="local",
-            name="local reviewer",
-            strength=Strength.LINK,
-            created_at=now,
-            expires_at=now + LOGIN_LIFETIME,
+        token = _new_token(browser=browser)
+        return await self._begin(token, _LOCAL_REVIEWER, method="link", agent=agent)
+
+    async def begin(
+        self,
+        user: User,
+        *,
+        method: str,
+        browser: bool,
+        agent: str = "",
+        strength: Strength = Strength.LOGIN,
+    ) -> SignedIn:
+        """Begin a session of somebody who has just shown who they are.
+
+        Args:
+            user: who.
+            method: how: `password`, `oidc` or `passkey`.
+            browser: as for `sign_in`; a program gets a JSON Web Token.
+            agent: the program that signs in, as it calls itself.
+            strength: how strongly that identifies them.
+        """
+        groups = await self._accounts.groups.of(user.tenant, user.id)
+        who = user.principal(groups, strength)
+        if browser:
+            token = _new_token(browser=True)
+            return await self._begin(token, who, method=method, agent=agent, user=user)
+        now, login_id = self._clock.now(), self._accounts.logins.new_id()
+        token = self._tokens.make(who, login_id, now, now + TOKEN_LIFETIME)
+        return await self._begin(
+            token,
+            who,
+            method=method,
+            agent=agent,
+            user=user,
+            login_id=login_id,
+            lifetime=TOKEN_LIFETIME,
         )
-        await self._logins.put_login(login)
-        return SignedIn(token=token, expires_at=login.expires_at, principal=_principal(login))
 
     async def sign_out(self, headers: Mapping[bytes, bytes]) -> None:
         """End the caller's session, if there is one."""
         token = self.token_of(headers)
         if token is not None:
-            await self._logins.end_login(token_hash(token))
-            self._known.forget(token_hash(token))
+            await self._accounts.logins.end_token(token_hash(token))
 
     def token_of(self, headers: Mapping[bytes, bytes]) -> str | None:
         """The credential that was sent, if any: bearer, API key, or cookie.
@@ -150,24 +234,71 @@ class Authenticator:
         key = headers.get(b"x-api-key")
         if key is not None:
             return _program_token(key)
-        cookies = headers.get(b"cookie")
-        return None if cookies is None else self._cookie_of(cookies)
+        value = self.cookie_of(headers, self.cookie)
+        if value is not None and not value.startswith(_BROWSER):
+            raise SignInRequiredError(
+                "A program's credential is not a cookie.", code="invalid_credential"
+            )
+        return value
 
-    def _cookie_of(self, cookies: bytes) -> str | None:
-        """Our cookie among those of everybody else on this host, whatever theirs look like."""
-        for part in cookies.split(b";"):
+    def cookie_of(self, headers: Mapping[bytes, bytes], cookie: str) -> str | None:
+        """A cookie among those of everybody else on this host, whatever theirs look like."""
+        for part in headers.get(b"cookie", b"").split(b";"):
             name, _, value = part.strip().partition(b"=")
-            if name == self.cookie.encode() and value:
+            if name == cookie.encode() and value:
                 return value.decode("latin-1")
         return None
 
-    async def _person(self, token: str) -> Principal:
-        login = await self._known.get(token_hash(token))
-        if login is None or self._clock.now() >= login.expires_at:
-            raise SignInRequiredError(
-                "The credential is not valid, or not any more.", code="invalid_credential"
-            )
-        return _principal(login)
+    def _is_good(self, known: Known) -> bool:
+        return known.expires_at is None or self._clock.now() < known.expires_at
+
+    async def _begin(
+        self,
+        token: str,
+        who: Principal,
+        *,
+        method: str,
+        agent: str,
+        user: User | None = None,
+        login_id: str = "",
+        lifetime: timedelta = LOGIN_LIFETIME,
+    ) -> SignedIn:
+        login = await self._accounts.logins.begin(
+            token,
+            who,
+            login_id=login_id or self._accounts.logins.new_id(),
+            lifetime=lifetime,
+            method=method,
+            agent=agent,
+            user=user,
+        )
+        return SignedIn(token=token, expires_at=login.expires_at, principal=who)
+
+    async def _look_up(self, hashed: str) -> Known | None:
+        """What the credential of this hash stands for: a session, or a key; None for nothing."""
+        login = await self._logins.get_login(hashed)
+        return await self._of_key(hashed) if login is None else await self._of_login(login)
+
+    async def _of_login(self, login: Login) -> Known | None:
+        who = _LOCAL_REVIEWER
+        if login.person_id != LOCAL_PERSON:
+            user = await self._accounts.users.one(login.person_id)
+            if user is None or user.disabled:
+                return None
+            groups = await self._accounts.groups.of(user.tenant, user.id)
+            who = user.principal(groups, Strength(login.strength))
+        return Known(principal=who, expires_at=login.expires_at)
+
+    async def _of_key(self, hashed: str) -> Known | None:
+        key = await self._accounts.keys.known(hashed)
+        if key is None or not key.is_good(self._clock.now()):
+            return None
+        if key.owner not in ("", LOCAL_PERSON):
+            owner = await self._accounts.users.one(key.owner)
+            if owner is None or not owner.may(key.power):
+                return None
+        self._accounts.keys.used(key)
+        return Known(principal=key.principal, expires_at=key.expires_at)
 
     def is_bearer(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a program sent the credential, and not a browser its cookie."""
@@ -183,14 +314,13 @@ def _program_token(token: bytes) -> str:
     return text
 
 
-def _principal(login: Login) -> Principal:
-    return Principal(
-        plane=Plane.PERSON,
-        id=login.person_id,
-        name=login.name,
-        tenant=login.tenant,
-        strength=Strength(login.strength),
-        role=Role.ADMIN,
+def _new_token(*, browser: bool) -> str:
+    return (_BROWSER if browser else "") + new_session_token()
+
+
+def _not_valid() -> SignInRequiredError:
+    return SignInRequiredError(
+        "The credential is not valid, or not any more.", code="invalid_credential"
     )
 
 

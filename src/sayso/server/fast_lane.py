@@ -274,7 +274,7 @@ class FastLane(HttpToolsProtocol):
         length = headers.get(b"content-length")
         if length is not None and not (road.reads_body and int(length) <= MAX_BODY):
             return None
-        call = road.call(params, headers, query)
+        call = road.call(params, headers, query, peer=self.client[0] if self.client else "")
         return Exchange(road, call, keep_alive=parser.should_keep_alive())
 
     def _leave(self) -> None:

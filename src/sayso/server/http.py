@@ -18,6 +18,7 @@ from sayso.domain.accounts import Power, Principal
 from sayso.domain.requests import Request
 from sayso.errors import InvalidRequestError, TooLargeError
 from sayso.server.server import Server
+from sayso.server.throttle import caller_address
 
 T = TypeVar("T")
 Header: TypeAlias = tuple[bytes, bytes]
@@ -47,6 +48,7 @@ class Call:
         receive: ASGI's, by which the rest of the body and the hang-up are told; None where
             whoever made the call tells of a hang-up by `hang_up`, and the body is complete.
         gone: the caller has hung up.
+        peer: the address that the connection comes from.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class Call:
         "gone",
         "headers",
         "params",
+        "peer",
         "principal",
         "query_string",
         "receive",
@@ -72,7 +75,9 @@ class Call:
         query_string: bytes = b"",
         body: bytes = b"",
         receive: Receive | None = None,
+        peer: str = "",
     ) -> None:
+        self.peer = peer
         self.server = server
         self.principal = principal
         self.params = params
@@ -88,6 +93,20 @@ class Call:
     def seen_by(self) -> Principal | None:
         """Through whose eyes to look; None for those who may see everything."""
         return None if self.principal.may(Power.READ) else self.principal
+
+    @property
+    def address(self) -> str:
+        """The address of whoever calls, past the proxies that are ours."""
+        trusted = self.server.settings.trusted_proxies
+        if not trusted:
+            return self.peer
+        forwarded = self.headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        return caller_address(self.peer, forwarded, trusted)
+
+    @property
+    def agent(self) -> str:
+        """The program that calls, as it calls itself."""
+        return self.headers.get(b"user-agent", b"").decode("latin-1")
 
     def decode(self, record: type[T]) -> T:
         """The body as a `record`.
@@ -123,6 +142,13 @@ class Call:
         if "\0" in values[0]:
             raise bad_parameter(name, "It has a NUL character.")
         return values[0]
+
+    def flag(self, name: str) -> bool:
+        """Whether the query parameter `name` is set: `1` or `true`."""
+        text = self.one(name) or "0"
+        if text not in ("0", "1", "false", "true"):
+            raise bad_parameter(name, f"{text[:40]!r} is neither 'true' nor 'false'.")
+        return text in ("1", "true")
 
     def number(self, name: str, default: float, *, low: float, high: float) -> float:
         """The query parameter `name` as a number within bounds."""

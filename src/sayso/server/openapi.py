@@ -76,6 +76,8 @@ ALL_DELIVERIES = (
     Parameter("request_id", "Only of this request."),
     Parameter("webhook_id", "Only to this subscription."),
 )
+ALL = (Parameter("all", "`true`: those of everybody; for admins.", "boolean"),)
+WHOSE = (Parameter("user_id", "Those of somebody else; for admins."),)
 FEED = (
     Parameter("after", "Begin after the event of this id; absent: with what happens from now."),
     Parameter("Last-Event-ID", "The same, as browsers send it.", where="header"),

@@ -8,6 +8,7 @@ from sayso.errors import (
     HTTP_STATUS,
     BusyError,
     InvalidRequestError,
+    RateLimitedError,
     RefusedError,
     SaysoError,
     StoreError,
@@ -60,12 +61,7 @@ def internal() -> SaysoError:
 def problem_reply(error: SaysoError) -> Reply:
     """An error as a reply."""
     body = problem(error)
-    headers: list[Header] = list(_HEADERS)
-    if isinstance(error, BusyError | StoreError):
-        headers.append((b"retry-after", b"1"))
-    if body["status"] == 401:
-        headers.append((b"www-authenticate", b'Bearer realm="sayso"'))
-    return Reply(body["status"], codec.encode(body), headers)
+    return Reply(body["status"], codec.encode(body), (*_HEADERS, *told_with(error)))
 
 
 def loopgate_reply(error: SaysoError) -> Reply:
@@ -76,4 +72,15 @@ def loopgate_reply(error: SaysoError) -> Reply:
     if isinstance(error, RefusedError) and error.reason_code == "session_inactive":
         body["status"] = 400
     body |= {"title": HTTPStatus(body["status"]).phrase, "success": False, "error": error.detail}
-    return Reply(body["status"], codec.encode(body), _HEADERS)
+    return Reply(body["status"], codec.encode(body), (*_HEADERS, *told_with(error)))
+
+
+def told_with(error: SaysoError) -> list[Header]:
+    """Further headers of an error."""
+    if isinstance(error, RateLimitedError):
+        return [(b"retry-after", b"%d" % error.retry_after)]
+    if isinstance(error, BusyError | StoreError):
+        return [(b"retry-after", b"1")]
+    if status_of(error) == HTTPStatus.UNAUTHORIZED:
+        return [(b"www-authenticate", b'Bearer realm="sayso"')]
+    return []

@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -18,13 +19,15 @@ from msgspec import Struct
 from sayso.broker.engine import running
 from sayso.errors import ConfigurationError
 from sayso.links import make_link_token
+from sayso.server.admin import check_admin
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import FastLane
+from sayso.server.oidc import Oidc
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
-from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
+from sayso.wiring import make_accounts, make_broker, make_courier, make_dispatcher, make_secret
 
 STOP_SECONDS = 2
 KEEP_ALIVE_SECONDS = 75
@@ -70,30 +73,46 @@ async def _serve(
     port: int = sockets[0].getsockname()[1]
     broker, courier = make_broker(settings), make_courier(settings)
     dispatcher = make_dispatcher(settings, broker, courier, secret) if settings.worker else None
-    async with running(broker, shared=secret if settings.is_shared else None, worker=dispatcher):
+    shared = secret if settings.is_shared else None
+    async with running(broker, shared=shared, worker=dispatcher), AsyncExitStack() as stack:
+        accounts = make_accounts(settings, broker)
+        stack.push_async_callback(accounts.close)
+        await check_admin(settings, accounts)
         public = urlsplit(settings.public_url or f"http://localhost:{port}")
         auth = Authenticator(
+            accounts,
             broker.store,
             broker.clock,
             secret,
             cookie=f"sayso_session_{public.port or public.scheme}",
             hosts=frozenset({*settings.allowed_hosts, settings.host, public.hostname or ""}),
             is_https=public.scheme == "https",
+            is_open=settings.is_open,
+            jwt_secret=settings.jwt_secret,
         )
         url = public.geturl()
+        oidc = None
+        if settings.oidc_issuer:
+            oidc = Oidc(settings, url, broker.store, broker.clock, secret)
+            stack.push_async_callback(oidc.close)
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
         server = Server(
             broker,
+            accounts,
             auth,
             settings,
             courier=courier,
             callback_secret=callback_secret(secret),
             port=port,
+            oidc=oidc,
         )
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
+        following = asyncio.ensure_future(server.follow_accounts())
         await uvicorn_server.serve(sockets)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
     await courier.close()
 
 

@@ -1,21 +1,36 @@
 """What the endpoints run on: the engine, who is calling, the limits, and whether we stop."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
+from sayso.broker.recorder import ACCOUNTS
 from sayso.channels.base import Courier
 from sayso.server.auth import Authenticator
+from sayso.server.oidc import Oidc
 from sayso.server.openapi import Operation
+from sayso.server.throttle import Throttle
 from sayso.settings import Settings
+from sayso.signals.base import EVENTS
+
+log = logging.getLogger("sayso.server")
+
+LOOK_SECONDS = 15
+"""After so long it is looked again whether those with an open socket may still come in."""
 
 
-class Stoppable(Protocol):
-    """An open socket."""
+class OpenSocket(Protocol):
+    """A WebSocket."""
 
     async def stop(self) -> None:
         """Finish what is begun, then end."""
+        ...
+
+    async def check(self) -> None:
+        """End, if whoever opened it may not come in any more."""
         ...
 
 
@@ -24,7 +39,10 @@ class Server:
 
     Attributes:
         broker: the engine, on an open store.
+        accounts: who may come in.
         auth: who is calling.
+        throttle: who tries too often.
+        oidc: the OpenID provider at which people may sign in, if there is one.
         courier: tests subscriptions.
         callback_secret: signs what requests' own addresses are told.
         settings: the limits, and whether to show the gallery.
@@ -38,23 +56,41 @@ class Server:
     def __init__(
         self,
         broker: Broker,
+        accounts: Accounts,
         auth: Authenticator,
         settings: Settings,
         *,
         courier: Courier,
         callback_secret: str,
         port: int = 0,
+        oidc: Oidc | None = None,
     ) -> None:
         self.port = port or settings.port
         self.broker = broker
+        self.accounts = accounts
         self.auth = auth
+        self.throttle = Throttle()
+        self.oidc = oidc
         self.courier = courier
         self.callback_secret = callback_secret
         self.settings = settings
         self.operations: Sequence[Operation] = ()
         self.stopping = False
         self.streams = 0
-        self.sockets: set[Stoppable] = set()
+        self.sockets: set[OpenSocket] = set()
+
+    async def follow_accounts(self) -> None:
+        """Whoever loses an account, a key or a session loses what they hold open, until we stop."""
+        with self.broker.signal.subscribe(ACCOUNTS) as waiter:
+            while not self.stopping:
+                if await waiter.wait(LOOK_SECONDS):
+                    self.auth.forget_all()
+                    self.broker.signal.wake(EVENTS)  # streams look whether they are welcome
+                for socket in tuple(self.sockets):
+                    try:
+                        await socket.check()
+                    except Exception:
+                        log.exception("a socket was not checked")
 
     async def stop(self) -> None:
         """Answer all held waits with what is known, and end the streams."""

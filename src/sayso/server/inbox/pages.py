@@ -68,14 +68,34 @@ def history(page: Wire, *, person: Wire, query: Wire, version: str) -> str:
     )
 
 
-def login(*, problem: str | None, version: str, port: int | None = None) -> str:
-    """How to sign in, and what went wrong with a link; `port` is where this server listens."""
+def login(
+    *,
+    problem: str | None,
+    version: str,
+    hint: str = "",
+    port: int | None = None,
+    username: str = "",
+    provider: str | None = None,
+) -> str:
+    """How to sign in, and what went wrong.
+
+    Args:
+        problem: what went wrong, if something did.
+        version: of the server.
+        hint: the way out.
+        port: where this server listens.
+        username: what was typed before.
+        provider: the host of the OpenID provider at which people may sign in, if there is one.
+    """
     return _render(
         "login.html",
         problem=problem,
+        hint=hint,
         person=None,
         version=version,
         port=None if port == _DEFAULT_PORT else port,
+        username=username,
+        provider=provider,
     )
 
 

@@ -10,10 +10,12 @@ from sayso.domain.decisions import Answer, Channel
 from sayso.domain.requests import Request, Status
 from sayso.errors import InvalidAnswerError, InvalidRequestError, SaysoError
 from sayso.server import problems
-from sayso.server.auth import Authenticator
+from sayso.server.auth import Authenticator, SignedIn
 from sayso.server.http import Call, Header, Reply, redirect
 from sayso.server.inbox import pages
 from sayso.server.openapi import describe
+from sayso.server.routes.accounts import Credentials, with_password
+from sayso.server.routes.people import by_link
 from sayso.server.routes.requests import query_of
 from sayso.stores.base import Query
 from sayso.types import Json, JsonObject
@@ -89,18 +91,46 @@ async def history(call: Call) -> Reply:
 
 
 async def login(call: Call) -> Reply:
-    """Sign in by a one-time link, or say how to get one."""
+    """Sign in by a one-time link, or say what ways there are."""
     token = call.one("token")
     if token is None:
-        return page(pages.login(problem=None, version=__version__, port=call.server.port))
+        return login_page(call)
     try:
-        signed_in = await call.server.auth.sign_in(token, browser=True)
+        signed_in = await by_link(call, token, browser=True)
     except SaysoError as error:
-        return page(
-            pages.login(problem=str(error), version=__version__, port=call.server.port), 401
-        )
+        return login_page(call, error)
+    return welcome(call, signed_in)
+
+
+async def sign_in(call: Call) -> Reply:
+    """Sign in with a user name and a password, by a plain form."""
+    fields = _fields(call)
+    given = Credentials(username=fields("username").strip(), password=fields("password"))
+    try:
+        return welcome(call, await with_password(call, given, browser=True))
+    except SaysoError as error:
+        return login_page(call, error, username=given.username)
+
+
+def welcome(call: Call, signed_in: SignedIn) -> Reply:
+    """Into the inbox, with the session's cookie."""
     lifetime = signed_in.expires_at - call.server.broker.clock.now()
     return redirect("/", _cookie(call.server.auth, signed_in.token, int(lifetime.total_seconds())))
+
+
+def login_page(call: Call, error: SaysoError | None = None, *, username: str = "") -> Reply:
+    """The ways to sign in, and what went wrong."""
+    html = pages.login(
+        problem=None if error is None else error.detail,
+        hint="" if error is None else error.hint,
+        version=__version__,
+        port=call.server.port,
+        username=username,
+        provider=call.server.oidc.name if call.server.oidc is not None else None,
+    )
+    if error is None:
+        return page(html)
+    return page(html, problems.status_of(error), *problems.told_with(error))
 
 
 async def logout(call: Call) -> Reply:

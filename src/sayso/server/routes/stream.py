@@ -1,6 +1,7 @@
 """One WebSocket that carries many operations of one caller; answers come as they are ready."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Literal
@@ -12,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from sayso import codec
 from sayso.domain.accounts import Principal
-from sayso.errors import BusyError, InvalidRequestError, SaysoError
+from sayso.errors import BusyError, InvalidRequestError, RefusedError, SaysoError
 from sayso.server import problems
 from sayso.server.http import Call, Endpoint, Reply
 from sayso.server.routes import grants, requests
@@ -23,6 +24,7 @@ log = logging.getLogger("sayso.server")
 MAX_OPERATIONS = 1_000
 """Operations that one socket may have under way; one more is told to try again."""
 SERVICE_RESTART = 1012
+POLICY_VIOLATION = 1008
 
 _OPERATIONS: dict[str, Endpoint] = {
     "submit": requests.submit,
@@ -76,6 +78,16 @@ class Stream:
         """Answer what is held (the waits are released already), then hang up."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._socket.close(SERVICE_RESTART, "The server stops; connect again.")
+
+    async def check(self) -> None:
+        """End, if whoever opened it may not come in any more."""
+        try:
+            await self._server.auth.principal(self._headers)
+        except RefusedError:
+            for task in self._waits:  # what was decided meanwhile is not theirs to know
+                task.cancel()
+            with contextlib.suppress(RuntimeError):  # it has just been closed
+                await self._socket.close(POLICY_VIOLATION, "The credential is not valid any more.")
 
     async def _take(self, text: str | None) -> None:
         try:
