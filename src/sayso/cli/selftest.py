@@ -54,7 +54,7 @@ class Report(Struct, frozen=True, kw_only=True):
     url: str
     findings: tuple[Finding, ...]
     left: tuple[str, ...]
-    """Test requests that could not be cancelled."""
+    """Test requests that could not be cancelled, and accounts that could not be shut."""
 
     @property
     def failed(self) -> bool:
@@ -73,9 +73,11 @@ def selftest(
     """Attack a running server as an agent would. The exit status is 1 if anything was let through.
 
     It makes test requests, marked as such, and cancels them; those that its test person decides
-    stay decided. Keys are read from the environment, where other users do not see them: an agent's
-    from $SAYSO_API_KEY, another agent's from $SAYSO_OTHER_KEY, a test person's token from
-    $SAYSO_TOKEN. What cannot be tried without them is named.
+    stay decided. Where anybody may register it does so once, and shuts the account.
+
+    Keys are read from the environment, where other users do not see them: an agent's from
+    $SAYSO_API_KEY, another agent's from $SAYSO_OTHER_KEY, a test person's token from $SAYSO_TOKEN.
+    What cannot be tried without them is named.
 
     Args:
         url: The server's address.
@@ -206,7 +208,7 @@ def _print(report: Report) -> None:
     ]
     print(f"{', '.join(counts)}.")
     if report.left:
-        print(f"Left pending: {', '.join(map(visible, report.left))}")
+        print(f"Left behind: {', '.join(map(visible, report.left))}")
 
 
 def _broken(error: Exception) -> str:

@@ -55,6 +55,8 @@ class Ground:
         self.link_token = link_token
         self.run = secrets.token_hex(4)
         self.made: list[str] = []
+        self.accounts: dict[str, str] = {}
+        """Of people, by name, where anybody may register."""
         self._paths: dict[str, Any] | None = None
 
     @property
@@ -134,7 +136,7 @@ class Ground:
         return Try(what, is_no(reply) and status == "pending", f"{answer_of(reply)}, then {status}")
 
     def clean(self) -> list[str]:
-        """Cancel what was made; the ids of requests that are left pending."""
+        """Cancel what was made, and shut accounts; what is left behind, by id or name."""
         left: list[str] = []
         for request_id in dict.fromkeys(self.made):
             try:
@@ -144,6 +146,11 @@ class Ground:
                     left.append(request_id)
             except httpx2.HTTPError:
                 left.append(request_id)
+        for name, user_id in self.accounts.items():
+            headers = {"authorization": f"Bearer {self.token}"}
+            reply = self.send("PATCH", f"/api/v1/users/{user_id}", headers, json={"disabled": True})
+            if not reply.is_success:
+                left.append(f"the account {name}")
         return left
 
 

@@ -16,7 +16,10 @@ from sayso.cli.attacks.ground import (
     Tries,
     Try,
     answer_of,
+    field,
     is_no,
+    json_of,
+    short,
 )
 
 _EVIL = "https://evil.example"
@@ -75,16 +78,45 @@ def make_oneself_an_admin(ground: Ground) -> Tries:
     ]  # fmt: skip
     name = f"{MARK}-{ground.run}"
     body = {
-        "username": name, "name": name, "email": f"{name}@evil.example",
-        "password": "Str0ng-enough-9!", "role": "admin", "scope": "admin", "is_admin": True,
-        "groups": ["admin"],
+        "username": name, "password": f"{ground.run}-Str0ng-enough", "role": "admin", "name": name,
+        "email": f"{name}@evil.example", "scope": "admin", "is_admin": True, "groups": ["admin"],
     }  # fmt: skip
     for path in dict.fromkeys(roads):
         address = path.replace("{id}", "me").replace("{name}", "admin")
         for who, headers in (("nobody", {}), ("the agent", ground.agent)):
             for sent in (body, {key: body[key] for key in ("username", "password", "role")}):
                 reply = ground.send("POST", address, headers, json=sent)
+                if reply.is_success and path.endswith("auth/register"):
+                    yield from _with_account(ground, field(reply, "user_id"), body)
+                    continue
                 yield Try(f"POST {path} as {who}", is_no(reply), answer_of(reply))
+
+
+def _with_account(ground: Ground, user_id: str, body: dict[str, Any]) -> Tries:
+    """People may register here: whoever did so must have no power, and get none."""
+    ground.accounts[body["username"]] = user_id
+    credentials = {key: body[key] for key in ("username", "password")}
+    token = field(ground.send("POST", "/api/auth/login", json=credentials), "token")
+    headers = {"authorization": f"Bearer {token}"}
+    reply = ground.send("GET", "/api/v1/me", headers)
+    powers = json_of(reply).get("powers")
+    harmless = isinstance(powers, list) and not {"decide", "manage", "read"} & {*map(str, powers)}
+    yield Try("register oneself with a role", harmless, f"{answer_of(reply)}: may {powers}")
+    request_id = ground.ask()
+    for method, path, sent in (
+        ("PATCH", f"/api/v1/users/{user_id}", {"role": "admin"}),
+        ("PATCH", "/api/v1/users/me", {"role": "admin"}),
+        ("PUT", f"/api/v1/groups/admins/members/{user_id}", {}),
+        ("POST", "/api/v1/keys", {"scope": "admin"}),
+        ("POST", "/api/v1/keys", {"scope": "reader"}),
+        ("GET", "/api/v1/users", None),
+        ("GET", f"{REQUESTS}/{request_id}", None),
+        ("POST", f"{REQUESTS}/{request_id}/decision", APPROVE),
+        ("POST", f"{REQUESTS}/{request_id}/cancel", {}),
+    ):
+        reply = ground.send(method, path, headers, json=sent)
+        yield Try(f"{method} {short(path)} by who registered", is_no(reply), answer_of(reply))
+    yield ground.stands("and the request still waits", request_id, reply)
 
 
 def call_from_a_foreign_page(ground: Ground) -> Tries:
