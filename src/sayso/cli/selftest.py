@@ -96,11 +96,12 @@ def selftest(
         trust_env=False,
     ) as http:
         _check(http, url)
+        signed_in = _sign_in(http, link_token)
         ground = Ground(
             http,
             key=os.environ.get("SAYSO_API_KEY", ""),
             other_key=os.environ.get("SAYSO_OTHER_KEY", ""),
-            token=os.environ.get("SAYSO_TOKEN", "") or _sign_in(http, link_token),
+            token=os.environ.get("SAYSO_TOKEN", "") or signed_in,
             link_token=link_token,
         )
         try:

@@ -90,7 +90,7 @@ def claim_by_another_agent(ground: Ground) -> Tries:
     _decide(ground, request_id, APPROVE)
     yield refusal("claim as another agent", _claim(ground, request_id, digest, other))
     path = f"{REQUESTS}/{request_id}/outcome"
-    reply = ground.send("POST", path, other, json={"ok": True, "result": "done"})
+    reply = ground.send("POST", path, other, json={"status": "succeeded"})
     yield refusal("report as another agent", reply)
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import secrets
 from typing import Any
 
@@ -99,8 +100,8 @@ def _with_account(ground: Ground, user_id: str, body: dict[str, Any]) -> Tries:
     token = field(ground.send("POST", "/api/auth/login", json=credentials), "token")
     headers = {"authorization": f"Bearer {token}"}
     reply = ground.send("GET", "/api/v1/me", headers)
-    powers = json_of(reply).get("powers")
-    harmless = isinstance(powers, list) and not {"decide", "manage", "read"} & {*map(str, powers)}
+    powers = json.dumps(json_of(reply).get("powers"))
+    harmless = powers.startswith("[") and not re.search('"(decide|manage|read)"', powers)
     yield Try("register oneself with a role", harmless, f"{answer_of(reply)}: may {powers}")
     request_id = ground.ask()
     for method, path, sent in (
