@@ -1,7 +1,7 @@
 """Records to JSON and back, once: for stores, the wire and the client."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -33,6 +33,7 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
 }
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _TOKEN = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
+_COLONS = (b'":', b" :", b"\t:", b"\n:", b"\r:")
 _PLACE = re.compile(r" - at `(?P<at>[^`]+)`$")
 
 encode = _encoder.encode
@@ -73,11 +74,13 @@ def decode(record: type[T], body: bytes | str) -> T:
             where (`$.action.tool_name`) and what was expected.
     """
     check_shape(body)
+    raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
     decoder = _decoders.get(record)
     if decoder is None:
         decoder = _decoders[record] = msgspec.json.Decoder(record)
     try:
-        return decoder.decode(body)
+        decoded = decoder.decode(body)
+        _check_names(raw)
     except msgspec.ValidationError as error:
         raise _does_not_fit(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -86,6 +89,7 @@ def decode(record: type[T], body: bytes | str) -> T:
             hint="Send one JSON object, in UTF-8.",
             code="not_json",
         ) from None
+    return decoded
 
 
 def builtins(record: Any) -> Json:
@@ -109,6 +113,36 @@ def check_shape(body: bytes | str) -> None:
             hint="Send a link to what is large, or the data as one string.",
             code="too_many_values",
         )
+
+
+def _check_names(raw: bytes) -> None:
+    """Refuse an object that has a name twice: of its values, people may be shown the other one.
+
+    There are as many colons outside of strings as names in the text, and fewer names are left
+    once it is read if two were the same. Before such a colon there is a quote or a blank; only if
+    the numbers differ, which colons in strings may cause, are strings cut out.
+    """
+    names = _names(msgspec.json.decode(raw))
+    colons = sum(map(raw.count, _COLONS))
+    if colons != names and _STRING.sub(b"", raw).count(b":") != names:
+        raise InvalidRequestError(
+            "An object in the JSON has the same name twice.",
+            hint="Programs differ in which of the values they take; send one.",
+            code="duplicate_name",
+        )
+
+
+def _names(value: Any) -> int:
+    count, left = 0, [value]
+    while left:
+        each = left.pop()
+        if type(each) is dict:
+            inner = cast("dict[str, Any]", each)
+            count += len(inner)
+            left += inner.values()
+        elif type(each) is list:
+            left += cast("list[Any]", each)
+    return count
 
 
 def _separators(raw: bytes) -> int:

@@ -305,6 +305,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "database_away": (StoreError, "The database cannot be reached."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),
+    "duplicate_name": (InvalidRequestError, "An object in the JSON has the same name twice."),
     "too_many_values": (InvalidRequestError, "The JSON holds too many values."),
     "internal": (SaysoError, "The server made a mistake; it is in its log."),
 }

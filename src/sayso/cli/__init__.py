@@ -11,6 +11,7 @@
     users, keys, groups         who has an account, by what programs are known, who is asked
     sessions, login             who is signed in; a token for a name and a password
     manage                      by which road those go: over HTTP, or on the database itself
+    selftest, attacks           attack a running server, and tell what it refused
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
     waiting                     holding on until somebody has decided
@@ -48,6 +49,7 @@ COMMANDS = {
     "replay": "Send a delivery again.",
     "audit": "Check the signed log; show and export it: verify, show, export, rotate-key, retire.",
     "worker": "Carry out deliveries beside servers that share a database.",
+    "selftest": "Attack a running server as an agent would; tell what it refused.",
     "login-link": "Print a link that signs a person in, once.",
     "passkey-code": "Print a code that removes one lost passkey.",
     "login": "Print a token for a user name and a password.",

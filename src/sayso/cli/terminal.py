@@ -2,10 +2,8 @@
 
 import json
 import os
-import re
 import shutil
 import sys
-import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, cast
@@ -16,18 +14,11 @@ from rich.console import Console
 from sayso import codec
 from sayso.errors import SaysoError, UsageError
 from sayso.types import Json, JsonObject
+from sayso.visible import json_text as visible_json
+from sayso.visible import spelled
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 """The `--json` option."""
-
-# Control, format (bidi, zero-width, tags), surrogates, line and paragraph separators.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# What is invisible too, though Unicode counts it among letters and marks; U+FE0E and U+FE0F,
-# which choose between text and emoji, stay.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
-)
-_PLAIN = re.compile(r"[ -~]*")
 
 
 def program() -> str:
@@ -40,28 +31,18 @@ def program() -> str:
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""`text` with every control, bidi and invisible character spelled out, as `\x1b`.
+    r"""`text` with everything spelled out that steers a terminal or deceives the eye, as `\x1b`.
 
     Args:
         text: from anywhere.
         lines: keep line breaks and tabs.
     """
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join(
-        character if lines and character in "\n\t" else _spelled(character) for character in text
-    )
+    return spelled(text, lines=lines)
 
 
 def json_text(value: Json, *, indent: int | None = None) -> str:
-    """`value` as JSON in which unsafe characters are escaped; it reads back as the same."""
-    text = json.dumps(codec.builtins(value), ensure_ascii=False, indent=indent)
-    if _PLAIN.fullmatch(text):
-        return text
-    return "".join(
-        json.dumps(c)[1:-1].replace("\x7f", "\\u007f") if _unsafe(c) and c != "\n" else c
-        for c in text
-    )
+    """`value` as JSON in which all such characters are escaped; it reads back as the same."""
+    return visible_json(codec.builtins(value), indent=indent)
 
 
 def parse_json(text: str, option: str) -> Json:
@@ -145,15 +126,3 @@ def relative(at: datetime, now: datetime) -> str:
             text = f"{int(amount // size)} {unit}"
             return f"in {text}" if seconds > 0 else f"{text} ago"
     return "now"
-
-
-def _unsafe(character: str) -> bool:
-    return unicodedata.category(character) in _UNSAFE_CATEGORIES or bool(
-        _INVISIBLE.match(character)
-    )
-
-
-def _spelled(character: str) -> str:
-    if not _unsafe(character):
-        return character
-    return character.encode("unicode_escape", "backslashreplace").decode()

@@ -7,13 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sayso import cards
+from sayso.cards import effective_digest as effective_digest  # other commands take these here
+from sayso.cards import rule_text as rule_text
+from sayso.cards import timestamp as timestamp
 from sayso.cli.terminal import json_text, relative, visible
 from sayso.client import Event
-from sayso.domain.accounts import Strength
-from sayso.domain.decisions import Vote
 from sayso.domain.requests import Request, Status
-from sayso.domain.rules import Rule
-from sayso.types import Json
+from sayso.visible import fenced, unsteered
 
 SHORT_ID = 13  # of a UUIDv7: the millisecond and the version
 _COLOURS = {
@@ -81,98 +82,39 @@ def table(requests: Sequence[Request], console: Console) -> Table:
 
 
 def card(request: Request) -> Table:
-    """Everything that a person needs to know to decide it, or about how it was decided."""
+    """Everything that a person needs to know to decide it, or about how it was decided.
+
+    What the agent says stands below a label of ours, each of its lines behind a fence.
+    """
+    shown = cards.card(request)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in facts(request, indent=2):
-        style = _style(request, name)
-        grid.add_row(name, Text(visible(value, lines=True), style=style))
+    for row in shown.head:
+        grid.add_row(row.name, Text(_written(row, indent=2), style=_style(request, row.name)))
+    grid.add_row("", Text(f"{cards.WORDS}:", style="dim italic"))
+    for row in shown.words:
+        style = _style(request, row.name)
+        grid.add_row(row.name, Text(fenced(_written(row, indent=2)), style=style))
+    for row in shown.result:
+        grid.add_row(row.name, Text(_written(row, indent=2)))
     return grid
 
 
-def facts(request: Request, *, indent: int | None = None) -> list[tuple[str, str]]:
-    """The request as names and values, in reading order; what is empty is left out.
-
-    Args:
-        request: which.
-        indent: how far JSON is indented. Default: it stands on one line.
-    """
-    action, decision = request.action, request.decision
-    options = [f"{each.value}: {each.label}" for each in request.options]
-    found: list[tuple[str, Json]] = [
-        ("id", request.id),
-        ("status", request.status),
-        ("kind", request.kind),
-        ("message", request.message),
-        ("priority", request.priority),
-        ("session", request.session_id),
-        ("client", request.client_id),
-        ("asked by", _requester(request)),
-        ("tool", action and action.tool_name),
-        ("arguments", action and action.tool_args),
-        ("risk", action and action.risk_class),
-        ("rationale", action and action.rationale),
-        ("side effects", action and "\n".join(action.side_effects)),
-        ("proposed arguments", request.proposed_args if decision is None else None),
-        ("digest", effective_digest(request)),
-        ("options", "\n".join(options)),
-        ("form", request.schema),
-        ("metadata", request.metadata),
-        ("facts", request.facts),
-        ("asks again", request.reopens),
-        ("changed since", request.changes),
-        ("rule", request.rule and rule_text(request.rule)),
-        ("votes", "\n".join(map(_vote, request.votes))),
-        ("asked", timestamp(request.created_at)),
-        ("deadline", timestamp(request.deadline_at)),
-        ("decision", decision and decision.type),
-        ("by", decision and f"{decision.by.name} ({decision.channel})"),
-        ("after", decision and f"{decision.took_seconds:.1f} s"),
-        ("option", decision and decision.option),
-        ("content", decision and decision.content),
-        ("edited arguments", decision and decision.args),
-        ("reason", request.reason),
-        ("closed", timestamp(request.closed_at)),
-        ("grant", _grant(request)),
-        ("outcome", _outcome(request)),
-    ]
-    return [
-        (name, value if isinstance(value, str) else json_text(value, indent=indent))
-        for name, value in found
-        if value not in (None, "", {}, ())
-    ]
-
-
 def fact_lines(request: Request) -> list[str]:
-    """`name: value`, one line each."""
-    return [f"{name}: {visible(value)}" for name, value in facts(request)]
-
-
-def effective_digest(request: Request) -> str | None:
-    """Of what was approved, or would be approved now; None without an action."""
-    if request.action is None:
-        return None
-    if request.decision is not None and request.decision.digest is not None:
-        return request.decision.digest
-    if request.proposed_args is not None:
-        return request.action.with_args(request.proposed_args).digest
-    return request.action.digest
-
-
-def rule_text(rule: Rule) -> str:
-    """What a decision needs, in one line."""
-    people = [*rule.people, *(f"group {name}" for name in rule.groups)]
-    parts = [
-        f"{rule.approvals} approval{'s' if rule.approvals > 1 else ''}",
-        f"of {', '.join(people)}" if people else "",
-        "four eyes" if rule.four_eyes else "",
-        "" if rule.veto else "no veto",
-        "" if rule.min_strength is Strength.LINK else f"by {rule.min_strength} at least",
-        "" if rule.grant_seconds is None else f"to be claimed within {rule.grant_seconds:g} s",
-        f"from {', '.join(rule.names)}" if rule.names else "",
+    """`name: value`, one line each, since line breaks are spelled out."""
+    shown = cards.card(request)
+    return [
+        f"{row.name}: {visible(row.value) if isinstance(row.value, str) else json_text(row.value)}"
+        for row in (*shown.head, *shown.words, *shown.result)
     ]
-    return "; ".join(filter(None, parts))
+
+
+def _written(row: cards.Row, *, indent: int | None = None) -> str:
+    """Safe to print: a text with its line breaks, or JSON."""
+    if isinstance(row.value, str):
+        return visible(row.value, lines=True)
+    return json_text(row.value, indent=indent)
 
 
 def answer(request: Request) -> str:
@@ -184,7 +126,7 @@ def answer(request: Request) -> str:
     decision = request.decision
     if decision is not None and request.answer is not None:
         answer = request.answer
-        return visible(answer, lines=True) if isinstance(answer, str) else json_text(answer)
+        return unsteered(answer, keep="\n\t") if isinstance(answer, str) else json_text(answer)
     if decision is not None and request.approved and decision.args is not None:
         return json_text(decision.args)
     reason = "" if request.approved else visible(request.reason)
@@ -207,39 +149,6 @@ def event_line(event: Event) -> Text:
 def tabbed(*fields: str | None) -> str:
     """Fields that hold no tab and no line break, between tabs."""
     return "\t".join(visible(field or "") for field in fields)
-
-
-def timestamp(at: datetime | None) -> str:
-    """ISO 8601 in UTC, to the millisecond; nothing for no time."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if at else ""
-
-
-def _requester(request: Request) -> str:
-    by = request.requested_by
-    owner = f", for {by.owner}" if by.owner else ""
-    return f"{by.name} ({by.actor}{owner})"
-
-
-def _vote(vote: Vote) -> str:
-    reason = f": {vote.reason}" if vote.reason else ""
-    return f"{vote.type} by {vote.by.name} ({vote.channel}, {vote.strength}){reason}"
-
-
-def _grant(request: Request) -> str:
-    grant = request.grant
-    if grant is None:
-        return ""
-    if grant.claimed_at is not None:
-        return f"claimed at {timestamp(grant.claimed_at)} by {grant.claimed_by}"
-    return f"can be claimed until {timestamp(grant.expires_at)}"
-
-
-def _outcome(request: Request) -> str:
-    outcome = request.outcome
-    if outcome is None:
-        return ""
-    told = outcome.error or ("" if outcome.result is None else json_text(outcome.result))
-    return f"{outcome.status}: {told}" if told else str(outcome.status)
 
 
 def _style(request: Request, name: str) -> str:

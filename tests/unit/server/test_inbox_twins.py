@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from sayso.server.inbox import headline, visible
+from sayso.server.inbox import headline
+from sayso.visible import pieces, tables
 
 ROOT = Path(__file__).parents[3]
 STATIC = ROOT / "src/sayso/server/inbox/static"
@@ -18,6 +19,7 @@ SCRIPT = """
 const [folder, text] = process.argv.slice(1)
 const headline = await import(`${folder}/headline.js`)
 const { scan } = await import(`${folder}/visible.js`)
+const tables = await import(`${folder}/tables.js`)
 const { parse } = await import(`${folder}/json.js`)
 const cases = parse(text)
 const piece = p => typeof p === 'string' ? [p, '', ''] : [p.show, p.kind, p.why]
@@ -28,6 +30,9 @@ process.stdout.write(JSON.stringify({
   })),
   labels: cases.labels.map(headline.label),
   texts: cases.texts.map(text => scan(text).map(piece)),
+  lines: cases.texts.map(text => scan(text, { line: true }).map(piece)),
+  tables: Object.fromEntries(Object.entries(tables).map(
+    ([name, value]) => [name, value instanceof Map ? Object.fromEntries(value) : value])),
 }))
 """
 
@@ -149,6 +154,41 @@ TEXTS = [
     "\u034f\u115f\u3164",
     "مرحبا \u200f hello",
     "a" + "\u200c" * 5_000,
+    "раураl\n" * 200 + "\u202e and the rest \u200b",
+    "\x1b[2J\x1b[H\x1b[32mRisk: LOW\x1b[0m",
+    "\x1b]8;;http://evil.example/\x07bank.example\x1b]8;;\x1b\\",
+    "\x9b31m \x1bc \x1b(0 \x1b]0;title without an end",
+    "Z\u0351\u036b\u0343\u036a\u0302\u036b\u033dA",
+    "hidden\U0001f600" + "".join(chr(0xE0100 + ord(c) - 16) for c in "do evil"),
+    "\U0001f600\ufe03\ufe04",
+    "\U0001f3f4\U000e0065\U000e0076\U000e0069\U000e006c\U000e007f",
+    "葛\U000e0100飾区",
+    "ls" + " " * 200 + "&& rm -rf /",
+    "Fine.\n" + "\n" * 100 + "Delete it all.",
+    "https://раура.com/login and https://аррӏе.com",
+    "https://evil.c\u2100.example.com",
+    "https://bank.example\u2044@evil.example example\u3002com exa\u00admple.com",
+    "xn--80ak6aa92e.com xn--mnchen-3ya.de XN--PPLE-43D.com xn--a xn---- xn--\u0430",
+    "paypaı.com işık ılık ｇoogle.com",
+    "if (environment\u01c3=user) { a\u037e }",
+    "Τι είναι; Ελλάδα\u037e",
+    "Пpивет, Вacя",
+    "Αθήνα.gr и Россия.рф",
+    "аре and mixed аρ",
+    '{"a": "\\nПривет"}',
+    "PDFки и API-токен, IT-отдел, 3D-принтер, C++ и Cи",
+    "\u200fשלום, \u200fعربي\u200f 12",
+    "ภาษา\u200bไทย",
+    "क्षेत्र में भुगतान, हिन्दी",
+    "東京都港区のホテルを予約します。ＡＢＣ１２３：例え。com",
+    "ᠮᠣ\u180bᠩ\u180e",
+    "\u2800⠓⠑\u2800",
+    "DE89\u200b3704\u00a00044",
+    "one\nline\tonly",
+    "½ ² ™ № … ℃",
+    "Ⓟⓐⓨ Ⓜ\ufe0f ﬁne",
+    "ᏚᎢᎪᎡᏴᏟ ꓓꓰ Σίσυφος σο",
+    "Вacя kΩ Пpивет μm α-helix x² naïve résumé",
 ]
 
 
@@ -193,11 +233,19 @@ def test_a_name_reads_the_same_in_script(told: dict[str, Any], at: int) -> None:
 
 @pytest.mark.parametrize("at", range(len(TEXTS)))
 def test_deceiving_characters_are_the_same_in_script(told: dict[str, Any], at: int) -> None:
-    expected = [list(piece) for piece in visible.pieces(TEXTS[at])]
+    expected = [list(piece[:3]) for piece in pieces(TEXTS[at])]
     assert [p for p in told["texts"][at] if p[0]] == [p for p in expected if p[0]]
+    expected = [list(piece[:3]) for piece in pieces(TEXTS[at], one_line=True)]
+    assert [p for p in told["lines"][at] if p[0]] == [p for p in expected if p[0]]
 
 
-def test_a_text_full_of_deceiving_characters_costs_little_and_is_cut_with_a_word() -> None:
-    found = visible.pieces("a" + "\u200c" * 100_000)
-    assert len(found) == 502
-    assert found[-1].text == "99500 more characters"
+def test_the_tables_are_the_same_in_script(told: dict[str, Any]) -> None:
+    for name, table in told["tables"].items():
+        ours = getattr(tables, name)
+        ours = [list(pair) for pair in ours] if name == "SCRIPTS" else ours
+        ours = list(ours) if isinstance(ours, tuple) else ours
+        assert table == ours, name
+    assert set(told["tables"]) == {name for name in vars(tables) if name.isupper()} - {
+        "LETTERS",
+        "LATIN_LETTERS",
+    }

@@ -8,9 +8,11 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from sayso import visible
 from sayso.broker.ceremonies import RelyingParty
-from sayso.server.inbox import headline, review, samples, visible
+from sayso.server.inbox import headline, review, samples
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -246,6 +248,16 @@ def _pieces(text: object) -> list[visible.Piece]:
     return visible.pieces(str(text))
 
 
+def _shown(text: object, *, one_line: bool = False) -> Markup:
+    """What an agent wrote, escaped by `visible.html`."""
+    return Markup(visible.html(str(text), one_line=one_line))  # noqa: S704
+
+
+def _escaped_json(value: object) -> str:
+    """JSON to be edited in a plain field, which cannot hold marks."""
+    return visible.json_text(value, indent=2)
+
+
 def _short_digest(digest: str) -> str:
     code = digest.rpartition(":")[2]
     return " ".join(code[at : at + 4] for at in range(0, 16, 4))
@@ -295,6 +307,9 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     filters: dict[str, Callable[..., Any]] = {
         "pieces": _pieces,
+        "shown": _shown,
+        "spelled": visible.spelled,
+        "escaped_json": _escaped_json,
         "moment": _moment,
         "pretty": _pretty,
         "words": headline.label,

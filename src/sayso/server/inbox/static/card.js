@@ -5,7 +5,7 @@ import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
 import { shortDigest, may, demands, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
-import { visible, warningNote } from './visible.js'
+import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
 import { state } from './store.js'
@@ -78,7 +78,7 @@ export function contextView(request, related) {
   return Object.assign(h('aside.context', { 'aria-label': 'Context' },
     section('Who asks', h('dl.meta', null,
       whoView(request),
-      request.session_id && [h('dt', null, 'Session'), h('dd.mono', null, visible(request.session_id))],
+      request.session_id && [h('dt', null, 'Session'), h('dd.mono', null, line(request.session_id))],
       h('dt', null, 'Asked'), h('dd', null, time(request.created_at)),
       h('dt', null, 'Deadline'), h('dd.deadline', null, deadline(request)))),
     meta.length > 0 && section('Sent along', argsView(request.metadata)),
@@ -181,7 +181,7 @@ export function createCard(request, ctx) {
     const hold = holdButton(`Hold to ${text.charAt(0).toLowerCase() + text.slice(1)}`, () => send(body))
     const from = panel, told = facts(body.args ? { ...a, tool_args: body.args } : ran).map(f => f.text).join(' · ')
     show('confirm', h('section.panel.confirm', { 'aria-label': 'Confirm a high-risk action' },
-      h('h3', null, riskMark('high'), visible(headline(request))),
+      h('h3', null, riskMark('high'), line(headline(request))),
       told && h('p.confirm-facts', null, visible(told)),
       body.args && diffView(ran.tool_args, body.args),
       h('p.quiet', null, body.args ? 'You sign for the edited arguments; the server computes their digest as you approve.' : ['You sign for ', h('span.mono', null, shortDigest(ran.digest)), '.'], ' Hold for one second.'),
@@ -259,9 +259,9 @@ export function createCard(request, ctx) {
     return h(look ? `button.${look}` : 'button', { type: 'button', onclick: run, 'aria-label': short ? text : null, title: key ? `${text} (${key})` : text, 'aria-keyshortcuts': key || null }, short ? [h('span.wide', null, text), h('span.narrow', { 'aria-hidden': 'true' }, short)] : text, key && kbd(key))
   }
   const optionButtons = () => request.options.map((o, i) => {
-    const run = () => give({ type: 'respond', option: o.value }, `choose “${o.label}”`, o.approves)
+    const run = () => give({ type: 'respond', option: o.value }, `choose “${spelled(o.label)}”`, o.approves)
     if (i < 9) keys[i + 1] = run
-    return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, visible(o.label)), o.value !== o.label && h('small.mono', { dir: 'auto' }, visible(o.value)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
+    return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, line(o.label)), o.value !== o.label && h('small.mono', { dir: 'auto' }, line(o.value)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
   })
 
   function more() {
@@ -389,11 +389,11 @@ export function createCard(request, ctx) {
   const el = h('article.card', { onkeydown: sends, 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
     h('header.card-head', null,
       h('button.back.ghost', { type: 'button', onclick: ctx.back }, icon('back'), 'Inbox'),
-      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), voteMark(request), h('span.quiet.from', null, visible(asker(request))),
+      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), voteMark(request), h('span.quiet.from', null, line(asker(request))),
         pending && request.deadline_at && left(request)),
       pending && request.deadline_at && fuse(request),
-      h('h2', { id: title, tabindex: '-1' }, visible(headline(request))),
-      a && h('p.tool', null, h('code', null, visible(a.tool_name)), warningNote(a.tool_name))),
+      h('h2', { id: title, tabindex: '-1' }, line(headline(request))),
+      a && h('p.tool', null, h('code', null, line(a.tool_name)), warningNote(a.tool_name))),
     pending && stop, pending && staleNote(), reopenedView(request),
     pending ? null : outcome({ ...request, lost: ctx.lost?.get(request.id) }),
     run, big, a ? null : words(request), ask(), args, proposedView(request), slot, factsView(request), a ? words(request) : null, reasons, votes.matches('section') || pending ? votes : null, details,

@@ -2,7 +2,7 @@
 
 import { h, uid, plural } from './dom.js'
 import { parse, isNumber, same, digits } from './json.js'
-import { visible } from './visible.js'
+import { line, spelled, visible } from './visible.js'
 
 const TYPES = { email: 'email', uri: 'url', date: 'date', 'date-time': 'datetime-local' }
 const choices = s => s.oneOf?.map(o => [o.const, o.title ?? String(o.const)]) || s.anyOf?.map(o => [o.const, o.title ?? String(o.const)])
@@ -28,7 +28,7 @@ function property(name, s, required) {
   const described = { 'aria-describedby': `${id}-hint ${id}-error` }
   const text = [hint(s), s.description].filter(Boolean)
   const note = h('p.hint', { id: `${id}-hint`, dir: 'auto' }, visible(text.reverse().join(' · ')))
-  const head = [visible(title), required ? h('span.must', null, 'needed') : h('span.tag', null, 'optional')]
+  const head = [line(title), required ? h('span.must', null, 'needed') : h('span.tag', null, 'optional')]
   const items = s.type === 'array' ? choices(s.items || {}) : null
   let control, read, invalid = () => ''
 
@@ -43,11 +43,11 @@ function property(name, s, required) {
   if (s.type === 'boolean') {
     control = h('input', { type: 'checkbox', id, checked: s.default === true, ...described })
     read = () => control.checked
-    return finish(h('label.check.alone', null, control, h('span', null, visible(title))), [])
+    return finish(h('label.check.alone', null, control, h('span', null, line(title))), [])
   }
   const label = h('label', { for: id }, head)
   if (list) {
-    control = h('select', { id, ...described }, h('option', { value: '' }, 'Choose…'), list.map(([v, word], i) => h('option', { value: String(i), selected: s.default !== undefined && same(v, s.default) }, word)))
+    control = h('select', { id, ...described }, h('option', { value: '' }, 'Choose…'), list.map(([v, word], i) => h('option', { value: String(i), selected: s.default !== undefined && same(v, s.default) }, spelled(word))))
     read = () => control.value === '' ? undefined : list[control.value][0]
   } else if (s.type === 'number' || s.type === 'integer') {
     control = h('input', { id, inputmode: s.type === 'integer' ? 'numeric' : 'decimal', autocomplete: 'off', value: s.default == null ? '' : shown(s.default), ...described })

@@ -14,6 +14,7 @@ import { result } from './marks.js'
 import { startKeys } from './keys.js'
 import { startClock, refreshTimes, span } from './time.js'
 import { toast, announce } from './toast.js'
+import { spelled } from './visible.js'
 
 const stage = $('#stage')
 const cards = new Map()      // the cards opened last, with what was typed in them
@@ -274,7 +275,7 @@ function boot() {
   startKeys(press)
   let seconds = 0
   startClock(() => { age(); if (++seconds % 60 === 0) changed() })
-  stream.start(request => announce(`New request: ${summary(request)}${request.action?.risk_class ? `, ${request.action.risk_class} risk` : ''}`))
+  stream.start(request => announce(`New request: ${spelled(summary(request))}${request.action?.risk_class ? `, ${request.action.risk_class} risk` : ''}`))
   changed()
 }
 

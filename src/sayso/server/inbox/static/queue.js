@@ -2,7 +2,7 @@
 
 import { h, $, plural } from './dom.js'
 import { phrase, gist } from './headline.js'
-import { visible } from './visible.js'
+import { line, visible } from './visible.js'
 import { time } from './time.js'
 import { riskMark, priorityMark } from './marks.js'
 import { voteMark } from './review.js'
@@ -17,13 +17,13 @@ export function rowView(request) {
     h('span.row-marks', null, riskMark(request.action?.risk_class), priorityMark(request.priority), request.kind !== 'approval' && h('span.kind', null, request.kind === 'input' ? 'question' : request.kind),
       voteMark(request), request.reminders > 0 && h('span.kind', null, 'reminded'),
       state.unsent.has(request.id) && h('span.kind.kept', null, 'not sent'),
-      h('span.row-who', null, visible([request.client_id || 'agent', request.session_id].filter(Boolean).join(' · '))))))
+      h('span.row-who', null, line([request.client_id || 'agent', request.session_id].filter(Boolean).join(' · '))))))
 }
 
 function what(request) {
   if (!request.action) return visible(`“${request.message}”`)
   const text = gist(request.action)
-  return [h('b', null, visible(phrase(request.action.tool_name))), text && [' · ', visible(text)]]
+  return [h('b', null, line(phrase(request.action.tool_name))), text && [' · ', visible(text)]]
 }
 
 function row(request) {
