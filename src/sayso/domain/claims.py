@@ -1,6 +1,7 @@
 """From an approval to a run: the grant is claimed once, for exactly what was approved."""
 
 from datetime import datetime
+from hashlib import sha256
 
 import msgspec
 
@@ -33,6 +34,7 @@ def claimed(
             held when it was asked does not hold now (`facts_changed`), or was not told.
     """
     grant = request.grant
+    mark = sha256(key.encode()).hexdigest() if key else ""
     if by.actor != request.requested_by.actor:
         raise NotPermittedError("Another agent asked for this.", code="not_yours")
     if grant is None:
@@ -48,7 +50,7 @@ def claimed(
             code="digest_mismatch",
         )
     if grant.claimed_at is not None:
-        if key and key == grant.claim_key and grant.claimed_by == by.actor:
+        if mark and mark == grant.claim_mark and grant.claimed_by == by.actor:
             return grant
         raise InvalidTransitionError(
             f"The grant was claimed at {grant.claimed_at.isoformat()}; it is good for one run.",
@@ -71,7 +73,7 @@ def claimed(
             else "Send `facts`.",
             code="facts_changed" if facts is not None else "facts_required",
         )
-    return msgspec.structs.replace(grant, claimed_at=now, claimed_by=by.actor, claim_key=key)
+    return msgspec.structs.replace(grant, claimed_at=now, claimed_by=by.actor, claim_mark=mark)
 
 
 def reported(

@@ -17,8 +17,9 @@ class Grant(Struct, frozen=True, kw_only=True):
     claimed_at: datetime | None = None
     claimed_by: str = ""
     """The actor that holds it."""
-    claim_key: str = ""
-    """The claimer's own word for this claim: with it a claim whose answer was lost is repeated."""
+    claim_mark: str = ""
+    """The SHA-256 of the claimer's own word for this claim. Whoever knows the word may repeat a claim
+    whose answer was lost; whoever reads the request does not know it."""
 
 
 class OutcomeStatus(StrEnum):

@@ -81,7 +81,9 @@ _Globs = Annotated[
 class ReviewRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule of a tenant, and which requests it is for; those that match all count."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[
+        str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
+    ]
     tools: Annotated[_Globs, Meta(description="Globs of tool names; empty: every request.")] = ()
     risks: Annotated[
         frozenset[RiskClass], Meta(description="Risk classes; empty: any, and none.")
