@@ -18,8 +18,8 @@ class Grant(Struct, frozen=True, kw_only=True):
     claimed_by: str = ""
     """The actor that holds it."""
     claim_mark: str = ""
-    """The SHA-256 of the claimer's own word for this claim. Whoever knows the word may repeat a claim
-    whose answer was lost; whoever reads the request does not know it."""
+    """The SHA-256 of the claimer's own word for this claim. Who knows the word may repeat a claim
+    whose answer was lost; who reads the request does not know it."""
 
 
 class OutcomeStatus(StrEnum):

@@ -400,7 +400,7 @@ def run(
         "expires_at": _at(expires),
         "claimed_at": _at(-8) if claimed else None,
         "claimed_by": "agent:7c1e" if claimed else "",
-        "claim_key": "",
+        "claim_mark": "",
     }
     told = {"result": None, "error": "", "reported_at": _at(-3), "reported_by": "agent:7c1e"}
     return {**done, "grant": grant, "outcome": None if outcome is None else {**told, **outcome}}
