@@ -82,12 +82,16 @@ class Wire:
     Args:
         port: of the server.
         bearer: a person's token, for deciding; empty if none is asked for.
+        key: an agent's, for everything else; likewise.
     """
 
-    def __init__(self, port: int, bearer: str) -> None:
+    def __init__(self, port: int, bearer: str, key: str) -> None:
         self._host = f"Host: 127.0.0.1:{port}\r\n".encode()
-        self._json = self._host + b"Content-Type: application/json\r\n"
-        self._person = self._json
+        kind = b"Content-Type: application/json\r\n"
+        self._person = self._host + kind
+        if key:
+            self._host += f"Authorization: Bearer {key}\r\n".encode()
+        self._json = self._host + kind
         if bearer:
             self._person += f"Authorization: Bearer {bearer}\r\n".encode()
         self.submits = [

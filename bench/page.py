@@ -45,7 +45,8 @@ compare the ratios.
 - The load generator is a process of its own on another core (`bench/load.py`). It tells how much of
   its core it used; past 90 % the table says so. A single reply that is not a success ends the run.
 - **Submits**: 128 connections, a body of about 1 KB with an action, a session and metadata. A reply
-  comes after the row and its event are on the disk.
+  comes after the row and its event are on the disk. The product is asked with an agent's key (the
+  reference knows none), chains and signs its log meanwhile, and has no rules.
 - **Full cycles**: submit, a wait that is held for 5 ms or more, a person's decision with a bearer
   token, the release. Three requests, two durable writes, 256 cycles in flight.
 - **Held waits**: each has a connection of its own. Memory is the resident memory of the server

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -37,6 +37,8 @@ class Running(Struct, frozen=True):
     port: int
     bearer: str
     """A person's token; empty where none is needed."""
+    key: str
+    """An agent's key, likewise."""
     ready_seconds: float
     """From the start of the process until it said that it listens."""
 
@@ -90,8 +92,12 @@ def running(
                 raise BenchError(f"The {side} did not start:\n{log.read_text()[-2000:]}")
             ready_seconds = time.perf_counter() - began
             port = int(found["port"])
-            bearer = _sign_in(port, found["token"].decode()) if side == "product" else ""
-            yield Running(process.pid, port, bearer, ready_seconds)
+            bearer = key = ""
+            if side == "product":
+                body = {"token": found["token"].decode()}
+                bearer = _post(port, "/api/auth/link", body)["token"]
+                key = _post(port, "/api/v1/keys", {"label": "bench"}, bearer)["key"]
+            yield Running(process.pid, port, bearer, key, ready_seconds)
         finally:
             stop(process)
 
@@ -124,16 +130,18 @@ def await_line(process: subprocess.Popen[bytes], line: re.Pattern[bytes]) -> re.
             return found
 
 
-def _sign_in(port: int, link_token: str) -> str:
+def _post(port: int, path: str, body: Any, bearer: str = "") -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    headers = {"Content-Type": "application/json"}
+    if bearer:
+        headers["Authorization"] = f"Bearer {bearer}"
     try:
-        body = json.dumps({"token": link_token})
-        connection.request("POST", "/api/auth/link", body, {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps(body), headers)
         reply = connection.getresponse()
         told = reply.read()
-        if reply.status != 200:
-            raise BenchError(f"Could not sign in: {reply.status} {told[:500]!r}")
-        return json.loads(told)["token"]
+        if reply.status not in (200, 201):
+            raise BenchError(f"{path} was answered with {reply.status} {told[:500]!r}")
+        return json.loads(told)
     finally:
         connection.close()
 

@@ -100,6 +100,7 @@ def generate(
         pid=running_server.pid,
         core=cores[0] if cores else None,
         bearer=running_server.bearer,
+        key=running_server.key,
         seconds=seconds,
         count=count,
         sink=sink,

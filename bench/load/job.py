@@ -27,6 +27,7 @@ class Job(Struct, kw_only=True):
     core: int | None
     """The server's core, if it has one of its own."""
     bearer: str
+    key: str
     seconds: float
     """How long to measure; for `held`, how long to decide at a steady pace."""
     count: int
@@ -40,7 +41,7 @@ class Run:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.wire = Wire(job.port, job.bearer)
+        self.wire = Wire(job.port, job.bearer, job.key)
         self.took: list[float] = []
         self.errors = 0
         self.first_error = ""
