@@ -4,6 +4,7 @@ import argparse
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench import figures, machine, million, report, sections
+from bench import figures, ledger, machine, million, report, sections
 from bench.errors import BenchError
 from bench.passes import MOST_HELD, MOST_PENDING, Passes, Plan
 from bench.peers import environment
@@ -35,6 +36,10 @@ def main() -> int:
     asked = _arguments()
     limit = machine.raise_file_limit()
     folder = machine.data_folder()
+    if asked.ledger is not None:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            print(ledger.measure(Path(place), asked.ledger))
+        return 0
     seconds = asked.seconds or (1 if asked.quick else 2)
     began = time.monotonic()
     with Services(folder) as services:
@@ -134,6 +139,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short pass of each")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=names)
+    chosen.add_argument(
+        "--ledger",
+        type=int,
+        nargs="?",
+        const=100_000,
+        metavar="EVENTS",
+        help="what sealing and verifying so many events costs; 100000",
+    )
     chosen.add_argument("--all", action="store_true", help="everything, and profiles")
     parser.add_argument(
         "--profile",

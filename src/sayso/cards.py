@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from sayso import visible
+from sayso.domain.accounts import Strength
+from sayso.domain.decisions import Vote
 from sayso.domain.requests import Request
+from sayso.domain.rules import Rule
 from sayso.types import Json
 
 WORDS = "In the agent's own words, not verified"
@@ -45,11 +49,16 @@ def card(request: Request) -> Card:
             ("priority", request.priority.value),
             ("session", request.session_id),
             ("client", request.client_id),
+            ("asked by", _requester(request)),
             ("asked", timestamp(request.created_at)),
             ("deadline", timestamp(request.deadline_at)),
             ("tool", action and action.tool_name),
             ("arguments", action and action.tool_args),
-            ("digest", action and action.digest),
+            ("proposed arguments", request.proposed_args if decision is None else None),
+            ("digest", effective_digest(request)),
+            ("asks again", request.reopens),
+            ("changed since", request.changes),
+            ("rule", request.rule and rule_text(request.rule)),
         ),
         words=_rows(
             ("message", request.message),
@@ -59,8 +68,10 @@ def card(request: Request) -> Card:
             ("options", "\n".join(f"{each.value}: {each.label}" for each in request.options)),
             ("form", request.schema),
             ("metadata", request.metadata),
+            ("facts", request.facts),
         ),
         result=_rows(
+            ("votes", "\n".join(map(_vote, request.votes))),
             ("decision", decision and decision.type.value),
             ("by", decision and f"{decision.by.name} ({decision.channel})"),
             ("after", decision and f"{decision.took_seconds:.1f} s"),
@@ -69,8 +80,36 @@ def card(request: Request) -> Card:
             ("edited arguments", decision and decision.args),
             ("reason", request.reason),
             ("closed", timestamp(request.closed_at)),
+            ("grant", _grant(request)),
+            ("outcome", _outcome(request)),
         ),
     )
+
+
+def effective_digest(request: Request) -> str | None:
+    """Of what was approved, or would be approved now; None without an action."""
+    if request.action is None:
+        return None
+    if request.decision is not None and request.decision.digest is not None:
+        return request.decision.digest
+    if request.proposed_args is not None:
+        return request.action.with_args(request.proposed_args).digest
+    return request.action.digest
+
+
+def rule_text(rule: Rule) -> str:
+    """What a decision needs, in one line."""
+    people = [*rule.people, *(f"group {name}" for name in rule.groups)]
+    parts = [
+        f"{rule.approvals} approval{'s' if rule.approvals > 1 else ''}",
+        f"of {', '.join(people)}" if people else "",
+        "four eyes" if rule.four_eyes else "",
+        "" if rule.veto else "no veto",
+        "" if rule.min_strength is Strength.LINK else f"by {rule.min_strength} at least",
+        "" if rule.grant_seconds is None else f"to be claimed within {rule.grant_seconds:g} s",
+        f"from {', '.join(rule.names)}" if rule.names else "",
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def timestamp(at: datetime | None) -> str:
@@ -84,3 +123,33 @@ def _rows(*found: tuple[str, Json]) -> tuple[Row, ...]:
         for name, value in found
         if value not in (None, "", {}, ())
     )
+
+
+def _requester(request: Request) -> str:
+    by = request.requested_by
+    owner = f", for {by.owner}" if by.owner else ""
+    return f"{by.name} ({by.actor}{owner})"
+
+
+def _vote(vote: Vote) -> str:
+    reason = f": {vote.reason}" if vote.reason else ""
+    return f"{vote.type} by {vote.by.name} ({vote.channel}, {vote.strength}){reason}"
+
+
+def _grant(request: Request) -> str:
+    grant = request.grant
+    if grant is None:
+        return ""
+    if grant.claimed_at is not None:
+        return f"claimed at {timestamp(grant.claimed_at)} by {grant.claimed_by}"
+    return f"can be claimed until {timestamp(grant.expires_at)}"
+
+
+def _outcome(request: Request) -> str:
+    outcome = request.outcome
+    if outcome is None:
+        return ""
+    told = outcome.error or (
+        "" if outcome.result is None else visible.json_text(msgspec.to_builtins(outcome.result))
+    )
+    return f"{outcome.status}: {told}" if told else str(outcome.status)

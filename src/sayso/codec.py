@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from sayso.domain.blocks import Block
 from sayso.domain.decisions import Answer
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job
@@ -16,6 +17,9 @@ from sayso.types import Json
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What the decoders below raise for bytes that are no such record."""
+
 MAX_DEPTH = 32
 """How deep the JSON that is sent to us may be nested."""
 
@@ -25,7 +29,7 @@ MAX_NODES = 100_000
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
     record: msgspec.json.Decoder(record)
-    for record in (Request, Draft, Answer, Event, Session, Job, Webhook)
+    for record in (Request, Draft, Answer, Event, Session, Job, Webhook, Block)
 }
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _TOKEN = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
@@ -49,6 +53,9 @@ decode_job = _decoders[Job].decode
 
 decode_webhook = _decoders[Webhook].decode
 """A subscription from JSON."""
+
+decode_block = _decoders[Block].decode
+"""A block of the ledger from JSON."""
 
 
 def encode_request(request: Request) -> bytes:

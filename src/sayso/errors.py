@@ -21,6 +21,7 @@
     └── BackendError              something that Sayso depends on failed; the cause is attached
         ├── StoreError                the database
         ├── SignalError               the wake-up bus
+        ├── LedgerError               the ledger cannot be signed, read or continued
         └── ServerError               the Sayso server, as seen by a client
 
 Each class has a `code`, the word by which programs tell errors apart on every surface,
@@ -204,6 +205,13 @@ class SignalError(BackendError):
     code = "signal"
 
 
+class LedgerError(BackendError):
+    """The ledger cannot be signed, read or continued; what was decided stands."""
+
+    code = "ledger"
+    hint = "Run `sayso audit verify` on the database."
+
+
 class ServerError(BackendError):
     """The Sayso server could not be reached, or failed."""
 
@@ -232,6 +240,7 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
     BackendError: 503,
     StoreError: 503,
     SignalError: 503,
+    LedgerError: 503,
     ServerError: 502,
 }
 """Each error as an HTTP status; the client reads problem details back by `code`, then by status."""
@@ -259,6 +268,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "four_eyes": (NotPermittedError, "Whoever owns the agent may not approve what it asks."),
     "strength_required": (NotPermittedError, "The rule wants people identified more strongly."),
     "power_required": (NotPermittedError, "The role or the key does not go so far."),
+    "operator_required": (NotPermittedError, "It is for whoever runs the server."),
     "key_bound": (NotPermittedError, "The key is for another client id or session."),
     "stopped": (RefusedError, "The kill switch is set."),
     "not_rememberable": (RefusedError, "This cannot be remembered as a standing grant."),
@@ -279,11 +289,19 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "too_many_groups": (RefusedError, "There are as many groups or members as there may be."),
     "foreign_origin": (NotPermittedError, "Another site's page may not call this server."),
     "invalid_signature": (NotPermittedError, "The webhook's signature does not fit, or is old."),
+    "no_passkey": (RefusedError, "The person has no passkey."),
+    "no_passkeys_here": (RefusedError, "Passkeys cannot be used at the server's address."),
+    "too_many_passkeys": (RefusedError, "The person has as many passkeys as there may be."),
+    "passkey_refused": (NotPermittedError, "What a passkey gave does not prove this."),
+    "passkey_required": (NotPermittedError, "It has to be confirmed with one of the passkeys."),
+    "stale_challenge": (NotPermittedError, "The challenge is too old, or was used."),
     "unknown_host": (NotPermittedError, "The server is not called by this name."),
     "idempotency_conflict": (ConflictError, "The key was used for another request."),
     "too_many_webhooks": (RefusedError, "There are as many subscriptions as there may be."),
     "session_inactive": (RefusedError, "The session is closed."),
     "unknown_session": (NotFoundError, "There is no such session."),
+    "ledger_key": (LedgerError, "The signing key is not the one that the ledger goes on with."),
+    "database_in_use": (ConfigurationError, "Another server holds the database for itself."),
     "database_away": (StoreError, "The database cannot be reached."),
     "not_json": (InvalidRequestError, "The body is not JSON."),
     "too_deep": (InvalidRequestError, "The JSON is nested too deep."),

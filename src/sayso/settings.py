@@ -15,9 +15,11 @@ from msgspec import Struct
 from sayso.addresses import from_keywords, shown
 from sayso.domain.accounts import Role
 from sayso.domain.jobs import RETRY_SECONDS
+from sayso.domain.redaction import parse
 from sayso.errors import ConfigurationError
 
 SECRET_FILE = "secret.key"  # noqa: S105  the name of a file
+LEDGER_KEY_FILE = "ledger.key"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -48,6 +50,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     callback_timeout: float = 10
     callback_retries: tuple[float, ...] = RETRY_SECONDS
     worker: bool = True
+    ledger_key_file: Path | None = None
+    redactions: tuple[str, ...] = ()
+    redact_after_days: float = 0
+    retain_days: float = 0
     require_keys: bool = False
     registration: bool | None = None
     key_prefix: str = "lk_pub_"
@@ -92,6 +98,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def secret_path(self) -> Path:
         """The file of the secret key."""
         return self.secret_file or self.data / SECRET_FILE
+
+    @property
+    def ledger_key_path(self) -> Path:
+        """The file of the ledger's key, which is there after its first rotation."""
+        return self.ledger_key_file or self.secret_path.with_name(LEDGER_KEY_FILE)
 
     @property
     def is_local(self) -> bool:
@@ -159,6 +170,22 @@ SETTINGS: Mapping[str, Setting] = {
         "Seconds before each further try of a delivery that failed, by commas.",
     ),
     "worker": Setting(("SAYSO_WORKER",), "Carry out deliveries and reminders in this process."),
+    "ledger_key_file": Setting(
+        ("SAYSO_LEDGER_KEY_FILE",),
+        "The key that signs the ledger, once it was rotated, if it is not beside the secret key.",
+    ),
+    "redactions": Setting(
+        ("SAYSO_REDACTIONS",),
+        "Arguments that exports do not show, as `payments.*:card.number`, by commas.",
+    ),
+    "redact_after_days": Setting(
+        ("SAYSO_REDACT_AFTER_DAYS",),
+        "Days after which they are taken out of closed requests for good; 0: never.",
+    ),
+    "retain_days": Setting(
+        ("SAYSO_RETAIN_DAYS",),
+        "Days after which closed requests and their events are deleted; 0: never.",
+    ),
     "require_keys": Setting(
         ("SAYSO_REQUIRE_KEYS",),
         "Take no calls without a key, not even from this machine; on any other address than the"
@@ -215,7 +242,14 @@ _KEYWORDS = re.compile(r"\s*\w+\s*=")
 _PUBLIC_URL = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LISTS = frozenset(
-    {"allowed_hosts", "callback_networks", "callback_retries", "trusted_proxies", "oidc_domains"}
+    {
+        "allowed_hosts",
+        "callback_networks",
+        "callback_retries",
+        "trusted_proxies",
+        "oidc_domains",
+        "redactions",
+    }
 )
 _LONGEST_CALLBACK = 30.0
 _LONGEST_PAUSE = 30 * 86_400.0
@@ -344,6 +378,10 @@ def _checked(settings: Settings) -> Settings:
         )
     if not all(0 < seconds <= _LONGEST_PAUSE for seconds in settings.callback_retries):
         raise ConfigurationError("A pause in the setting 'callback_retries' is not 0 to 30 days.")
+    if settings.redact_after_days < 0 or settings.retain_days < 0:
+        raise ConfigurationError("Days cannot be less than 0; 0 means never.")
+    for rule in settings.redactions:
+        parse(rule)
     if settings.log_level.lower() not in _LOG_LEVELS:
         raise ConfigurationError(
             f"There is no log level {settings.log_level!r}.",

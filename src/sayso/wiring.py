@@ -1,6 +1,8 @@
 """Settings to objects: the only module that names a concrete backend."""
 
 import secrets
+from datetime import timedelta
+from typing import Protocol
 
 from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
@@ -9,7 +11,11 @@ from sayso.channels.addresses import AddressGuard
 from sayso.channels.base import Courier
 from sayso.channels.webhook import WebhookCourier
 from sayso.clock import Clock, SharedClock, SystemClock
+from sayso.domain.redaction import Redaction, parse
 from sayso.errors import ConfigurationError
+from sayso.ledger.bundle import BundleStore
+from sayso.ledger.keeper import Keeper
+from sayso.ledger.keys import Keys
 from sayso.links import load_secret
 from sayso.settings import Settings
 from sayso.signals.base import Signal
@@ -18,6 +24,7 @@ from sayso.signatures import callback_secret
 from sayso.stores.base import Stores
 from sayso.stores.memory import MemoryStore
 from sayso.stores.sqlite import SqliteStore
+from sayso.stores.sqlite_ledger import SqliteLedgerFile
 
 DATABASE_FILE = "sayso.db"
 
@@ -55,6 +62,55 @@ def make_store(settings: Settings) -> tuple[Stores, Clock]:
                 hint="Use postgresql://USER:PASSWORD@HOST:PORT/DATABASE,"
                 " redis://USER:PASSWORD@HOST:PORT/0, or sqlite:PATH.",
             )
+
+
+class OpenReader(BundleStore, Protocol):
+    """A ledger to be read, and what comes before and after that."""
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def close(self) -> None:
+        """Let go."""
+        ...
+
+
+def make_reader(settings: Settings) -> OpenReader:
+    """The ledger that the settings name, only read, not opened yet: servers may be using it."""
+    match settings.database_scheme:
+        case "":
+            return SqliteLedgerFile(settings.data / DATABASE_FILE)
+        case "sqlite":
+            return SqliteLedgerFile(settings.database_path)
+        case "postgres" | "postgresql":
+            from sayso.stores.postgres import PostgresStore
+
+            return PostgresStore(settings.database_url, connections=1, migrates=False)
+        case _:
+            return make_store(settings)[0]
+
+
+def make_keys(settings: Settings, secret: bytes) -> Keys:
+    """The ledger's key: of its file, if it was rotated, else made from the secret."""
+    return Keys(None if settings.memory else settings.ledger_key_path, secret)
+
+
+def make_redactions(settings: Settings) -> tuple[Redaction, ...]:
+    """Which arguments exports do not show."""
+    return tuple(parse(text) for text in settings.redactions)
+
+
+def make_keeper(settings: Settings, broker: Broker, keys: Keys) -> Keeper:
+    """What keeps the ledger, not running yet."""
+    return Keeper(
+        broker.store,
+        keys,
+        broker.clock,
+        redactions=make_redactions(settings),
+        redact_after=timedelta(days=settings.redact_after_days),
+        retain=timedelta(days=settings.retain_days),
+    )
 
 
 def make_signal(settings: Settings) -> Signal:

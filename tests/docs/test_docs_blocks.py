@@ -111,7 +111,7 @@ def check_make_targets(code: str) -> None:
         assert named <= targets, f"The Makefile has no {named - targets}."
 
 
-@pytest.mark.timeout(150)  # a page is many commands, each a process
+@pytest.mark.timeout(600)  # a page is many commands, each a process
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(
     page: Path,

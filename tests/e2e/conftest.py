@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from support.person import Person
 from support.server import RunningServer
 
 CHROMIUM = (
@@ -18,6 +19,8 @@ CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+PASSWORD = "correct horse battery staple"
+"""Of everybody whom `people` adds."""
 Ask = Callable[..., dict[str, Any]]
 OpenInbox = Callable[..., Page]
 
@@ -42,6 +45,20 @@ def agent(server: RunningServer) -> Generator[str]:
         while items := http.get("/api/v1/requests", params=query).json()["items"]:
             for request in items:
                 http.post(f"/api/v1/requests/{request['id']}/cancel", json={})
+
+
+@pytest.fixture
+def people(person: Person) -> dict[str, str]:
+    """People with an account: their ids by their user names, which are new each time."""
+    mark = uuid.uuid4().hex[:6]
+    ids: dict[str, str] = {}
+    for first in ("Grace", "Alan", "Vera", "Mia"):
+        role = {"Vera": "viewer", "Mia": "member"}.get(first, "reviewer")
+        body = {"username": f"{first.lower()}-{mark}", "name": f"{first} {mark}", "role": role}
+        reply = person.http.post("/api/v1/users", json={**body, "password": PASSWORD})
+        assert reply.status_code == 201, reply.text
+        ids[body["username"]] = reply.json()["id"]
+    return ids
 
 
 @pytest.fixture
@@ -78,6 +95,7 @@ def open_inbox(browser: Browser, server: RunningServer) -> Generator[OpenInbox]:
         theme: str = "light",
         script: bool = True,
         signed_in: bool = True,
+        user: str = "",
         may_fail: bool = False,
     ) -> Page:
         context = browser.new_context(
@@ -93,7 +111,13 @@ def open_inbox(browser: Browser, server: RunningServer) -> Generator[OpenInbox]:
         if not may_fail:
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        if signed_in:
+        if user:
+            page.goto("/login")
+            page.get_by_label("User name").fill(user)
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in", exact=True).first.click()
+            page.wait_for_url(re.compile("/$"))
+        elif signed_in:
             page.goto(server.new_link())
         if not signed_in or path != "/":
             page.goto(path)

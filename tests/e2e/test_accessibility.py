@@ -26,7 +26,7 @@ def serious(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("path", ["/", "card", "/history", "/docs", "/login"])
+@pytest.mark.parametrize("path", ["/", "card", "/history", "/audit", "/docs", "/login"])
 def test_axe_finds_nothing_serious(
     open_inbox: OpenInbox, ask: Ask, path: str, width: int, theme: str
 ) -> None:

@@ -22,7 +22,9 @@ from uvicorn.server import ServerState
 
 from sayso.broker import Broker
 from sayso.broker.accounts import Accounts
+from sayso.broker.signing import make_signing
 from sayso.clock import SystemClock
+from sayso.ledger.keys import Keys
 from sayso.links import make_link_token
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
@@ -293,7 +295,9 @@ class Inside:
                 self.auth,
                 Settings(),
                 courier=FakeCourier(),
+                signing=make_signing(self.broker, secret, "http://localhost:8080"),
                 callback_secret="whsec_",
+                keys=Keys(None, secret),
             )
         )
         self.config = uvicorn.Config(

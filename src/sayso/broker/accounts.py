@@ -30,7 +30,7 @@ class Accounts:
 
     def __init__(self, broker: Broker, *, key_prefix: str = KEY_PREFIX) -> None:
         store, clock = broker.store, broker.clock
-        self.recorder = Recorder(store, broker.signal, clock, broker.webhooks)
+        self.recorder = Recorder(broker.journal, broker.signal)
         self._passwords = Passwords()
         self.users = Users(store, self.recorder, clock, self._passwords)
         self.groups = Groups(store, self.recorder, clock, self.users)

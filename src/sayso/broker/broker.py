@@ -37,6 +37,7 @@ from sayso.domain.lifecycle import (
     Remind,
     Report,
 )
+from sayso.domain.passkeys import shown_strength
 from sayso.domain.requests import Draft, Request
 from sayso.domain.stops import refuse_stopped
 from sayso.errors import (
@@ -48,6 +49,7 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
+from sayso.ledger.binding import with_record
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import Page, Query, Stores, is_shown
 from sayso.types import JsonObject
@@ -210,6 +212,7 @@ class Broker:
         if not by.is_person:
             raise PersonRequiredError
         _need(by, Power.DECIDE)
+        by = shown_strength(by, assertion)
         command = Decide(answer=answer, by=by, channel=channel, assertion=assertion)
         return await self._apply(request_id, command, by)
 
@@ -464,6 +467,7 @@ class Broker:
         A caller that is cancelled meanwhile does not take the change back, so its waiters are
         woken all the same, a little later.
         """
+        change = with_record(change)
         try:
             await self.store.commit(change)
         except asyncio.CancelledError:

@@ -35,7 +35,11 @@ class Worker(Protocol):
 
 @contextlib.asynccontextmanager
 async def running(
-    broker: Broker, *, shared: bytes | None, worker: Worker | None = None
+    broker: Broker,
+    *,
+    shared: bytes | None,
+    worker: Worker | None = None,
+    keeper: Worker | None = None,
 ) -> AsyncGenerator[None]:
     """Open the store and the signal, and keep deadlines, until the block ends.
 
@@ -44,6 +48,7 @@ async def running(
         shared: the secret that all processes on the same store must have; None if there are
             no others.
         worker: is run meanwhile, if this process carries out jobs.
+        keeper: the same, if it keeps the ledger; it is stopped last, when nothing comes any more.
 
     Raises:
         StoreError: the database cannot be opened.
@@ -57,6 +62,9 @@ async def running(
             await _check_secret(broker, shared)
         stack.push_async_callback(broker.signal.close)
         await broker.signal.open()
+        if keeper is not None:
+            _beside(stack, keeper.run())
+            stack.push_async_callback(keeper.stop)
         _beside(stack, keep_deadlines(broker))
         if shared is not None:
             _beside(stack, follow_log(broker))

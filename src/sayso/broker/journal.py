@@ -30,23 +30,33 @@ class Journal:
         self._webhooks = webhooks
         self._ids = RequestIds(clock)
 
-    async def put(self, records: Sequence[Record], event: Event) -> None:
-        """Keep or forget records, with one event.
+    async def put(self, records: Sequence[Record], *events: Event) -> None:
+        """Keep or forget records, with their events, in one transaction.
 
         Raises:
-            ConflictError: one was changed meanwhile.
+            ConflictError: one was changed meanwhile, or another has its handle.
         """
-        webhooks = await self._webhooks.of(event.tenant)
-        jobs = deliveries_of(event, self._ids.next(), webhooks) if webhooks else ()
-        await self._store.put_records(records, (event,), jobs)
+        jobs = [
+            job
+            for event in events
+            for job in deliveries_of(event, self._ids.next(), await self._webhooks.of(event.tenant))
+        ]
+        await self._store.put_records(records, events, jobs)
         self._signal.publish(EVENTS)
         if jobs:
             self._signal.publish(JOBS)
 
-    def event(self, kind: EventType, by: Principal, data: JsonObject) -> Event:
-        """What somebody did now."""
-        now = self._clock.now()
-        return Event(type=kind, at=now, actor=by.actor, data=data, tenant=by.tenant)
+    def event(
+        self, kind: EventType, by: Principal, data: JsonObject, *, tenant: str | None = None
+    ) -> Event:
+        """What somebody does now."""
+        return Event(
+            type=kind,
+            at=self._clock.now(),
+            actor=by.actor,
+            data=data,
+            tenant=by.tenant if tenant is None else tenant,
+        )
 
     async def tell(
         self, request: Request, kind: EventType, by: Principal, data: JsonObject

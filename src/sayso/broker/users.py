@@ -14,11 +14,12 @@ from sayso.domain.accounts import DEFAULT_TENANT, Plane, Power, Principal, Role,
 from sayso.domain.drafts import refuse_control_characters
 from sayso.domain.events import Event, EventType
 from sayso.domain.records import Record
-from sayso.domain.users import User, handle_of
+from sayso.domain.users import LOCAL_PERSON, User, handle_of
 from sayso.errors import (
     ConflictError,
     InvalidRequestError,
     NotFoundError,
+    NotPermittedError,
     PersonRequiredError,
     RefusedError,
     SignInRequiredError,
@@ -68,21 +69,39 @@ class Users:
         password: str | None = None,
         name: str = "",
         role: Role = Role.MEMBER,
+        tenant: str | None = None,
     ) -> User:
         """Add somebody. Without a password they can sign in at an OpenID provider only.
 
+        Args:
+            username: what they sign in with.
+            by: who adds them.
+            password: theirs.
+            name: what others are shown. Default: the user name.
+            role: what they may do.
+            tenant: where; another than one's own is for whoever runs the server. Nothing in one
+                tenant is ever shown in another.
+
         Raises:
+            NotPermittedError: it is another tenant (`operator_required`).
             PersonRequiredError: whoever may decide is made by a person, never by a key.
             InvalidRequestError: the name or the password cannot be taken (`weak_password`).
             ConflictError: the name is taken (`username_taken`).
         """
         _check_grant(role, by)
-        return await self._add(username, password=password, name=name, role=role, by=by)
+        tenant = _tenant(tenant, by)
+        return await self._add(
+            username, password=password, name=name, role=role, by=by, tenant=tenant
+        )
 
-    async def find(self, *, by: Principal) -> tuple[User, ...]:
-        """All of the tenant, oldest first."""
+    async def find(self, *, by: Principal, tenant: str | None = None) -> tuple[User, ...]:
+        """All of a tenant, oldest first.
+
+        Raises:
+            NotPermittedError: it is another than one's own (`operator_required`).
+        """
         found: list[User] = []
-        query = RecordQuery(kind=KIND, tenant=by.tenant, limit=PAGE)
+        query = RecordQuery(kind=KIND, tenant=_tenant(tenant, by), limit=PAGE)
         while True:
             records = await self._store.find_records(query)
             found += [user_of(record)[0] for record in records]
@@ -241,7 +260,14 @@ class Users:
         await self._recorder.note(event)
 
     async def _add(
-        self, username: str, *, password: str | None, name: str, role: Role, by: Principal | None
+        self,
+        username: str,
+        *,
+        password: str | None,
+        name: str,
+        role: Role,
+        by: Principal | None,
+        tenant: str = DEFAULT_TENANT,
     ) -> User:
         if not _USERNAME.fullmatch(username):
             message = (
@@ -262,7 +288,7 @@ class Users:
             role=role,
             password_hash=hashed,
             created_at=self._clock.now(),
-            tenant=DEFAULT_TENANT if by is None else by.tenant,
+            tenant=tenant,
         )
         by = by or Principal(plane=Plane.PERSON, id=user.id, name=user.name, role=role)
         try:
@@ -277,7 +303,7 @@ class Users:
         record = await self._store.get_record(KIND, user_id)
         if record is None:
             record = await self._store.find_handle(KIND, handle_of(user_id))
-        if record is None or record.tenant != by.tenant:
+        if record is None or not (record.tenant == by.tenant or _is_operator(by)):
             raise _nobody(user_id)
         return user_of(record)
 
@@ -340,6 +366,21 @@ def _check_grant(role: Role, by: Principal) -> None:
     """No key makes somebody who decides: it could then decide as them."""
     if Power.DECIDE in powers_of(role) and not by.is_person:
         raise PersonRequiredError(f"Only a person can make somebody a {role.value}.")
+
+
+def _is_operator(by: Principal) -> bool:
+    """Whether they can read the server's secret: the one person who is above tenants."""
+    return by.is_person and by.id == LOCAL_PERSON
+
+
+def _tenant(tenant: str | None, by: Principal) -> str:
+    if tenant is None or tenant == by.tenant or _is_operator(by):
+        return tenant or by.tenant
+    raise NotPermittedError(
+        "Accounts in another tenant are made by whoever runs the server.",
+        hint="Sign in by its one-time link, or use sayso users on its machine.",
+        code="operator_required",
+    )
 
 
 def _check_name(name: str) -> None:

@@ -6,8 +6,8 @@ import sys
 
 from cyclopts import App, CycloptsError
 
-from sayso.cli import COMMANDS, ERROR
-from sayso.cli.terminal import visible
+from sayso.cli import COMMANDS, ERROR, FAILURES
+from sayso.cli.terminal import complain, complain_of
 from sayso.errors import SaysoError
 from sayso.version import __version__
 
@@ -28,9 +28,73 @@ _WEBHOOKS = {
     "test": "Send it something now.",
     "secret": "Print the secret that signs what callback_url is told.",
 }
-_GROUPS = {"requests": _REQUESTS, "webhooks": _WEBHOOKS}
-_HOMES = {"extend": "requests:extend", "replay": "deliveries:replay"}
+_AUDIT = {
+    "verify": "Check the signed log in a database or a bundle.",
+    "show": "Show one request's story, with its proof.",
+    "export": "Put evidence into a file that is checked anywhere.",
+    "rotate-key": "Sign with a new key from now on.",
+    "retire": "Delete old requests and events; the rest still verifies.",
+}
+_GRANTS = {
+    "list": "List standing grants, newest first.",
+    "give": "Have what is alike approved from now on without asking.",
+    "preview": "Tell what one would have let through in the last 30 days.",
+    "revoke": "End one.",
+}
+_RULES = {
+    "list": "List review rules.",
+    "put": "Keep a rule, in place of one of the same name.",
+    "remove": "Forget a rule.",
+}
+_STOP = {
+    "everything": "Stop everything.",
+    "agent": "Stop an agent.",
+    "client": "Stop a client.",
+    "session": "Stop a session.",
+    "list": "List what is stopped.",
+    "lift": "Lift a stop.",
+}
+_USERS = {
+    "list": "List users.",
+    "add": "Add a user.",
+    "role": "Give a user another role.",
+    "disable": "Let a user in no more.",
+    "password": "Set a user's password.",
+}
+_KEYS = {
+    "create": "Make a key.",
+    "list": "List keys.",
+    "revoke": "Let a key open nothing any more.",
+    "rotate": "Make a key in another's place.",
+}
+_REVIEWERS = {
+    "list": "List groups, and who is in them.",
+    "add": "Put a user into a group.",
+    "remove": "Take a user out of a group.",
+}
+_SESSIONS = {"list": "List sessions.", "end": "End a session, or all of a user."}
+_GROUPS = {
+    "requests": _REQUESTS,
+    "webhooks": _WEBHOOKS,
+    "audit": _AUDIT,
+    "users": _USERS,
+    "keys": _KEYS,
+    "groups": _REVIEWERS,
+    "sessions": _SESSIONS,
+    "grants": _GRANTS,
+    "rules": _RULES,
+    "stop": _STOP,
+}
+_HOMES = {
+    "extend": "requests:extend",
+    "replay": "deliveries:replay",
+    "claim": "claims:claim",
+    "report": "claims:report",
+    "reopen": "claims:reopen",
+}
 """Commands that share a file with others; any other is a function in a file of its name."""
+_HINTS = {"run": "The command to run comes after --, as in: sayso run --risk high -- git push"}
+_USAGES = {"run": "Usage: sayso run [OPTIONS] -- COMMAND..."}
 
 
 def build() -> App:
@@ -51,14 +115,15 @@ def build() -> App:
         else:
             module = name.replace("-", "_")
             home = _HOMES.get(name, f"{module}:{module}")
-            app.command(f"sayso.cli.{home}", name=name, help=text)
+            app.command(f"sayso.cli.{home}", name=name, help=text, usage=_USAGES.get(name))
     return app
 
 
 def _group(name: str) -> App:
     group = App(name=name, help=COMMANDS[name])
     for inner, text in _GROUPS[name].items():
-        group.command(f"sayso.cli.{name}:{inner}_command", name=inner, help=text)
+        function = inner.replace("-", "_")
+        group.command(f"sayso.cli.{name}:{function}_command", name=inner, help=text)
     return group
 
 
@@ -68,12 +133,11 @@ def run(words: list[str]) -> int:
         status = build()(words)
         sys.stdout.flush()
     except SaysoError as error:
-        places = [each for each in error.errors if each.get("message", "") not in error.detail]
-        return fail(
-            error.detail, *(f"{each.get('at')}: {each['message']}" for each in places), error.hint
-        )
+        complain_of(error)
+        return _failure(words)
     except CycloptsError as error:
-        return fail(str(error), f"See: {_help_for(words)}")
+        complain(str(error), _HINTS.get(words[0] if words else "", ""), f"See: {_help_for(words)}")
+        return _failure(words)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
@@ -82,15 +146,12 @@ def run(words: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def fail(detail: str, *hints: str) -> int:
-    """Say on stderr what went wrong, and the way out."""
-    print(f"sayso: {visible(detail, lines=True)}", file=sys.stderr)
-    for hint in filter(None, hints):
-        print(visible(hint, lines=True), file=sys.stderr)
-    return ERROR
+def _failure(words: list[str]) -> int:
+    """The exit status of what went wrong."""
+    return FAILURES.get(words[0], ERROR) if words else ERROR
 
 
 def _help_for(words: list[str]) -> str:
-    known = COMMANDS.keys() | _REQUESTS.keys() | _WEBHOOKS.keys()
-    command = [word for word in words[:2] if word in known]
+    command = words[:1] if words[:1] and words[0] in COMMANDS else []
+    command += [word for word in words[1:2] if command and word in _GROUPS.get(words[0], {})]
     return " ".join(["sayso", *command, "--help"])

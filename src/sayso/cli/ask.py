@@ -1,18 +1,17 @@
 """`sayso ask`: a question from a script, the answer on stdout, yes or no in the exit status."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sayso.cli import terminal, views
 from sayso.cli.remote import Remote
-from sayso.cli.terminal import AsJson, parse_json
-from sayso.client import Client, Submission
-from sayso.domain.requests import Request
-from sayso.errors import BackendError, RefusedError, UsageError
+from sayso.cli.terminal import AsJson, parse_object, read_file
+from sayso.cli.waiting import wait_for
+from sayso.client import Submission
+from sayso.errors import UsageError
 from sayso.types import JsonObject
 
 YES, NO = 0, 1
@@ -35,6 +34,8 @@ def ask(
     client: str | None = None,
     priority: Literal["low", "normal", "high", "urgent"] | None = None,
     metadata: str | None = None,
+    facts: str | None = None,
+    rule: str | None = None,
     as_json: AsJson = False,
     remote: Remote = _HERE,
 ) -> int:
@@ -56,7 +57,9 @@ def ask(
         session: The session it belongs to.
         client: Who asks.
         priority: How much it hurries.
-        metadata: Facts to show beside it, a JSON object.
+        metadata: What to show beside it, a JSON object.
+        facts: What holds now, a JSON object; compared with what holds when the grant is claimed.
+        rule: How strictly to review it, at least: a JSON object, as {"approvals": 2}.
         as_json: Print JSON.
         remote: Where the server is.
     """
@@ -66,45 +69,23 @@ def ask(
         "kind": "input" if input or schema else None,
         "options": option or None,
         "action": _action(tool, args, risk, rationale),
-        "schema": _object(_read(schema), "--schema") if schema else None,
+        "schema": parse_object(read_file(schema), "--schema") if schema else None,
         "session_id": session,
         "client_id": client,
         "priority": priority,
-        "metadata": _object(metadata, "--metadata") if metadata else None,
+        "metadata": parse_object(metadata, "--metadata") if metadata else None,
+        "facts": parse_object(facts, "--facts") if facts else None,
+        "rule": parse_object(rule, "--rule") if rule else None,
     }
     if timeout is not None:
         fields["timeout_seconds"] = timeout
     with remote.client() as server:
-        request = _wait(server, server.submit(message, **fields))
+        request = wait_for(server, server.submit(message, **fields))
     if as_json:
         terminal.print_json(request)
     else:
         print(views.answer(request))
     return YES if request.approved else NO
-
-
-def _wait(server: Client, request: Request) -> Request:
-    try:
-        if not sys.stderr.isatty():
-            return server.wait(request.id)
-        screen = terminal.error_console()
-        screen.print(f"Decide at {server.base_url}/requests/{request.id}", soft_wrap=True)
-        with screen.status("Waiting for a decision; Ctrl-C withdraws the question"):
-            return server.wait(request.id)
-    except KeyboardInterrupt:
-        print(_withdrawn(server, request), file=sys.stderr)
-        raise
-
-
-def _withdrawn(server: Client, request: Request) -> str:
-    """Take the question back, and say what became of it."""
-    try:
-        server.cancel(request.id, "The one who asked no longer waits.")
-    except RefusedError:
-        return "It was decided in this moment."
-    except BackendError:
-        return f"The server cannot be reached: the question {request.id} may still be open."
-    return "The question is withdrawn."
 
 
 def _action(
@@ -119,18 +100,4 @@ def _action(
         return None
     given: dict[str, Any] = {"risk_class": risk, "rationale": rationale}
     action = {name: value for name, value in given.items() if value is not None}
-    return {"tool_name": tool, "tool_args": _object(args or "{}", "--args"), **action}
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{str(path)!r} cannot be read: {error}.") from error
-
-
-def _object(text: str, option: str) -> JsonObject:
-    value = parse_json(text, option)
-    if not isinstance(value, dict):
-        raise UsageError(f"{option} is not a JSON object.", hint='Write it like {"name": 1}.')
-    return cast("JsonObject", value)
+    return {"tool_name": tool, "tool_args": parse_object(args or "{}", "--args"), **action}

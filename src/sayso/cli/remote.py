@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sayso import settings
 from sayso.cli.terminal import visible
 from sayso.client import Client
 from sayso.domain.requests import Request
@@ -34,10 +35,10 @@ class Remote:
     url: Annotated[str | None, Parameter(show_default=False)] = None
     """The server's address. Default: $SAYSO_URL, else http://localhost:8080."""
 
-    def client(self) -> Client:
+    def client(self, *, retry_seconds: float = _RETRY_SECONDS) -> Client:
         """A client with the key in `$SAYSO_API_KEY`, else a person's token in `$SAYSO_TOKEN`."""
         token = None if os.environ.get("SAYSO_API_KEY") else os.environ.get("SAYSO_TOKEN")
-        return Client(self.url, token=token, retry_seconds=_RETRY_SECONDS)
+        return Client(self.url, token=token, retry_seconds=retry_seconds)
 
     def person(self, secret: Path) -> Client:
         """A client that speaks for a person.
@@ -68,6 +69,23 @@ class Remote:
                 hint="Name the folder with which that server runs: --data DIR.",
             ) from error
         return client
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Desk(Remote):
+    """Where the server is, and as whom to speak there: what only people and admins may do."""
+
+    data: Annotated[Path | None, Parameter(show_default=False)] = None
+    """The server's data folder, to sign in by. Default: $SAYSO_DATA, else ./sayso-data."""
+
+    def reviewer(self) -> Client:
+        """A client that speaks for a person. Raises as `person` does."""
+        return self.person(settings.load(data=self.data).secret_path)
+
+    def manager(self) -> Client:
+        """A client with the key in `$SAYSO_API_KEY`, else one that speaks for a person."""
+        return self.client() if os.environ.get("SAYSO_API_KEY") else self.reviewer()
 
 
 def full_id(client: Client, given: str, *, status: str | None = None) -> str:

@@ -11,12 +11,14 @@ from cyclopts.validators import Number
 from sayso import settings
 from sayso.cli import terminal, views
 from sayso.cli.remote import Remote, full_id
-from sayso.cli.terminal import AsJson, parse_json
+from sayso.cli.terminal import AsJson, parse_json, parse_object
 from sayso.client.messages import DecisionType
+from sayso.domain.patterns import Pattern, StandingDraft
 from sayso.domain.requests import Request
 from sayso.errors import UsageError
 
 _HERE = Remote()
+_REFUSALS = ("reject", "ignore")
 
 
 def list_command(
@@ -81,6 +83,8 @@ def decide_command(
     option: str | None = None,
     content: str | None = None,
     args: str | None = None,
+    digest: str | None = None,
+    remember: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     data: Annotated[Path | None, Parameter(show_default=False)] = None,
     as_json: AsJson = False,
     remote: Remote = _HERE,
@@ -97,22 +101,43 @@ def decide_command(
         option: respond: the value of the option.
         content: respond: a text; for a form, a JSON object.
         args: edit: all arguments as they shall run, a JSON object.
+        digest: The digest that you saw in show: refused if anything else would be approved.
+        remember: approve: the same of this agent is approved without asking for so many seconds.
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
         as_json: Print JSON.
         remote: Where the server is.
     """
     with remote.person(settings.load(data=data).secret_path) as server:
         found = full_id(server, request_id, status="pending")
-        is_form = content is not None and server.get(found).schema is not None
+        seen = server.get(found)
+        is_form = content is not None and seen.schema is not None
+        if answer not in _REFUSALS:  # to refuse is never made harder
+            digest = digest or views.effective_digest(seen)
         request = server.decide(
             found,
             answer,
             reason=reason,
             option=option,
             content=parse_json(content, "--content") if content and is_form else content,
-            args=parse_json(args, "--args") if args is not None else None,
+            args=parse_object(args, "--args") if args is not None else None,
+            digest=digest,
+            remember=None if remember is None else _alike(seen, answer, remember),
         )
     _report(request, as_json=as_json)
+
+
+def _alike(request: Request, answer: DecisionType, seconds: float) -> StandingDraft:
+    """Exactly this action, of this agent."""
+    if answer != "approve" or request.action is None:
+        raise UsageError(
+            "Only the approval of an action is remembered.", hint="Decide without --remember."
+        )
+    return StandingDraft(
+        tool_name=request.action.tool_name,
+        args={name: Pattern(equals=value) for name, value in request.action.tool_args.items()},
+        seconds=seconds,
+        asked_by=request.requested_by.actor,
+    )
 
 
 def cancel_command(

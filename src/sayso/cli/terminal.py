@@ -6,14 +6,14 @@ import shutil
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from sayso import codec
-from sayso.errors import UsageError
-from sayso.types import Json
+from sayso.errors import SaysoError, UsageError
+from sayso.types import Json, JsonObject
 from sayso.visible import json_text as visible_json
 from sayso.visible import spelled
 
@@ -57,9 +57,54 @@ def parse_json(text: str, option: str) -> Json:
         raise UsageError(f"{option} is not JSON: {error}.") from error
 
 
+def parse_object(text: str, option: str) -> JsonObject:
+    """The JSON object that was given to `option`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    value = parse_json(text, option)
+    if not isinstance(value, dict):
+        raise UsageError(f"{option} is not a JSON object.", hint='Write it like {"name": 1}.')
+    return cast("JsonObject", value)
+
+
+def read_file(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{str(path)!r} cannot be read: {error}.") from error
+
+
 def print_json(value: Json) -> None:
     """One JSON document: indented for a person, one line for a program."""
     print(json_text(value, indent=2 if sys.stdout.isatty() else None), flush=True)
+
+
+def tell(record: Json, line: str, *, as_json: bool) -> None:
+    """What came of it: as JSON, or as a line."""
+    if as_json:
+        print_json(record)
+    else:
+        print(line)
+
+
+def complain_of(error: SaysoError) -> None:
+    """Say on stderr what went wrong, where, and the way out."""
+    places = [each for each in error.errors if each.get("message", "") not in error.detail]
+    complain(error.detail, *(f"{each.get('at')}: {each['message']}" for each in places), error.hint)
+
+
+def complain(detail: str, *hints: str) -> None:
+    """Say on stderr what went wrong, and the way out."""
+    print(f"sayso: {visible(detail, lines=True)}", file=sys.stderr)
+    for hint in filter(None, hints):
+        print(visible(hint, lines=True), file=sys.stderr)
 
 
 def console() -> Console:

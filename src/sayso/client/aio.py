@@ -7,9 +7,10 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
-from sayso.client import running, webhooks
+from sayso.client import keys, rules, running, webhooks
 from sayso.client import transport as http
 from sayso.client.feed import Feed
+from sayso.client.keys import Key, KeyWishes, Me
 from sayso.client.messages import (
     LARGEST_PAGE,
     DecisionType,
@@ -23,6 +24,7 @@ from sayso.client.messages import (
     Wish,
 )
 from sayso.client.protocol import Protocol
+from sayso.client.rules import Limits, Preview, StopKind
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
 from sayso.client.webhooks import (
     Delivery,
@@ -33,7 +35,11 @@ from sayso.client.webhooks import (
     Wishes,
 )
 from sayso.domain.actions import Action
+from sayso.domain.patterns import StandingDraft
 from sayso.domain.requests import Request
+from sayso.domain.rules import ReviewRule
+from sayso.domain.standing import StandingGrant
+from sayso.domain.stops import Stop
 from sayso.errors import InvalidTransitionError, SaysoError
 from sayso.types import Json, JsonObject
 
@@ -183,11 +189,20 @@ class AsyncClient:
         content: Json = None,
         option: str | None = None,
         reason: str = "",
+        digest: str | None = None,
+        remember: StandingDraft | JsonObject | None = None,
     ) -> Request:
         """Answer it, as the person who is signed in; see `Client.decide`."""
         return await self._run(
             self._protocol.decide(
-                request_id, type, args=args, content=content, option=option, reason=reason
+                request_id,
+                type,
+                args=args,
+                content=content,
+                option=option,
+                reason=reason,
+                digest=digest,
+                remember=remember,
             )
         )
 
@@ -264,9 +279,69 @@ class AsyncClient:
         """Send a delivery again from the beginning, under the same id; see `Client.replay`."""
         return await self._run(webhooks.replay(self._protocol, delivery_id))
 
+    async def standing_grants(self) -> tuple[StandingGrant, ...]:
+        """The standing grants, newest first; those that were over within the last month, too."""
+        return await self._run(rules.standing_grants(self._protocol))
+
+    async def give_standing_grant(self, tool_name: str, **limits: Unpack[Limits]) -> StandingGrant:
+        """Have what is alike approved from now on; see `Client.give_standing_grant`."""
+        return await self._run(rules.give(self._protocol, tool_name, dict(limits)))
+
+    async def preview_standing_grant(self, tool_name: str, **limits: Unpack[Limits]) -> Preview:
+        """What it would have let through lately; see `Client.preview_standing_grant`."""
+        return await self._run(rules.preview(self._protocol, tool_name, dict(limits)))
+
+    async def revoke_standing_grant(self, grant_id: str) -> StandingGrant:
+        """End it now; what it let through stays let through."""
+        return await self._run(rules.revoke(self._protocol, grant_id))
+
+    async def rules(self) -> tuple[ReviewRule, ...]:
+        """The review rules, by name."""
+        return await self._run(rules.rules(self._protocol))
+
+    async def put_rule(self, rule: ReviewRule | JsonObject) -> ReviewRule:
+        """Keep a rule; see `Client.put_rule`."""
+        return await self._run(rules.put(self._protocol, rule))
+
+    async def remove_rule(self, name: str) -> ReviewRule:
+        """Forget a rule; requests that were made under it keep it."""
+        return await self._run(rules.remove(self._protocol, name))
+
+    async def stops(self) -> tuple[Stop, ...]:
+        """What is stopped."""
+        return await self._run(rules.stops(self._protocol))
+
+    async def set_stop(self, kind: StopKind, value: str = "", *, reason: str = "") -> Stop:
+        """Stop it; see `Client.set_stop`."""
+        return await self._run(rules.stop(self._protocol, kind, value, reason))
+
+    async def lift_stop(self, name: str) -> Stop:
+        """Lift a stop; see `Client.lift_stop`."""
+        return await self._run(rules.lift(self._protocol, name))
+
     async def sign_in(self, link_token: str) -> Person:
         """Exchange the token of a one-time link; see `Client.sign_in`."""
         return await self._run(self._protocol.sign_in(link_token))
+
+    async def me(self) -> Me:
+        """Who this client is to the server, and what it may do; see `Client.me`."""
+        return await self._run(keys.me(self._protocol))
+
+    async def create_key(self, **wishes: Unpack[KeyWishes]) -> Key:
+        """Make a key for an agent; its text is in `key`, this once; see `Client.create_key`."""
+        return await self._run(keys.create(self._protocol, {**wishes}))
+
+    async def keys(self) -> tuple[Key, ...]:
+        """One's own keys, oldest first, also those that ended; see `Client.keys`."""
+        return await self._run(keys.find(self._protocol))
+
+    async def revoke_key(self, key_id: str) -> Key:
+        """Let a key open nothing any more; see `Client.revoke_key`."""
+        return await self._run(keys.revoke(self._protocol, key_id))
+
+    async def rotate_key(self, key_id: str, *, overlap_seconds: float = 0) -> Key:
+        """Make a key in another's place, for the same agent; see `Client.rotate_key`."""
+        return await self._run(keys.rotate(self._protocol, key_id, overlap_seconds))
 
     async def health(self) -> Health:
         """What the server says about itself."""

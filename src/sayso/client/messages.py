@@ -182,7 +182,7 @@ def read_page(reply: Reply) -> Page:
     return Page(items=tuple(_request(bytes(item)) for item in raw.items), next=raw.next)
 
 
-def encode(body: JsonObject) -> bytes:
+def encode(body: JsonObject | msgspec.Struct) -> bytes:
     """The body as JSON.
 
     Raises:
@@ -204,7 +204,7 @@ def _has_no_json_form(value: Any) -> bool:
         return any(map(_has_no_json_form, cast("JsonObject", value).values()))
     if isinstance(value, list | tuple):
         return any(map(_has_no_json_form, cast("Sequence[Any]", value)))
-    return isinstance(value, Action) and _has_no_json_form(value.tool_args)
+    return isinstance(value, msgspec.Struct) and _has_no_json_form(msgspec.to_builtins(value))
 
 
 def decode(reply: Reply, record: type[T]) -> T:

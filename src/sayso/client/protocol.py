@@ -21,6 +21,7 @@ from sayso.client.messages import DecisionType, Health, Page, Person, SignedIn
 from sayso.client.problems import error_of, error_of_lost
 from sayso.client.retrying import Retrying
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
+from sayso.domain.patterns import StandingDraft
 from sayso.domain.requests import Request
 from sayso.errors import ConfigurationError
 from sayso.types import Json, JsonObject
@@ -135,9 +136,19 @@ class Protocol:
         content: Json = None,
         option: str | None = None,
         reason: str = "",
+        digest: str | None = None,
+        remember: StandingDraft | JsonObject | None = None,
     ) -> Operation[Request]:
         """Answer it, as the person whose token this is."""
-        body = {"type": type, "args": args, "content": content, "option": option, "reason": reason}
+        body = {
+            "type": type,
+            "args": args,
+            "content": content,
+            "option": option,
+            "reason": reason,
+            "digest": digest,
+            "remember": remember,
+        }
         given = {name: value for name, value in body.items() if value is not None}
         reply = yield from self.call(messages.post(request_id, "decision", given))
         return messages.read_request(reply)

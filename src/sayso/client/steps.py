@@ -5,11 +5,13 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
 
 class Send(msgspec.Struct, frozen=True, kw_only=True):
     """Send this HTTP request. It is answered by a `Reply`, or by the `Lost` that came instead."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Method
     path: str  # below the base address
     params: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()

@@ -7,9 +7,10 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
-from sayso.client import running, webhooks
+from sayso.client import keys, rules, running, webhooks
 from sayso.client import transport as http
 from sayso.client.feed import Feed
+from sayso.client.keys import Key, KeyWishes, Me
 from sayso.client.messages import (
     LARGEST_PAGE,
     DecisionType,
@@ -23,6 +24,7 @@ from sayso.client.messages import (
     Wish,
 )
 from sayso.client.protocol import Protocol
+from sayso.client.rules import Limits, Preview, StopKind
 from sayso.client.steps import Lost, Operation, Reply, Send, Sleep
 from sayso.client.webhooks import (
     Delivery,
@@ -33,7 +35,11 @@ from sayso.client.webhooks import (
     Wishes,
 )
 from sayso.domain.actions import Action
+from sayso.domain.patterns import StandingDraft
 from sayso.domain.requests import Request
+from sayso.domain.rules import ReviewRule
+from sayso.domain.standing import StandingGrant
+from sayso.domain.stops import Stop
 from sayso.errors import InvalidTransitionError, SaysoError
 from sayso.types import Json, JsonObject
 
@@ -260,6 +266,8 @@ class Client:
         content: Json = None,
         option: str | None = None,
         reason: str = "",
+        digest: str | None = None,
+        remember: StandingDraft | JsonObject | None = None,
     ) -> Request:
         """Answer it, as the person who is signed in.
 
@@ -270,15 +278,28 @@ class Client:
             content: a text, or an object for a form.
             option: the value of the chosen option.
             reason: for the agent to read.
+            digest: of what the person saw; refused if something else would be approved now.
+            remember: approve alike from now on, within these limits: a `StandingDraft`, or
+                `tool_name` with the fields of `give_standing_grant`.
 
         Raises:
             SignInRequiredError, PersonRequiredError: this client's token is nobody's, an agent's.
-            InvalidTransitionError: it is closed already; the error carries the request.
+            NotPermittedError: the rule asks others, or knows this person not well enough.
+            InvalidTransitionError: it is closed already, or was changed since it was seen; the
+                error carries the request.
             InvalidAnswerError: the answer does not fit the question.
+            RefusedError: it is stopped, or cannot be remembered.
         """
         return self._run(
             self._protocol.decide(
-                request_id, type, args=args, content=content, option=option, reason=reason
+                request_id,
+                type,
+                args=args,
+                content=content,
+                option=option,
+                reason=reason,
+                digest=digest,
+                remember=remember,
             )
         )
 
@@ -378,6 +399,84 @@ class Client:
         """Send a delivery again from the beginning, under the same id."""
         return self._run(webhooks.replay(self._protocol, delivery_id))
 
+    def standing_grants(self) -> tuple[StandingGrant, ...]:
+        """The standing grants, newest first; those that were over within the last month, too."""
+        return self._run(rules.standing_grants(self._protocol))
+
+    def give_standing_grant(self, tool_name: str, **limits: Unpack[Limits]) -> StandingGrant:
+        """Have what is alike approved from now on without asking, within limits; for a reviewer.
+
+        Args:
+            tool_name: the tool, by its full name.
+            limits: see `Limits`.
+
+        Raises:
+            NotPermittedError: this client's token is none of a reviewer.
+            InvalidRequestError: it lets through more than anybody could have meant.
+        """
+        return self._run(rules.give(self._protocol, tool_name, dict(limits)))
+
+    def preview_standing_grant(self, tool_name: str, **limits: Unpack[Limits]) -> Preview:
+        """What such a standing grant would have let through in the last 30 days.
+
+        Args:
+            tool_name: the tool, by its full name.
+            limits: see `Limits`; `uses` and `budget` do not count here.
+        """
+        return self._run(rules.preview(self._protocol, tool_name, dict(limits)))
+
+    def revoke_standing_grant(self, grant_id: str) -> StandingGrant:
+        """End it now; what it let through stays let through."""
+        return self._run(rules.revoke(self._protocol, grant_id))
+
+    def rules(self) -> tuple[ReviewRule, ...]:
+        """The review rules, by name."""
+        return self._run(rules.rules(self._protocol))
+
+    def put_rule(self, rule: ReviewRule | JsonObject) -> ReviewRule:
+        """Keep a rule, in place of one of the same name; it holds for requests from now on.
+
+        Args:
+            rule: `name`, `rule` (what a decision needs), and `tools` and `risks` (which requests
+                it is for), or a `ReviewRule`.
+
+        Raises:
+            NotPermittedError: this client's token is none of an admin.
+        """
+        return self._run(rules.put(self._protocol, rule))
+
+    def remove_rule(self, name: str) -> ReviewRule:
+        """Forget a rule; requests that were made under it keep it."""
+        return self._run(rules.remove(self._protocol, name))
+
+    def stops(self) -> tuple[Stop, ...]:
+        """What is stopped."""
+        return self._run(rules.stops(self._protocol))
+
+    def set_stop(self, kind: StopKind, value: str = "", *, reason: str = "") -> Stop:
+        """Stop it: nothing that is stopped can be approved or claimed until the stop is lifted.
+
+        Args:
+            kind: `everything`, `agent`, `client` or `session`.
+            value: the id of the agent, client or session; nothing for `everything`.
+            reason: for whoever wonders.
+
+        Raises:
+            NotPermittedError: this client's token is neither a reviewer's nor an admin's.
+        """
+        return self._run(rules.stop(self._protocol, kind, value, reason))
+
+    def lift_stop(self, name: str) -> Stop:
+        """Lift a stop; for an admin.
+
+        Args:
+            name: `everything`, or kind and value as in `session:ID`.
+
+        Raises:
+            NotFoundError: it is not set.
+        """
+        return self._run(rules.lift(self._protocol, name))
+
     def sign_in(self, link_token: str) -> Person:
         """Exchange the token of a one-time link; from now on this client speaks for that person.
 
@@ -385,6 +484,35 @@ class Client:
             SignInRequiredError: it is not valid, has expired, or was used before.
         """
         return self._run(self._protocol.sign_in(link_token))
+
+    def me(self) -> Me:
+        """Who this client is to the server, and what it may do."""
+        return self._run(keys.me(self._protocol))
+
+    def create_key(self, **wishes: Unpack[KeyWishes]) -> Key:
+        """Make a key for an agent; its text is in `key`, this once.
+
+        Args:
+            wishes: see `KeyWishes`.
+        """
+        return self._run(keys.create(self._protocol, {**wishes}))
+
+    def keys(self) -> tuple[Key, ...]:
+        """One's own keys, oldest first, also those that ended."""
+        return self._run(keys.find(self._protocol))
+
+    def revoke_key(self, key_id: str) -> Key:
+        """Let a key open nothing any more."""
+        return self._run(keys.revoke(self._protocol, key_id))
+
+    def rotate_key(self, key_id: str, *, overlap_seconds: float = 0) -> Key:
+        """Make a key in another's place, for the same agent.
+
+        Args:
+            key_id: which.
+            overlap_seconds: for how long the old one is still good.
+        """
+        return self._run(keys.rotate(self._protocol, key_id, overlap_seconds))
 
     def health(self) -> Health:
         """What the server says about itself."""

@@ -116,19 +116,19 @@ def find(protocol: Protocol) -> Operation[tuple[Webhook, ...]]:
 
 def remove(protocol: Protocol, webhook_id: str) -> Operation[Webhook]:
     """Forget one."""
-    send = Send(method="DELETE", path=_path(WEBHOOKS, webhook_id))
+    send = Send(method="DELETE", path=item_path(WEBHOOKS, webhook_id))
     return messages.decode((yield from protocol.call(send)), Webhook)
 
 
 def rotate(protocol: Protocol, webhook_id: str) -> Operation[Webhook]:
     """Give one a new secret."""
-    send = Send(method="POST", path=_path(WEBHOOKS, webhook_id, "rotate"))
+    send = Send(method="POST", path=item_path(WEBHOOKS, webhook_id, "rotate"))
     return messages.decode((yield from protocol.call(send)), Webhook)
 
 
 def test(protocol: Protocol, webhook_id: str) -> Operation[Tested]:
     """Send one something now."""
-    send = Send(method="POST", path=_path(WEBHOOKS, webhook_id, "test"), patience=30)
+    send = Send(method="POST", path=item_path(WEBHOOKS, webhook_id, "test"), patience=30)
     return messages.decode((yield from protocol.call(send)), Tested)
 
 
@@ -147,11 +147,16 @@ def deliveries(protocol: Protocol, filters: JsonObject) -> Operation[DeliveryPag
 
 def replay(protocol: Protocol, delivery_id: str) -> Operation[Delivery]:
     """Send one again."""
-    send = Send(method="POST", path=_path(DELIVERIES, delivery_id, "replay"))
+    send = Send(method="POST", path=item_path(DELIVERIES, delivery_id, "replay"))
     return messages.decode((yield from protocol.call(send)), Delivery)
 
 
-def _path(of: str, name: str, verb: str = "") -> str:
+def item_path(of: str, name: str, verb: str = "") -> str:
+    """The address of one thing below `of`.
+
+    Raises:
+        InvalidRequestError: it has no name.
+    """
     if not name:
         raise InvalidRequestError(f"{name!r} is not an id.")
     return f"{of}/{quote(name, safe='')}" + (f"/{verb}" if verb else "")

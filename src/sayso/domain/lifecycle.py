@@ -362,11 +362,13 @@ def _vote(
 ) -> Change:
     """One more has said something, and it takes more of them."""
     vote = count.votes[-1]
+    proposed = args if vote.approves else request.proposed_args
     voted = msgspec.structs.replace(
         request,
         rule=rule,
         votes=count.votes,
-        proposed_args=args if vote.approves else request.proposed_args,
+        proposed_args=proposed,
+        proposed_digest=None if proposed is None else _effective_digest(request.action, proposed),
         version=request.version + 1,
     )
     data: JsonObject = {

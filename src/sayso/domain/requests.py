@@ -91,7 +91,9 @@ class Request(Struct, frozen=True, kw_only=True, dict=True):
     votes: tuple[Vote, ...] = ()
     """What people said while it takes more than one of them."""
     proposed_args: JsonObject | None = None
-    """The arguments that are voted on, when somebody changed them."""
+    """The arguments that are voted on, when somebody changed them,"""
+    proposed_digest: str | None = None
+    """and the digest of the action with them."""
     reopens: str | None = None
     """The closed request that this one asks again,"""
     changes: JsonObject | None = None

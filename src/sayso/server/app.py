@@ -19,6 +19,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from sayso.broker.keys import KeyDraft
+from sayso.broker.passkeys import Confirmation, PasskeyOptions
+from sayso.broker.signing import Challenge
 from sayso.broker.standing import Preview
 from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
@@ -36,6 +38,7 @@ from sayso.errors import (
     SaysoError,
     SignInRequiredError,
 )
+from sayso.ledger.stories import Story
 from sayso.server.access import Access, admit
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
@@ -47,13 +50,16 @@ from sayso.server.openapi import (
     FEED,
     FILTERS,
     KEY,
+    TENANT,
     WAIT,
     WHOSE,
     Operation,
 )
 from sayso.server.problems import internal, loopgate_reply, problem_reply
 from sayso.server.routes import (
+    account_pages,
     accounts,
+    audit,
     deliveries,
     events,
     grants,
@@ -61,10 +67,13 @@ from sayso.server.routes import (
     loopgate,
     meta,
     pages,
+    passkeys,
     people,
     provider,
+    remember,
     requests,
     rules,
+    settings_pages,
     stream,
     users,
     webhooks,
@@ -146,14 +155,17 @@ ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
 SUBMIT, READ, DECIDE = Access.SUBMIT, Access.READ, Access.DECIDE
 SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
 _ID = "/api/v1/requests/{id}"
+_PASSKEY = "/api/v1/passkeys/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
+_STOPS = "/api/v1/stops"
 
 # fmt: off
 ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/requests", requests.submit, SUBMIT, Draft, Request, parameters=KEY, statuses=(201, 200)),
     api("GET", "/api/v1/requests", requests.find, CALLER, None, requests.RequestPage, parameters=FILTERS),
     api("GET", _ID, requests.get, CALLER, None, Request, parameters=WAIT),
-    api("POST", f"{_ID}/decision", requests.decide, DECIDE, Answer, Request),
+    api("POST", f"{_ID}/challenge", passkeys.challenge, DECIDE, Answer, Challenge),
+    api("POST", f"{_ID}/decision", requests.decide, DECIDE, requests.SignedAnswer, Request),
     api("POST", f"{_ID}/cancel", requests.cancel, SUBMIT, requests.Cancellation, Request),
     api("POST", f"{_ID}/extend", requests.extend, SUBMIT, requests.Extension, Request),
     api("POST", f"{_ID}/claim", grants.claim, SUBMIT, grants.Claiming, Request),
@@ -166,9 +178,9 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
     api("POST", "/api/v1/rules", rules.put, MANAGE, ReviewRule, ReviewRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, MANAGE, None, ReviewRule),
-    api("GET", "/api/v1/stops", rules.stops, READ, None, rules.StopList),
-    api("POST", "/api/v1/stops", rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
-    api("DELETE", "/api/v1/stops/{name}", rules.lift, MANAGE, None, Stop),
+    api("GET", _STOPS, rules.stops, READ, None, rules.StopList),
+    api("POST", _STOPS, rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
+    api("DELETE", f"{_STOPS}/{{name}}", rules.lift, MANAGE, None, Stop),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
     api("GET", "/api/v1/webhooks", webhooks.find, SUBSCRIBE, None, webhooks.SubscriptionList),
@@ -179,8 +191,18 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
     api("POST", "/api/v1/deliveries/{id}/replay", deliveries.replay, SUBSCRIBE, None, deliveries.Delivery),
+    api("GET", "/api/v1/passkeys", passkeys.find, PERSON, None, passkeys.PasskeyList, parameters=WHOSE),
+    api("POST", "/api/v1/passkeys/options", passkeys.options, PERSON, None, PasskeyOptions),
+    api("POST", "/api/v1/passkeys", passkeys.add, PERSON, passkeys.NewPasskey, passkeys.PasskeyInfo, statuses=(201,)),
+    api("POST", f"{_PASSKEY}/rename", passkeys.rename, PERSON, passkeys.PasskeyRename, passkeys.PasskeyInfo),
+    api("POST", f"{_PASSKEY}/challenge", passkeys.removal, PERSON, None, Confirmation),
+    api("POST", f"{_PASSKEY}/remove", passkeys.remove, PERSON, passkeys.PasskeyRemoval, passkeys.PasskeyInfo),
     api("GET", "/api/v1/callback-secret", webhooks.callback_secret, MANAGE, None, webhooks.CallbackSecret),
-    api("GET", "/api/v1/users", users.find, MANAGE, None, users.AccountList),
+    api("GET", "/api/v1/audit/keys", audit.keys, ANYBODY, None, audit.KeyList),
+    api("GET", "/api/v1/audit/blocks", audit.blocks, CALLER, None, audit.BlockPage, parameters=audit.BLOCKS),
+    api("GET", "/api/v1/audit/requests/{id}", audit.story, CALLER, None, Story),
+    api("POST", "/api/v1/audit/export", audit.export, MANAGE, audit.Export, media="application/zip"),
+    api("GET", "/api/v1/users", users.find, MANAGE, None, users.AccountList, parameters=TENANT),
     api("POST", "/api/v1/users", users.add, MANAGE, users.AccountDraft, users.Account, statuses=(201,)),
     api("GET", "/api/v1/users/{id}", users.get, MANAGE, None, users.Account),
     api("PATCH", "/api/v1/users/{id}", users.change, MANAGE, users.AccountChange, users.Account),
@@ -220,7 +242,36 @@ ROUTES: tuple[Entry, ...] = (
     page("GET", "/requests/{id}", pages.show),
     page("POST", "/requests/{id}/decision", pages.decide, DECIDE),
     page("POST", "/requests/{id}/cancel", pages.cancel, SUBMIT),
+    page("GET", "/requests/{id}/remember", remember.form),
+    page("POST", "/requests/{id}/remember", remember.give),
     page("GET", "/history", pages.history),
+    page("GET", "/settings", settings_pages.settings),
+    page("GET", "/grants", settings_pages.grants),
+    page("POST", "/grants/revoke", settings_pages.revoke),
+    page("GET", "/rules", settings_pages.rules),
+    page("POST", "/rules", settings_pages.put_rule),
+    page("GET", "/rules/edit", settings_pages.edit_rule),
+    page("POST", "/rules/remove", settings_pages.remove_rule),
+    page("GET", "/stops", settings_pages.stops),
+    page("POST", "/stops", settings_pages.stop),
+    page("POST", "/stops/lift", settings_pages.lift),
+    page("GET", "/users", account_pages.users),
+    page("POST", "/users", account_pages.add_user),
+    page("POST", "/users/change", account_pages.change_user),
+    page("POST", "/users/password", account_pages.set_password),
+    page("GET", "/groups", account_pages.groups),
+    page("POST", "/groups/add", account_pages.add_member),
+    page("POST", "/groups/remove", account_pages.remove_member),
+    page("GET", "/keys", account_pages.keys),
+    page("POST", "/keys", account_pages.create_key),
+    page("POST", "/keys/rotate", account_pages.rotate_key),
+    page("POST", "/keys/revoke", account_pages.revoke_key),
+    page("GET", "/sessions", account_pages.sessions),
+    page("POST", "/sessions/end", account_pages.end_session),
+    page("POST", "/sessions/end-others", account_pages.end_others),
+    page("GET", "/audit", audit.page),
+    page("POST", "/audit/export", audit.download, MANAGE),
+    page("GET", "/passkeys", pages.passkeys),
     page("GET", "/login", pages.login, ANYBODY),
     page("POST", "/login", pages.sign_in, ANYBODY),
     page("GET", "/login/oidc", provider.begin, ANYBODY),
@@ -242,6 +293,7 @@ class App:
     def __init__(self, server: Server) -> None:
         self._server = server
         server.operations = tuple(e.operation for e in ROUTES if e.operation is not None)
+        server.page_paths = frozenset(e.path for e in ROUTES if e.surface is Surface.PAGE)
         entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
         roads = [(entry, Road(server, entry)) for entry in entries]
         self._roads = {(entry.method, entry.path): road for entry, road in roads}
@@ -394,7 +446,9 @@ def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
 
 
 def _route(entry: Entry, road: Road) -> Route:
-    route = Route(entry.path, road, methods=[entry.method])
+    # A stop is named by an id of somebody else's choice, which may hold a slash.
+    path = f"{_STOPS}/{{name:path}}" if entry.path.startswith(_STOPS + "/") else entry.path
+    route = Route(path, road, methods=[entry.method])
     if route.methods is not None and entry.endpoint in _WITHOUT_HEAD:
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route

@@ -66,6 +66,7 @@ FILTERS = (
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),
     Parameter("after", "The `next` of the page before."),
 )
+TENANT = (Parameter("tenant", "Of another tenant; for whoever runs the server."),)
 DELIVERIES = (
     Parameter("state", "`waiting`, `running`, `done` or `dead`."),
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),

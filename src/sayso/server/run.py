@@ -17,6 +17,7 @@ import uvloop
 from msgspec import Struct
 
 from sayso.broker.engine import running
+from sayso.broker.signing import make_signing
 from sayso.errors import ConfigurationError
 from sayso.links import make_link_token
 from sayso.server.admin import check_admin
@@ -27,7 +28,15 @@ from sayso.server.oidc import Oidc
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
-from sayso.wiring import make_accounts, make_broker, make_courier, make_dispatcher, make_secret
+from sayso.wiring import (
+    make_accounts,
+    make_broker,
+    make_courier,
+    make_dispatcher,
+    make_keeper,
+    make_keys,
+    make_secret,
+)
 
 STOP_SECONDS = 2
 KEEP_ALIVE_SECONDS = 75
@@ -73,8 +82,13 @@ async def _serve(
     port: int = sockets[0].getsockname()[1]
     broker, courier = make_broker(settings), make_courier(settings)
     dispatcher = make_dispatcher(settings, broker, courier, secret) if settings.worker else None
+    keys = make_keys(settings, secret)
+    keeper = make_keeper(settings, broker, keys) if settings.worker else None
     shared = secret if settings.is_shared else None
-    async with running(broker, shared=shared, worker=dispatcher), AsyncExitStack() as stack:
+    async with (
+        running(broker, shared=shared, worker=dispatcher, keeper=keeper),
+        AsyncExitStack() as stack,
+    ):
         accounts = make_accounts(settings, broker)
         stack.push_async_callback(accounts.close)
         await check_admin(settings, accounts)
@@ -102,7 +116,9 @@ async def _serve(
             auth,
             settings,
             courier=courier,
+            signing=make_signing(broker, secret, url),
             callback_secret=callback_secret(secret),
+            keys=keys,
             port=port,
             oidc=oidc,
         )

@@ -8,7 +8,9 @@ from typing import Protocol
 from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
 from sayso.broker.recorder import ACCOUNTS
+from sayso.broker.signing import Signing
 from sayso.channels.base import Courier
+from sayso.ledger.keys import Keys
 from sayso.server.auth import Authenticator
 from sayso.server.oidc import Oidc
 from sayso.server.openapi import Operation
@@ -44,10 +46,14 @@ class Server:
         throttle: who tries too often.
         oidc: the OpenID provider at which people may sign in, if there is one.
         courier: tests subscriptions.
+        signing: decides with passkeys.
+        passkeys: people's.
         callback_secret: signs what requests' own addresses are told.
+        keys: the ledger's key, which signs bundles.
         settings: the limits, and whether to show the gallery.
         port: where it listens.
         operations: what the route table says of itself.
+        page_paths: the addresses of the pages that there are.
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
@@ -61,7 +67,9 @@ class Server:
         settings: Settings,
         *,
         courier: Courier,
+        signing: Signing,
         callback_secret: str,
+        keys: Keys,
         port: int = 0,
         oidc: Oidc | None = None,
     ) -> None:
@@ -72,9 +80,13 @@ class Server:
         self.throttle = Throttle()
         self.oidc = oidc
         self.courier = courier
+        self.signing = signing
+        self.passkeys = signing.passkeys
         self.callback_secret = callback_secret
+        self.keys = keys
         self.settings = settings
         self.operations: Sequence[Operation] = ()
+        self.page_paths: frozenset[str] = frozenset()
         self.stopping = False
         self.streams = 0
         self.sockets: set[OpenSocket] = set()

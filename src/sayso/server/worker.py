@@ -10,7 +10,14 @@ import uvloop
 from sayso.broker.engine import running
 from sayso.errors import ConfigurationError
 from sayso.settings import Settings
-from sayso.wiring import make_broker, make_courier, make_dispatcher, make_secret
+from sayso.wiring import (
+    make_broker,
+    make_courier,
+    make_dispatcher,
+    make_keeper,
+    make_keys,
+    make_secret,
+)
 
 
 def work(settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
@@ -45,7 +52,8 @@ async def _work(settings: Settings, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for caught in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(caught, stop.set)
-    async with running(broker, shared=secret, worker=dispatcher):
+    keeper = make_keeper(settings, broker, make_keys(settings, secret))
+    async with running(broker, shared=secret, worker=dispatcher, keeper=keeper):
         ready()
         await stop.wait()
         broker.signal.release_all()

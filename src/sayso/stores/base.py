@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sayso.domain.accounts import DEFAULT_TENANT, Principal
+from sayso.domain.blocks import Block
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job, JobKind, JobState
 from sayso.domain.lifecycle import Change
@@ -156,6 +157,31 @@ class RecordQuery(Struct, frozen=True, kw_only=True):
     limit: int = 1_000
     after: str = ""
     """The id of the last record already seen."""
+
+
+class LogRow(Struct, frozen=True):
+    """An event exactly as it is stored."""
+
+    number: int
+    tenant: str
+    record: bytes
+
+
+class BlockRow(Struct, frozen=True):
+    """A block exactly as it is stored."""
+
+    number: int
+    record: bytes
+
+
+class RequestRow(Struct, frozen=True):
+    """A request exactly as it is stored, and what is stored beside it to find it by."""
+
+    id: str
+    tenant: str
+    status: str
+    version: int
+    record: bytes
 
 
 class Store(Protocol):
@@ -340,7 +366,53 @@ class RecordStore(Protocol):
         ...
 
 
-class Stores(Store, SessionStore, LoginStore, JobStore, WebhookStore, RecordStore, Protocol):
+class LedgerReader(Protocol):
+    """The log and the ledger over it, raw: what verification reads."""
+
+    async def log(self, after: int, limit: int) -> Sequence[LogRow]:
+        """Events of all tenants behind number `after`, in order, as their bytes."""
+        ...
+
+    async def block_rows(self, after: int, limit: int) -> Sequence[BlockRow]:
+        """Blocks behind number `after`, in order, as their bytes."""
+        ...
+
+    async def last_block(self) -> Block | None:
+        """The newest block."""
+        ...
+
+    async def find_block(self, event: int) -> Block | None:
+        """The block that an event is in; None if it is not signed yet."""
+        ...
+
+    async def request_rows(self, after: str, limit: int) -> Sequence[RequestRow]:
+        """Requests of all tenants behind the id `after`, by id, as their bytes."""
+        ...
+
+    async def request_row(self, request_id: str) -> RequestRow | None:
+        """One request, of whatever tenant, as its bytes."""
+        ...
+
+
+class LedgerStore(LedgerReader, Protocol):
+    """The ledger as the sealer writes it."""
+
+    async def add_block(self, block: Block) -> bool:
+        """Keep a block; False if there is one of its number already, which stays."""
+        ...
+
+    async def retire(self, upto: int, requests: Sequence[RequestRow]) -> int:
+        """Delete the events up to number `upto`, and these requests; how many requests were.
+
+        A request that is not exactly as told any more stays. The newest event always stays, so
+        that numbers go on.
+        """
+        ...
+
+
+class Stores(
+    Store, SessionStore, LoginStore, JobStore, WebhookStore, RecordStore, LedgerStore, Protocol
+):
     """All that one backend keeps."""
 
 

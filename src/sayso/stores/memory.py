@@ -7,6 +7,8 @@ from datetime import datetime
 
 import msgspec
 
+from sayso import codec
+from sayso.domain.blocks import Block
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job, JobState
 from sayso.domain.lifecycle import Change
@@ -17,14 +19,17 @@ from sayso.domain.webhooks import Webhook
 from sayso.errors import ConflictError
 from sayso.stores.base import (
     SCAN_LIMIT,
+    BlockRow,
     EventQuery,
     JobPage,
     JobQuery,
     Login,
+    LogRow,
     Page,
     Query,
     RecordQuery,
     Replay,
+    RequestRow,
     check_records,
     newest_first,
 )
@@ -39,6 +44,8 @@ class MemoryStore:
         self._deadlines: list[tuple[datetime, str]] = []
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}
         self._events: list[Event] = []
+        self._retired = 0
+        self._blocks: list[Block] = []
         self._sessions: dict[tuple[str, str], Session] = {}
         self._logins: dict[str, Login] = {}
         self._logins_of: dict[tuple[str, str], set[str]] = {}
@@ -120,9 +127,10 @@ class MemoryStore:
     async def events(self, query: EventQuery) -> tuple[Sequence[Event], int]:
         """Events after `query.after`, in order."""
         if query.limit == 0:
-            return (), len(self._events)
-        rows = self._events[query.after : query.after + query.limit]
-        return [event for event in rows if query.matches(event)], query.after + len(rows)
+            return (), self._retired + len(self._events)
+        rows = self._after(query.after, query.limit)
+        reached = rows[-1].id if rows else query.after
+        return [event for event in rows if query.matches(event)], reached
 
     async def put_session(self, session: Session, event: Event, jobs: Sequence[Job] = ()) -> None:
         """Keep the session, its event and what that causes."""
@@ -314,4 +322,64 @@ class MemoryStore:
         return self._agreed.setdefault(name, value)
 
     def _append(self, event: Event) -> None:
-        self._events.append(msgspec.structs.replace(event, id=len(self._events) + 1))
+        number = self._retired + len(self._events) + 1
+        self._events.append(msgspec.structs.replace(event, id=number))
+
+    def _after(self, number: int, limit: int) -> list[Event]:
+        start = max(0, number - self._retired)
+        return self._events[start : start + limit]
+
+    async def log(self, after: int, limit: int) -> Sequence[LogRow]:
+        """Events behind number `after`, as the bytes that another store would keep."""
+        return [
+            LogRow(e.id, e.tenant, codec.encode(msgspec.structs.replace(e, id=0)))
+            for e in self._after(after, limit)
+        ]
+
+    async def add_block(self, block: Block) -> bool:
+        """Keep a block, unless there is one of its number."""
+        if block.number != len(self._blocks) + 1:
+            return False
+        self._blocks.append(block)
+        return True
+
+    async def block_rows(self, after: int, limit: int) -> Sequence[BlockRow]:
+        """Blocks behind number `after`, as the bytes that another store would keep."""
+        blocks = self._blocks[after : after + limit]
+        return [BlockRow(block.number, codec.encode(block)) for block in blocks]
+
+    async def last_block(self) -> Block | None:
+        """The newest block."""
+        return self._blocks[-1] if self._blocks else None
+
+    async def find_block(self, event: int) -> Block | None:
+        """The block that an event is in."""
+        return next((block for block in self._blocks if block.last >= event), None)
+
+    async def request_rows(self, after: str, limit: int) -> Sequence[RequestRow]:
+        """Requests behind the id `after`, as the bytes that another store would keep."""
+        start = bisect.bisect_right(self._order, after)
+        return [_row(self._requests[each]) for each in self._order[start : start + limit]]
+
+    async def request_row(self, request_id: str) -> RequestRow | None:
+        """One request, as its bytes."""
+        request = self._requests.get(request_id)
+        return None if request is None else _row(request)
+
+    async def retire(self, upto: int, requests: Sequence[RequestRow]) -> int:
+        """Delete events up to a number, and these requests."""
+        gone = max(0, min(upto - self._retired, len(self._events) - 1))
+        del self._events[:gone]
+        self._retired += gone
+        ids = {row.id for row in requests if await self.request_row(row.id) == row}
+        self._requests = {k: v for k, v in self._requests.items() if k not in ids}
+        self._order = [each for each in self._order if each not in ids]
+        self._keys = {key: kept for key, kept in self._keys.items() if kept[0] not in ids}
+        self._deadlines = [entry for entry in self._deadlines if entry[1] not in ids]
+        heapq.heapify(self._deadlines)
+        return len(ids)
+
+
+def _row(request: Request) -> RequestRow:
+    record = codec.encode_request(request)
+    return RequestRow(request.id, request.tenant, request.status.value, request.version, record)

@@ -33,6 +33,7 @@ from sayso.stores.base import (
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.postgres_database import Connection, Database, is_everybodys
 from sayso.stores.postgres_jobs import INSERT_JOBS, PostgresJobs, job_columns
+from sayso.stores.postgres_ledger import PostgresLedger
 from sayso.stores.postgres_records import COMMIT_WITH_RECORDS, PostgresRecords, record_columns
 
 _PENDING = frozenset({Status.PENDING})
@@ -82,17 +83,25 @@ _USE_LINK = (
 )
 
 
-class PostgresStore(PostgresJobs, PostgresRecords):
+class PostgresStore(PostgresJobs, PostgresRecords, PostgresLedger):
     """Requests, events, sessions, sign-ins, jobs and records in one PostgreSQL database.
 
     Args:
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; PostgreSQL 14 or later.
         connections: how many connections to have at the most.
         clock: is set by the database's clock, so that all replicas have one time.
+        migrates: bring the schema up to date; else it is left as it is, to be read.
     """
 
-    def __init__(self, url: str, *, connections: int = 6, clock: SharedClock | None = None) -> None:
-        database = Database(url, connections=connections, clock=clock)
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 6,
+        clock: SharedClock | None = None,
+        migrates: bool = True,
+    ) -> None:
+        database = Database(url, connections=connections, clock=clock, migrates=migrates)
         PostgresJobs.__init__(self, database)
         PostgresRecords.__init__(self, database)
         self._commits = Batches(self._commit_all)

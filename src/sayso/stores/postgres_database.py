@@ -75,10 +75,14 @@ class Database:
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.
         connections: how many to have at the most.
         clock: is set by the database's, so that all replicas have one time.
+        migrates: bring the schema up to date; else it is left as it is.
     """
 
-    def __init__(self, url: str, *, connections: int, clock: SharedClock | None) -> None:
+    def __init__(
+        self, url: str, *, connections: int, clock: SharedClock | None, migrates: bool = True
+    ) -> None:
         self._url = url
+        self._migrates = migrates
         self._connections = connections
         self._clock = clock
         self._pool: Any = None
@@ -120,7 +124,8 @@ class Database:
                 hint="Check that it runs, the name, the password, and that it may be reached.",
             ) from error
         try:
-            await self.run(_migrate)
+            if self._migrates:
+                await self.run(_migrate)
             await self._warn()
             await self._set_clock()
         except BaseException:

@@ -34,6 +34,7 @@ from sayso.stores.base import (
 from sayso.stores.batches import Asked, Batches
 from sayso.stores.redis_database import Call, Database
 from sayso.stores.redis_jobs import RedisJobs, Stored, job_entry, microseconds, quoted
+from sayso.stores.redis_ledger import RedisLedger
 from sayso.stores.redis_records import RedisRecords, record_entries
 
 _WRITES = 256
@@ -45,7 +46,7 @@ _CHUNK = 256
 _PENDING = frozenset({Status.PENDING})
 
 
-class RedisStore(RedisJobs, RedisRecords):
+class RedisStore(RedisJobs, RedisRecords, RedisLedger):
     """Requests, events, sessions, sign-ins, jobs and records in one Redis.
 
     What is promised depends on how Redis is set up: only with `appendonly yes` and `appendfsync

@@ -39,6 +39,7 @@ from sayso.stores.base import (
 )
 from sayso.stores.group_commit import GroupCommit, Queued
 from sayso.stores.sqlite_jobs import INSERT_JOB, RELEASE_JOBS, SqliteJobs, job_row
+from sayso.stores.sqlite_ledger import SqliteLedgerWriter
 from sayso.stores.sqlite_records import (
     FIND_HANDLE,
     GET_RECORD,
@@ -115,7 +116,7 @@ class _Write:
         self.jobs = [job_row(job) for job in jobs]
 
 
-class SqliteStore(SqliteJobs):
+class SqliteStore(SqliteJobs, SqliteLedgerWriter):
     """Requests, events, sessions, sign-ins and jobs in one SQLite file.
 
     Args:
@@ -390,6 +391,9 @@ class SqliteStore(SqliteJobs):
         if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
 
+    def _forget(self, request_id: str) -> None:
+        self._recent.pop(request_id, None)
+
     def _read(self, statement: str, *parameters: Any) -> list[Any]:
         return list(self._cursor(statement, *parameters))
 
@@ -504,6 +508,7 @@ def _lock(path: Path) -> IO[bytes]:
         raise ConfigurationError(
             f"Another Sayso server is using {str(path)!r}.",
             hint="Stop it first, or give this one a data folder of its own with --data.",
+            code="database_in_use",
         ) from None
     return file
 

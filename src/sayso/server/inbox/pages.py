@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sayso import visible
-from sayso.server.inbox import headline, samples
+from sayso.broker.ceremonies import RelyingParty
+from sayso.server.inbox import headline, review, samples
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -35,7 +36,15 @@ def queue(
     problem: Wire | None = None,
 ) -> str:
     """The inbox: what waits and, when one is `selected`, its card. Works without script."""
-    data = {"requests": requests, "selected": selected, "next": next, "problem": problem}
+    data = {
+        "requests": requests,
+        "selected": selected,
+        "next": next,
+        "problem": problem,
+        "person": {name: person[name] for name in ("id", "name", "powers")},
+        "names": person["names"],
+        "stops": person["stops"],
+    }
     return _render(
         "queue.html",
         requests=requests,
@@ -65,6 +74,27 @@ def history(page: Wire, *, person: Wire, query: Wire, version: str) -> str:
         paged=bool(query.get("after")),
         person=person,
         version=version,
+    )
+
+
+def audit(
+    ledger: Wire, *, person: Wire, version: str, story: Wire | None = None, problem: Wire | None
+) -> str:
+    """The signed log: how far it goes, who signs it, one request's `story`, and evidence."""
+    return _render(
+        "audit.html",
+        ledger=ledger,
+        story=story,
+        problem=problem,
+        person=person,
+        version=version,
+    )
+
+
+def passkeys(items: Sequence[Wire], *, party: RelyingParty, person: Wire, version: str) -> str:
+    """A person's passkeys, and how to add one at this address."""
+    return _render(
+        "passkeys.html", items=items, party=party, person=person, version=version, problem=None
     )
 
 
@@ -104,6 +134,13 @@ def error(problem: Wire, *, person: Wire | None, version: str) -> str:
     return _render("error.html", problem=problem, person=person, version=version)
 
 
+def settings(
+    name: str, *, person: Wire, problem: Wire | None, version: str, **values: object
+) -> str:
+    """A page of the settings, by its name; `values` are what its template shows."""
+    return _render(f"{name}.html", person=person, problem=problem, version=version, **values)
+
+
 def docs(openapi: Wire, *, version: str) -> str:
     """The API reference, from the OpenAPI 3.1 document."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -123,7 +160,7 @@ def gallery(*, version: str) -> str:
     return _render(
         "gallery.html",
         states=states,
-        data={"states": states},
+        data={"states": states, "person": samples.PERSON, "names": samples.PERSON["names"]},
         person=samples.PERSON,
         version=version,
     )
@@ -196,6 +233,11 @@ def _link(path: str, query: Mapping[str, str | None]) -> str:
 def _moment(text: str) -> str:
     """An instant as people write it; script makes it relative."""
     return dt.datetime.fromisoformat(text).strftime("%-d %b %Y, %H:%M:%S UTC")
+
+
+def _grouped(digits: str) -> str:
+    """A hash in groups of eight, to be compared by eye."""
+    return " ".join(digits[at : at + 8] for at in range(0, len(digits), 8))
 
 
 def _pretty(value: object) -> str:
@@ -272,6 +314,7 @@ def _environment() -> Environment:
         "pretty": _pretty,
         "words": headline.label,
         "short_digest": _short_digest,
+        "grouped": _grouped,
         "said": _said,
         "choices": _choices,
         "schema_name": _schema_name,
@@ -283,6 +326,21 @@ def _environment() -> Environment:
         "summary": headline.summary,
         "phrase": headline.phrase,
         "gist": headline.gist,
+        "demands": review.demands,
+        "counted": review.counted,
+        "shown": review.shown,
+        "may_remember": review.may_remember,
+        "changer": review.changer,
+        "phase": review.phase,
+        "asker": review.asker,
+        "claimer": review.claimer,
+        "through": review.through,
+        "strength": review.strength,
+        "stop_of": review.stop_of,
+        "stop_name": review.stop_name,
+        "pattern": review.pattern,
+        "browser": review.browser,
+        "span": review.span,
     }
     environment.globals.update(words)  # pyright: ignore[reportUnknownMemberType]  # the same
     return environment

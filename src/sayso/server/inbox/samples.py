@@ -7,7 +7,15 @@ import hashlib
 import json
 from typing import Any
 
-PERSON = {"id": "ada", "name": "Ada Lovelace", "plane": "person", "strength": "link"}
+PERSON: dict[str, Any] = {
+    "id": "ada",
+    "name": "Ada Lovelace",
+    "role": "admin",
+    "powers": ["submit", "read", "decide", "subscribe", "manage"],
+    "places": [],
+    "stops": [],
+    "names": {"grace": "Grace Hopper", "alan": "Alan Turing"},
+}
 
 
 def states() -> list[dict[str, Any]]:
@@ -56,6 +64,39 @@ def states() -> list[dict[str, Any]]:
         ("question", "A question", question(), ""),
         ("form", "A form", form(), ""),
         ("arabic", "A message from right to left", arabic(), ""),
+        ("quorum", "Two people have to agree, one has", quorum(), ""),
+        ("changed", "Somebody changed the arguments", changed(), ""),
+        ("reopened", "Asked again, since facts have changed", reopened(), ""),
+    ]
+    closed += [
+        ("waiting", "Approved, waiting to be claimed", run(deploy())),
+        ("unclaimed", "Approved, and never claimed", run(deploy(), expires=-40)),
+        ("claimed", "Claimed, and running", run(deploy(), claimed=True)),
+        (
+            "succeeded",
+            "Run with changes, with its result",
+            run(
+                transfer(),
+                claimed=True,
+                args={**ARGS["transfer"], "amount": 1250},
+                outcome={"status": "succeeded", "result": {"reference": "PAY-20931", "fee": 0}},
+            ),
+        ),
+        (
+            "failed",
+            "Run, and failed",
+            run(
+                query(),
+                claimed=True,
+                outcome={"status": "failed", "error": "ERROR: deadlock detected\nDETAIL: 2 locks"},
+            ),
+        ),
+        (
+            "unknown",
+            "Run, and nobody knows how it ended",
+            run(deploy(), claimed=True, outcome={"status": "unknown"}),
+        ),
+        ("voted", "Approved by two", {**run(quorum(), claimed=True)}),
     ]
     return [
         *(
@@ -307,6 +348,92 @@ def arabic() -> dict[str, Any]:
     )
 
 
+def quorum() -> dict[str, Any]:
+    """Two people by name, one of whom has approved."""
+    request = transfer()
+    rule = {
+        **_RULE,
+        "approvals": 2,
+        "people": ["ada", "grace", "alan"],
+        "groups": ["payments"],
+        "four_eyes": True,
+        "min_strength": "login",
+        "grant_seconds": 900,
+        "names": ["payments", "high-risk"],
+    }
+    return {**request, "rule": rule, "votes": [_vote("grace", "Grace Hopper", request)]}
+
+
+def changed() -> dict[str, Any]:
+    """The first of two has approved it with changes."""
+    request = quorum()
+    args = {**ARGS["transfer"], "amount": 1250, "reference": "Invoice 2026-1187, first part"}
+    vote = {
+        **_vote("alan", "Alan Turing", request),
+        "type": "edit",
+        "digest": "sha256:" + "5e" * 32,
+        "reason": "Only the first part is due.",
+    }
+    return {**request, "votes": [vote], "proposed_args": args, "proposed_digest": vote["digest"]}
+
+
+def reopened() -> dict[str, Any]:
+    """The facts were others when it was asked first."""
+    facts = {"balance": 8120.5, "approved_budget": "Q4", "invoice_status": "open"}
+    changes = {"balance": [20350.0, 8120.5], "invoice_status": [None, "open"]}
+    return {**transfer(), "facts": facts, "changes": changes, "reopens": "019aa000-first"}
+
+
+def run(
+    request: dict[str, Any],
+    *,
+    expires: float = 600,
+    claimed: bool = False,
+    outcome: dict[str, Any] | None = None,
+    args: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The request as it is after its approval."""
+    given = {} if args is None else {"args": args, "digest": "sha256:" + "7d" * 32}
+    done = close(request, "approve" if args is None else "edit", **given)
+    grant = {
+        "digest": given.get("digest") or request["action"]["digest"],
+        "expires_at": _at(expires),
+        "claimed_at": _at(-8) if claimed else None,
+        "claimed_by": "agent:7c1e" if claimed else "",
+        "claim_key": "",
+    }
+    told = {"result": None, "error": "", "reported_at": _at(-3), "reported_by": "agent:7c1e"}
+    return {**done, "grant": grant, "outcome": None if outcome is None else {**told, **outcome}}
+
+
+_RULE: dict[str, Any] = {
+    "approvals": 1,
+    "people": [],
+    "groups": [],
+    "four_eyes": False,
+    "veto": True,
+    "min_strength": "link",
+    "grant_seconds": None,
+    "names": [],
+}
+
+
+def _vote(person_id: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "approve",
+        "approves": True,
+        "digest": request["action"]["digest"],
+        "option": None,
+        "content": None,
+        "reason": "",
+        "by": {"id": person_id, "name": name},
+        "channel": "web",
+        "strength": "login",
+        "assertion": None,
+        "at": _at(-30),
+    }
+
+
 def close(request: dict[str, Any], how: str, **given: Any) -> dict[str, Any]:
     """The request as it is after a decision."""
     status = {
@@ -328,6 +455,7 @@ def close(request: dict[str, Any], how: str, **given: Any) -> dict[str, Any]:
         "strength": "link",
         "decided_at": _at(-12),
         "took_seconds": 21.4,
+        "standing_grant": None,
         **given,
     }
     return {**request, "status": status, "decision": decision, "closed_at": _at(-12)}
@@ -370,6 +498,24 @@ def _request(
         "metadata": {},
         "callback_url": None,
         "on_timeout": "expire",
+        "remind_every_seconds": None,
+        "reminders": 0,
+        "requested_by": {
+            "plane": "agent",
+            "id": "7c1e",
+            "name": "release key",
+            "owner": "grace",
+        },
+        "facts": None,
+        "rule": None,
+        "votes": [],
+        "proposed_args": None,
+        "proposed_digest": None,
+        "reopens": None,
+        "changes": None,
+        "grant": None,
+        "outcome": None,
+        "version": 1,
         "created_at": _at(-20),
         "deadline_at": _at(seconds) if seconds else None,
         "decision": None,

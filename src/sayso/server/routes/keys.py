@@ -12,6 +12,8 @@ from sayso.links import token_hash
 from sayso.server.http import Call, Reply, json_reply
 from sayso.stores.base import Login
 
+_THIS = "this"
+
 
 class Key(Struct, frozen=True, kw_only=True):
     """A key, without its text; `shown` is how it begins."""
@@ -119,8 +121,12 @@ async def logins(call: Call) -> Reply:
 
 
 async def end_login(call: Call) -> Reply:
-    """End a session: one's own, or as an admin anybody's."""
-    ended = await call.server.accounts.logins.end(call.params["id"], by=call.principal)
+    """End a session: one's own (`this`: the one that asks), or as an admin anybody's."""
+    logins, login_id = call.server.accounts.logins, call.params["id"]
+    if login_id == _THIS:
+        mine = (_sign_in(call, each) for each in await logins.find(by=call.principal))
+        login_id = next((each.id for each in mine if each.is_this), login_id)
+    ended = await logins.end(login_id, by=call.principal)
     return json_reply(200, _sign_in(call, ended))
 
 

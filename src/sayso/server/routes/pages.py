@@ -1,22 +1,23 @@
 """The inbox's pages: useful without script, and the shell of the live ones."""
 
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
 from sayso import codec
 from sayso.domain.decisions import Answer, Channel
 from sayso.domain.requests import Request, Status
-from sayso.errors import InvalidAnswerError, InvalidRequestError, SaysoError
+from sayso.errors import InvalidAnswerError, SaysoError
 from sayso.server import problems
 from sayso.server.auth import Authenticator, SignedIn
+from sayso.server.forms import Fields, fields_of
 from sayso.server.http import Call, Header, Reply, redirect
 from sayso.server.inbox import pages
 from sayso.server.openapi import describe
 from sayso.server.routes.accounts import Credentials, with_password
 from sayso.server.routes.people import by_link
 from sayso.server.routes.requests import query_of
+from sayso.server.viewer import viewer
 from sayso.stores.base import Query
 from sayso.types import Json, JsonObject
 from sayso.version import __version__
@@ -57,7 +58,7 @@ async def decide(call: Call) -> Reply:
     """Decide by a plain form; the fields are those of the card."""
     request = await call.server.broker.get(call.params["id"], by=call.principal)
     try:
-        answer = _answer(request, _fields(call))
+        answer = _answer(request, fields_of(call))
         await call.server.broker.decide(request.id, answer, by=call.principal, channel=Channel.WEB)
     except SaysoError as error:
         request = await call.server.broker.get(request.id, by=call.principal)
@@ -70,7 +71,7 @@ async def cancel(call: Call) -> Reply:
     request_id = call.params["id"]
     try:
         await call.server.broker.cancel(
-            request_id, by=call.principal, reason=_fields(call)("reason")
+            request_id, by=call.principal, reason=fields_of(call)("reason")
         )
     except SaysoError as error:
         request = await call.server.broker.get(request_id, by=call.principal)
@@ -87,7 +88,21 @@ async def history(call: Call) -> Reply:
     found = await call.server.broker.find(query)
     shown = {name: call.one(name) or "" for name in ("q", "status", "after")}
     listed = {"items": codec.builtins(found.items), "next": found.next}
-    return page(pages.history(listed, person=_person(call), query=shown, version=__version__))
+    person = await viewer(call)
+    return page(pages.history(listed, person=person, query=shown, version=__version__))
+
+
+async def passkeys(call: Call) -> Reply:
+    """A person's passkeys: seen without script, changed with it."""
+    keys = call.server.passkeys
+    found = await keys.find(by=call.principal)
+    html = pages.passkeys(
+        [codec.builtins(each) for each in found],
+        party=keys.party,
+        person=await viewer(call),
+        version=__version__,
+    )
+    return page(html)
 
 
 async def login(call: Call) -> Reply:
@@ -104,7 +119,7 @@ async def login(call: Call) -> Reply:
 
 async def sign_in(call: Call) -> Reply:
     """Sign in with a user name and a password, by a plain form."""
-    fields = _fields(call)
+    fields = fields_of(call)
     given = Credentials(username=fields("username").strip(), password=fields("password"))
     try:
         return welcome(call, await with_password(call, given, browser=True))
@@ -172,9 +187,10 @@ async def _queue(
             after=call.one("after"),
         )
     )
+    shown = found.items if selected is None else (*found.items, selected)
     html = pages.queue(
         codec.builtins(found.items),
-        person=_person(call),
+        person=await viewer(call, shown),
         next=found.next,
         version=__version__,
         selected=None if selected is None else codec.builtins(selected),
@@ -183,36 +199,17 @@ async def _queue(
     return page(html, 200 if problem is None else problem["status"])
 
 
-def _person(call: Call) -> dict[str, str]:
-    return {"id": call.principal.id, "name": call.principal.name}
-
-
 def _cookie(auth: Authenticator, value: str, seconds: int) -> Header:
     cookie = f"{auth.cookie}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}"
     return b"set-cookie", (cookie + "; Secure" if auth.is_https else cookie).encode()
 
 
-class _Fields:
-    """The fields of a posted form."""
-
-    def __init__(self, body: bytes) -> None:
-        try:
-            self.all = parse_qs(
-                body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=500
-            )
-        except ValueError as error:
-            raise InvalidRequestError(f"The form cannot be read: {error}.") from None
-
-    def __call__(self, name: str) -> str:
-        return self.all.get(name, [""])[0]
-
-
-def _fields(call: Call) -> _Fields:
-    return _Fields(call.body)
-
-
-def _answer(request: Request, fields: _Fields) -> Answer:
-    given: JsonObject = {"type": fields("type"), "reason": fields("reason")}
+def _answer(request: Request, fields: Fields) -> Answer:
+    given: JsonObject = {
+        "type": fields("type"),
+        "reason": fields("reason"),
+        "digest": fields("digest") or None,
+    }
     if given["type"] == "edit":
         given["args"] = codec.decode(dict[str, Any], fields("args"))
     if given["type"] == "respond":
@@ -228,7 +225,7 @@ def _answer(request: Request, fields: _Fields) -> Answer:
         raise InvalidAnswerError(f"The form cannot be used: {error}.") from None
 
 
-def _filled_in(schema: JsonObject, fields: _Fields) -> JsonObject:
+def _filled_in(schema: JsonObject, fields: Fields) -> JsonObject:
     """The form's texts as the types that its schema asks for; empty ones are left out."""
     content: JsonObject = {}
     for name, field in schema["properties"].items():

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sayso.domain.decisions import Answer, Channel
+from sayso.domain.passkeys import Assertion
 from sayso.domain.requests import Draft, Request, Status
 from sayso.errors import InvalidRequestError
 from sayso.server.http import Call, Reply, bad_parameter, json_reply
@@ -27,6 +28,20 @@ class Cancellation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Why a question is taken back."""
 
     reason: str = ""
+
+
+class SignedAnswer(Answer, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person sends to decide a request, and what their passkey signed for it."""
+
+    assertion: Annotated[
+        Assertion | None,
+        Meta(description="Needed where the rule asks for a passkey; made from a `challenge`."),
+    ] = None
+
+    def plain(self) -> Answer:
+        """The answer by itself, which is what was signed."""
+        fields = {name: getattr(self, name) for name in Answer.__struct_fields__}
+        return Answer(**fields)
 
 
 class Extension(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,9 +88,11 @@ async def get(call: Call) -> Reply:
 
 async def decide(call: Call) -> Reply:
     """Decide a request, as a person; the first decision stands."""
-    request = await call.server.broker.decide(
+    said = call.decode(SignedAnswer)
+    request = await call.server.signing.decide(
         call.params["id"],
-        call.decode(Answer),
+        said.plain(),
+        said.assertion,
         by=call.principal,
         channel=Channel.API if call.server.auth.is_bearer(call.headers) else Channel.WEB,
     )

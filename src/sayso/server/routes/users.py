@@ -1,12 +1,23 @@
 """Users, groups and who is calling."""
 
 from datetime import datetime
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sayso.domain.accounts import Power, Role, Strength
 from sayso.domain.users import Group, User
 from sayso.server.http import Call, Reply, json_reply
+
+Tenant = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        description="Where; another than one's own is for whoever runs the server.",
+    ),
+]
 
 
 class Account(Struct, frozen=True, kw_only=True):
@@ -16,6 +27,7 @@ class Account(Struct, frozen=True, kw_only=True):
     username: str
     name: str
     role: Role
+    tenant: str
     disabled: bool
     has_password: bool
     created_at: datetime
@@ -35,6 +47,7 @@ class AccountDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     password: str | None = None
     name: str = ""
     role: Role = Role.MEMBER
+    tenant: Tenant | None = None
 
 
 class AccountChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +89,8 @@ class Caller(Struct, frozen=True, kw_only=True):
 
 async def find(call: Call) -> Reply:
     """List users."""
-    users = await call.server.accounts.users.find(by=call.principal)
+    tenant = call.one("tenant")
+    users = await call.server.accounts.users.find(by=call.principal, tenant=tenant)
     return json_reply(200, AccountList(items=tuple(map(_account, users))))
 
 
@@ -89,7 +103,12 @@ async def add(call: Call) -> Reply:
     """Add a user."""
     draft = call.decode(AccountDraft)
     user = await call.server.accounts.users.add(
-        draft.username, by=call.principal, password=draft.password, name=draft.name, role=draft.role
+        draft.username,
+        by=call.principal,
+        password=draft.password,
+        name=draft.name,
+        role=draft.role,
+        tenant=draft.tenant,
     )
     return _one(user, 201)
 
@@ -168,6 +187,7 @@ def _account(user: User) -> Account:
         username=user.username,
         name=user.name,
         role=user.role,
+        tenant=user.tenant,
         disabled=user.disabled,
         has_password=bool(user.password_hash),
         created_at=user.created_at,

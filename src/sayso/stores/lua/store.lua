@@ -8,6 +8,7 @@
 --
 --   schema                          the number of this layout
 --   request:ID                      "VERSION RECORD"
+--   tenants                         names of those that have requests
 --   requests:TENANT                 ids of all requests, sorted; ids are made in the order of time
 --   pending:TENANT  closed:TENANT  session:TENANT:SESSION    the same, of some
 --   deadlines                       ids of pending requests, by deadline
@@ -27,6 +28,8 @@
 --   records_both:KIND:TENANT:OWNER  ids of records, sorted
 --   handles:KIND                    handle -> id
 --   links                           names of used links, by when they expire
+--   blocks                          number of a block of the ledger -> record
+--   blocks_last                     numbers of blocks, by the number of their last event
 --   agreed                          name -> the value that all processes have for it
 --
 -- Times are microseconds since 1970, UTC, as text: a number of Lua would do, its way to be written not.
@@ -78,6 +81,7 @@ local function keep_request(request, record)
     call('HSET', named('keys', tenant), request.key, id .. ' ' .. request.fingerprint)
   end
   call('ZADD', named('requests', tenant), 0, id)
+  call('SADD', named('tenants'), tenant)
   if request.session then
     call('ZADD', named('session', tenant, request.session), 0, id)
   end
@@ -300,7 +304,8 @@ end
 -- What an idempotency key stands for: "ID FINGERPRINT", and the request as it is stored.
 local function replay()
   local known = call('HGET', named('keys', told.tenant), told.key)
-  return known and {known, call('GET', named('request', string.match(known, '^%S+')))}
+  local stored = known and call('GET', named('request', string.match(known, '^%S+')))
+  return stored and {known, stored}  -- nothing, if the request was retired
 end
 
 -- A record, as version, tenant, owner, handle and body.
@@ -380,7 +385,92 @@ local function agree()
   return call('HGET', named('agreed'), told.name)
 end
 
+-- Blocks of the ledger, by number; 1 for a block that is new.
+local function add_block()
+  if call('HSETNX', named('blocks'), told.number, record_of(1)) == 0 then
+    return 0
+  end
+  call('ZADD', named('blocks_last'), told.last, told.number)
+  return 1
+end
+
+local function blocks_of(numbers)
+  local found = {}
+  for _, number in ipairs(numbers) do
+    table.insert(found, call('HGET', named('blocks'), number))
+  end
+  return found
+end
+
+local function blocks()
+  local found = {}
+  for number = told.after + 1, told.after + told.limit do
+    local record = call('HGET', named('blocks'), number)
+    if not record then
+      break
+    end
+    table.insert(found, record)
+  end
+  return found
+end
+
+local function last_block()
+  return blocks_of(call('ZREVRANGE', named('blocks_last'), 0, 0))
+end
+
+local function find_block()
+  local index = named('blocks_last')
+  return blocks_of(call('ZRANGEBYSCORE', index, told.event, '+inf', 'LIMIT', 0, 1))
+end
+
+-- Requests of all tenants by id: id, "VERSION RECORD", id, ...
+local function all_requests()
+  local min = told.after == '' and '-' or '(' .. told.after
+  local ids, found, tenants = {}, {}, call('SMEMBERS', named('tenants'))
+  if call('SISMEMBER', named('tenants'), 'default') == 0 then  -- of a version that kept no names
+    table.insert(tenants, 'default')
+  end
+  for _, tenant in ipairs(tenants) do
+    for _, id in ipairs(call('ZRANGEBYLEX', named('requests', tenant), min, '+', 'LIMIT', 0, told.limit)) do
+      table.insert(ids, id)
+    end
+  end
+  table.sort(ids)
+  for place = 1, math.min(#ids, told.limit) do
+    local stored = call('GET', named('request', ids[place]))
+    if stored then
+      table.insert(found, ids[place])
+      table.insert(found, stored)
+    end
+  end
+  return found
+end
+
+-- Delete events up to a number, but not the last, and requests that are exactly as told.
+local function retire()
+  local last = tonumber(call('GET', named('event')) or '0')
+  call('XTRIM', named('events'), 'MINID', string.format('%d-0', math.min(told.upto + 1, last)))
+  local retired = 0
+  for number, request in ipairs(told.requests) do
+    local name = named('request', request.id)
+    if call('GET', name) == record_of(number) then
+      call('DEL', name)
+      for _, index in ipairs({'requests', 'pending', 'closed'}) do
+        call('ZREM', named(index, request.tenant), request.id)
+      end
+      if request.session then
+        call('ZREM', named('session', request.tenant, request.session), request.id)
+      end
+      call('ZREM', named('deadlines'), request.id)
+      retired = retired + 1
+    end
+  end
+  return retired
+end
+
 local operations = {
+  add_block = add_block, blocks = blocks, last_block = last_block, find_block = find_block,
+  all_requests = all_requests, retire = retire,
   keep = keep, claim = claim, settle = settle, forget = forget,
   get = get, get_of = get_of, get_all_of = get_all_of, read = read, replay = replay,
   events = events, last_event = last_event, add_to = add_to, change_in = change_in,

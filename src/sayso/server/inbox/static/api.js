@@ -29,6 +29,7 @@ export async function call(method, path, body) {
 export const decide = (id, body) => call('POST', `/api/v1/requests/${encodeURIComponent(id)}/decision`, body)
 export const cancel = (id, reason) => call('POST', `/api/v1/requests/${encodeURIComponent(id)}/cancel`, { reason })
 export const get = id => call('GET', `/api/v1/requests/${encodeURIComponent(id)}`)
+export const stops = () => call('GET', '/api/v1/stops')
 export const me = () => call('GET', '/api/auth/me')
 export const list = query => call('GET', '/api/v1/requests?' + new URLSearchParams(query))
 

@@ -4,6 +4,7 @@ import { h, $, icon, uid, phone } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
+import { shortDigest, may, demands, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
 import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
@@ -11,15 +12,16 @@ import { state } from './store.js'
 import { result, riskMark, priorityMark } from './marks.js'
 
 const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
+/** Whether a yes to this request takes a passkey. */
+const takesPasskey = request => request.rule?.min_strength === 'passkey'
 const NOBODY = 'the request expires and the agent is told no'
-const shortDigest = digest => (/^sha256:(.{4})(.{4})(.{4})(.{4})/.exec(digest) || [, digest]).slice(1).join(' ')
 const kbd = key => h('kbd', { 'aria-hidden': 'true' }, key)
 const section = (title, ...body) => h('section.part', null, h('h3', null, title), body)
 
 /** In words, what a decision would have said; for what was kept or lost. */
 export function spoken(body, request) {
   const option = body.option != null && (request.options.find(o => o.value === body.option)?.label ?? body.option)
-  const what = option ? `“${option}”` : { approve: 'Approve', edit: 'Approve with changes', respond: 'Answer', reject: 'Reject', ignore: 'Ignore', cancel: 'Cancel' }[body.type]
+  const what = option ? `“${option}”` : body.remember ? 'Approve and remember' : { approve: 'Approve', edit: 'Approve with changes', respond: 'Answer', reject: 'Reject', ignore: 'Ignore', cancel: 'Cancel' }[body.type]
   const text = body.reason || (typeof body.content === 'string' ? body.content : '')
   return text ? `${what}: ${text}` : what
 }
@@ -38,14 +40,21 @@ function why(request) {
   const a = request.action
   const ask = { approval: 'The agent may not go on without a yes.', choice: 'The agent cannot choose for itself.', input: 'The agent needs something only a person knows.', plan: 'The agent may not start without a yes to its plan.' }[request.kind]
   return section('Why you are asked', h('p', null, ask, a?.risk_class ? ` The tool is marked ${a.risk_class} risk.` : ''),
+    demandsView(request),
     h('p', null, request.deadline_at ? ['If nobody answers within ', time(request.deadline_at, 'left'), `, ${NOBODY}.`] : 'It has no deadline: it waits until somebody answers.'))
+}
+
+function demandsView({ rule }) {
+  const told = demands(rule)
+  return told.length > 0 && [h('ul.demands', null, told.map(text => h('li', null, visible(text)))),
+    h('p.quiet', null, rule.names.length ? ['By the review rule', rule.names.length > 1 && 's', ' ', visible(rule.names.join(', ')), '.'] : 'The agent’s side asks for this.')]
 }
 
 export function outcome(request) {
   const d = request.decision, r = result(request)
   const lost = request.lost
   return h(`section.outcome.${r.tone}`, { 'aria-label': 'Result' },
-    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', null, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), h('span.quiet', null, ` · after ${span(d.took_seconds)}`)]
+    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', null, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), d.standing_grant ? [' · ', h('a', { href: `/grants#${d.standing_grant}` }, 'what was remembered')] : h('span.quiet', null, ` · after ${span(d.took_seconds)}`), d.strength === 'passkey' && h('span.tag.keyed', { title: 'Their passkey signed exactly this decision; the proof is kept with it.' }, icon('key'), 'signed with a passkey')]
       : [request.closed_at && [' ', time(request.closed_at)], h('span', null, ` · ${request.status === 'expired' ? 'nobody answered in time, and the agent was told no' : request.closed_reason || 'no answer is needed any more'}`)]),
     d?.option != null && h('p', null, 'Chosen: ', h('b', null, visible(request.options.find(o => o.value === d.option)?.label ?? d.option))),
     d?.reason && h('blockquote.said', { dir: 'auto' }, visible(d.reason)),
@@ -68,7 +77,7 @@ export function contextView(request, related) {
   refresh()
   return Object.assign(h('aside.context', { 'aria-label': 'Context' },
     section('Who asks', h('dl.meta', null,
-      h('dt', null, 'Agent'), h('dd', null, request.client_id ? line(request.client_id) : h('span.quiet', null, 'did not say')),
+      whoView(request),
       request.session_id && [h('dt', null, 'Session'), h('dd.mono', null, line(request.session_id))],
       h('dt', null, 'Asked'), h('dd', null, time(request.created_at)),
       h('dt', null, 'Deadline'), h('dd.deadline', null, deadline(request)))),
@@ -76,14 +85,9 @@ export function contextView(request, related) {
     before), { refresh })
 }
 
-/** The action as a person approved it: after an edit, with their arguments and digest. */
-function effective({ action, decision: d }) {
-  return action && d?.args ? { ...action, tool_args: d.args, digest: d.digest || action.digest } : action
-}
-
 function past(request) {
   const r = result(request)
-  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, visible(request.action ? gist(effective(request)) || headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
+  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, visible(request.action ? gist(shown(request)) || headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
 }
 
 function holdButton(text, done) {
@@ -114,8 +118,8 @@ export function createCard(request, ctx) {
   const approval = request.kind === 'approval' || request.kind === 'plan'
   const title = uid('title')
   const slot = h('div.slot'), notice = h('div.notice', { 'aria-live': 'polite' }), tray = h('div.tray'), bar = h('div.actions')
-  const ran = effective(request)
-  const args = a && section(ran === a ? 'Arguments' : 'Arguments, as approved', argsView(ran.tool_args))
+  const ran = shown(request)
+  const args = a && section(ran === a ? 'Arguments' : pending ? 'Arguments, as proposed' : 'Arguments, as approved', argsView(ran.tool_args))
   const details = a && h('details.raw-details', null, h('summary', null, 'Raw request and digest', h('span.digest.mono', null, shortDigest(ran.digest)), kbd('d')))
   details?.addEventListener('toggle', () => {
     if (details.open && !$('.raw', details)) details.append(h('p.hint.mono.wrap', null, ran.digest), rawView({ tool_name: a.tool_name, tool_args: ran.tool_args }))
@@ -130,13 +134,15 @@ export function createCard(request, ctx) {
     el.setAttribute('aria-busy', 'true')
     const held = [...el.querySelectorAll('.foot button, .panel button, .options button')].filter(b => !b.disabled)
     for (const b of held) b.disabled = true
-    const problem = await ctx.act(request, body)
+    const problem = await ctx.act(request, body.type === 'cancel' ? body : { digest: ran?.digest, ...body })
     busy = false
     el.removeAttribute('aria-busy')
     for (const b of held) b.disabled = false
     if (problem && behind) close()
     notice.replaceChildren()
     if (problem) notice.append(h('div.note.bad', { role: 'alert' }, icon('warn'), h('p', null, h('b', null, 'Not decided. '), problem.detail || problem.title || '', problem.hint ? ` ${problem.hint}` : '', (problem.errors || []).map(e => ` ${e.at}: ${e.message}`))))
+    const { assertion, ...plain } = body
+    if (problem && assertion ? problem.code === 'stale_challenge' : problem?.code === 'strength_required' && problem.detail.includes('passkey')) { ctx.discard(request.id); confirmSigned(plain) }
     refresh()
   }
 
@@ -173,18 +179,34 @@ export function createCard(request, ctx) {
 
   function confirm(body, text) {
     const hold = holdButton(`Hold to ${text.charAt(0).toLowerCase() + text.slice(1)}`, () => send(body))
-    const from = panel, told = facts(body.args ? { ...a, tool_args: body.args } : a).map(f => f.text).join(' · ')
+    const from = panel, told = facts(body.args ? { ...a, tool_args: body.args } : ran).map(f => f.text).join(' · ')
     show('confirm', h('section.panel.confirm', { 'aria-label': 'Confirm a high-risk action' },
       h('h3', null, riskMark('high'), line(headline(request))),
       told && h('p.confirm-facts', null, visible(told)),
-      body.args && diffView(a.tool_args, body.args),
-      h('p.quiet', null, body.args ? 'You sign for the edited arguments; the server computes their digest as you approve.' : ['You sign for ', h('span.mono', null, shortDigest(a.digest)), '.'], ' Hold for one second.'),
+      body.args && diffView(ran.tool_args, body.args),
+      h('p.quiet', null, body.args ? 'You sign for the edited arguments; the server computes their digest as you approve.' : ['You sign for ', h('span.mono', null, shortDigest(ran.digest)), '.'], ' Hold for one second.'),
       actions(hold, twoPresses(() => send(body)))), false, body.args && section('Arguments, as edited', argsView(body.args)))
     behind = from
     hold.focus()
   }
 
-  const give = (body, text, approves) => risky && approves ? confirm(body, text) : send(body)
+  /** What takes a passkey is signed first; that is a confirmation as well. */
+  async function confirmSigned(body) {
+    const { signing } = await ctx.load('signing')
+    const changed = body.args || null
+    const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : ran).map(f => f.text).join(' · ')
+    const option = body.option != null && request.options.find(o => o.value === body.option)
+    const signed = signing(request, body, { send, digest: body.args ? null : ran?.digest, short: shortDigest })
+    show('confirm', h('section.panel.confirm.keyed', { 'aria-label': 'Approve with a passkey' },
+      h('h3', null, riskMark(a?.risk_class) || icon('key'), line(headline(request))),
+      told && h('p.confirm-facts', null, visible(told)),
+      option && h('p', null, 'Your choice: ', h('b', null, visible(option.label))),
+      changed && diffView(ran.tool_args, changed),
+      signed.el, actions(signed.button)), false, changed && section('Arguments, as edited', argsView(changed)))
+    behind = from
+  }
+
+  const give = (body, text, approves) => takesPasskey(request) && approves ? confirmSigned(body) : risky && approves ? confirm(body, text) : send(body)
 
   /** A panel opened again is the one that was left. */
   const again = name => views[name] && (show(name, ...views[name]), true)
@@ -219,7 +241,12 @@ export function createCard(request, ctx) {
     async edit() {
       if (again('edit')) return
       const { editor } = await ctx.load('editor')
-      if (!panel) show('edit', editor(a, { close, done: edited => give({ type: 'edit', args: edited }, 'Approve the edited ones', true) }), true)
+      if (!panel) show('edit', editor(ran, { close, done: edited => give({ type: 'edit', args: edited }, 'Approve the edited ones', true) }), true)
+    },
+    async remember() {
+      if (again('remember')) return
+      const { rememberForm } = await ctx.load('remember')
+      if (!panel) show('remember', rememberForm(request, { close, done: remember => send({ type: 'approve', remember }) }), true)
     },
     cancel() {
       show('cancel', h('section.panel', { 'aria-label': 'Cancel the request' }, h('p', null, h('b', null, 'Cancel this request?'), ' It leaves the inbox for everybody, and the agent is told that it was cancelled.'),
@@ -238,15 +265,22 @@ export function createCard(request, ctx) {
   })
 
   function more() {
-    const items = [approval && !request.options.length && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
-    const menu = h('details.menu', null, h('summary', { title: 'More' }, 'More'), h('div.menu-list', null, items.map(([text, say, run]) => h('button', { type: 'button', onclick() { menu.open = false; run() } }, h('b', null, text), h('small', null, say)))))
+    const items = [mayRemember(request) && ['Approve and remember', 'Decide alike from now on, within limits.', panels.remember], approval && !request.options.length && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
+    const stop = request.requested_by && h('a', { href: `/stops?${new URLSearchParams({ kind: 'agent', value: request.requested_by.id, request: request.id })}` }, h('b', null, 'Stop this agent'), h('small', null, 'Nothing of it can be approved or run.'))
+    const menu = h('details.menu', null, h('summary', { title: 'More' }, 'More'), h('div.menu-list', null, items.map(([text, say, run]) => h('button', { type: 'button', onclick() { menu.open = false; run() } }, h('b', null, text), h('small', null, say))), stop))
     return menu
   }
 
   function fill() {
     if (!pending) { bar.append(h('button.onward', { type: 'button', onclick: ctx.next })); return }
+    if (!may('decide')) {
+      bar.append(h('p.quiet', null, 'Only reviewers decide this.'), may('submit') ? h('button', { type: 'button', onclick: panels.cancel }, 'Cancel the request') : '')
+      return
+    }
+    const mine = myVote(request)
+    if (mine?.approves && mine.digest === (ran?.digest ?? null)) bar.append(h('p.voted', null, icon('check'), 'You have approved it. It takes more people.'))
     const rejecting = button('Reject', 'r', panels.reject, 'reject')
-    if (approval) {
+    if (approval && !$('.voted', bar)) {
       if (request.options.length) bar.append(h('div.options.inline', null, optionButtons()), a ? button('Approve with changes', 'e', panels.edit, 'changes', 'Changes') : '', rejecting)
       else {
         bar.append(button('Approve', 'a', () => give({ type: 'approve' }, 'Approve', true), 'primary'))
@@ -254,7 +288,7 @@ export function createCard(request, ctx) {
         bar.append(button('Answer', 'c', panels.answer), rejecting)
       }
     } else if (request.kind === 'input') {
-      const run = () => { const content = answer.read(); if (content != null && content !== '') send({ type: 'respond', content }) }
+      const run = () => { const content = answer.read(); if (content != null && content !== '') give({ type: 'respond', content }, 'Send answer', takesPasskey(request)) }
       bar.append(h('button.primary', { type: 'button', onclick: run }, request.schema ? 'Send answers' : 'Send answer'), rejecting)
       keys.c = () => $('.answer input, .answer textarea, .answer select', el)?.focus()
     } else bar.append(rejecting)
@@ -263,7 +297,7 @@ export function createCard(request, ctx) {
   }
 
   function ask() {
-    if (!pending) return null
+    if (!pending || !may('decide')) return null
     if (request.kind === 'choice') return h('section.part', null, h('h3', null, 'Your choice'), h('div.options', null, optionButtons()))
     if (request.kind !== 'input') return null
     const box = h('section.part.answer', { 'aria-label': 'Your answer', oninput() { touched = true } }, h('h3', null, 'Your answer'))
@@ -281,6 +315,7 @@ export function createCard(request, ctx) {
   }
 
   function refresh() {
+    if (run && run.dataset.phase !== phase(request)) { const next = drawRun(); run.replaceWith(next); run = next }
     const onward = $('.onward', bar)
     if (onward) onward.textContent = phone() || !state.order.length ? 'Back to the inbox' : 'Next request'
     const body = state.unsent.get(request.id)
@@ -317,9 +352,11 @@ export function createCard(request, ctx) {
 
   const left = r => h('span.left', null, icon('clock'), time(r.deadline_at, 'left'), ' left')
   const fuse = r => h('div.fuse', { 'aria-hidden': 'true', data: { from: r.created_at, to: r.deadline_at } }, h('i'))
-  let reasons = pending && why(request)
+  let reasons = pending && why(request), votes = votesView(request) || h('div'), stop = h('div', null, stopNote(request)), run = drawRun()
+  function drawRun() { const el = runView(request); if (el) el.dataset.phase = phase(request); return el }
+  const stopped = () => { if (pending) stop.replaceChildren(stopNote(card.request) || '') }
 
-  /** People got more time, or were reminded: nothing else has changed, and what is typed stays. */
+  /** People got more time, were reminded, or voted: what would be approved is the same, and what is typed stays. */
   function moved(next) {
     if (next === card.request || !pending) return
     if (next.deadline_at !== card.request.deadline_at) {
@@ -328,7 +365,23 @@ export function createCard(request, ctx) {
       $('.deadline', document)?.replaceChildren(deadline(next))
       reasons.replaceWith(reasons = why(next))
     }
+    if (next.votes.length !== card.request.votes.length || JSON.stringify(next.votes) !== JSON.stringify(card.request.votes)) {
+      const fresh = votesView(next) || h('div')
+      votes.replaceWith(fresh)
+      votes = fresh
+      $('.count-mark', el)?.replaceWith(voteMark(next) || '')
+    }
     card.request = next
+  }
+
+  function staleNote() {
+    if (!ctx.stale?.has(request.id)) return null
+    const by = changer(request), typed = ctx.stale.get(request.id)
+    setTimeout(() => { bar.inert = false }, 800)   // a press that was on its way is for what was there before
+    bar.inert = true
+    return h('div.note.warn.stale', { role: 'alert' }, icon('warn'), h('div', null,
+      h('p', null, h('b', null, by ? [visible(by.name || by.id), ' changed the arguments while you looked. '] : 'The arguments were changed while you looked. '), 'What you see now is what you would decide on. Read it again.'),
+      typed && h('p', null, 'You had not sent: ', visible(spoken(typed, request)), '.')))
   }
 
   const list = facts(ran)
@@ -336,16 +389,17 @@ export function createCard(request, ctx) {
   const el = h('article.card', { onkeydown: sends, 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
     h('header.card-head', null,
       h('button.back.ghost', { type: 'button', onclick: ctx.back }, icon('back'), 'Inbox'),
-      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), h('span.quiet.from', null, line(request.client_id || 'An agent')),
+      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), voteMark(request), h('span.quiet.from', null, line(asker(request))),
         pending && request.deadline_at && left(request)),
       pending && request.deadline_at && fuse(request),
       h('h2', { id: title, tabindex: '-1' }, line(headline(request))),
       a && h('p.tool', null, h('code', null, line(a.tool_name)), warningNote(a.tool_name))),
+    pending && stop, pending && staleNote(), reopenedView(request),
     pending ? null : outcome({ ...request, lost: ctx.lost?.get(request.id) }),
-    big, a ? null : words(request), ask(), args, slot, a ? words(request) : null, reasons, details,
+    run, big, a ? null : words(request), ask(), args, proposedView(request), slot, factsView(request), a ? words(request) : null, reasons, votes.matches('section') || pending ? votes : null, details,
     h('footer.foot', null, notice, tray, bar))
   fill()
   refresh()
-  const card = { el, request, refresh, close, draft, moved, typing: () => !!panel || !!draft() || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
+  const card = { el, request, refresh, close, draft, moved, stopped, typing: () => !!panel || !!draft() || !!state.unsent.get(request.id), press: key => { if (!panel && !busy && keys[key]) { keys[key](); return true } } }
   return card
 }

@@ -5,13 +5,15 @@ import { parse } from './json.js'
 import { startClock } from './time.js'
 import { rowView } from './queue.js'
 import { h } from './dom.js'
+import { state } from './store.js'
 
-const { states } = parse(document.querySelector('#data').textContent)
+const { states, person, names } = parse(document.querySelector('#data').textContent)
+Object.assign(state, { person, names })
 const nothing = () => Promise.resolve({ session: [], similar: [] })
 const ctx = {
-  lost: new Map(), back() {}, next() {}, discard() {}, related: nothing,
+  lost: new Map(), stale: new Map(), back() {}, next() {}, discard() {}, related: nothing,
   act: () => Promise.resolve({ title: 'This is a gallery.', detail: 'Nothing is decided here.' }),
-  load: name => name === 'editor' ? import('./editor.js') : import('./forms.js'),
+  load: name => import(`./${name}.js`),
 }
 
 for (const box of document.querySelectorAll('[data-state]')) {

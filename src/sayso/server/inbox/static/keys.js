@@ -2,7 +2,7 @@
 
 import { $ } from './dom.js'
 
-const PLACES = { i: '/', h: '/history', d: '/docs' }
+const PLACES = { i: '/', h: '/history', s: '/settings', d: '/docs' }
 let going = 0
 
 export const typing = el => !!el?.closest?.('input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]')

@@ -8,6 +8,8 @@ import * as stream from './stream.js'
 import { drawQueue, reveal } from './queue.js'
 import { createCard, contextView } from './card.js'
 import { summary } from './headline.js'
+import { counted, shown, STOPPED } from './review.js'
+import { visible } from './visible.js'
 import { result } from './marks.js'
 import { startKeys } from './keys.js'
 import { startClock, refreshTimes, span } from './time.js'
@@ -17,6 +19,7 @@ import { spelled } from './visible.js'
 const stage = $('#stage')
 const cards = new Map()      // the cards opened last, with what was typed in them
 const lost = new Map()       // decisions of mine that came too late
+const stale = new Map()      // what was typed for arguments that somebody has changed since
 let card = null, armedAt = 0, listScroll = 0, mine = new Set(), missing = null, later = 0, revealed = false
 
 const SAID = {
@@ -26,10 +29,10 @@ const SAID = {
 }
 
 const ctx = {
-  lost,
+  lost, stale,
   back: () => show(null),
   next: () => phone() ? show(null) : step(1, true),
-  load: name => name === 'editor' ? import('./editor.js') : import('./forms.js'),
+  load: name => import(`./${name}.js`),
   discard: id => keepUnsent(id, null),
   related,
   act,
@@ -50,16 +53,32 @@ async function act(request, body) {
   stream.contact()
   if (answer.ok) {
     keepUnsent(request.id, null)
+    stale.delete(request.id)
     mine.add(request.id)
     put(answer.body)
-    const d = answer.body.decision
+    const d = answer.body.decision, n = answer.body.status === 'pending' && counted(answer.body)
+    if (n && answer.body.votes.at(-1)?.approves) toast(`Counted: ${n[0]} of ${n[1]}. It takes ${n[1] - n[0]} more.`, 'info')
+    else if (n) toast('Counted. It takes more people to reject it.', 'no')
+    if (n) {
+      if (state.openId === request.id) phone() ? show(null) : show(after && after !== request.id ? after : request.id, { advance: true })
+      return null
+    }
     const said = body.type === 'reject' && !body.reason ? ['no', 'Rejected. The agent is told no.'] : body.type === 'respond' && body.option != null && d ? [d.approved ? 'good' : 'no', d.approved ? 'Answered with a yes. The agent goes on.' : 'Answered with a no.'] : SAID[body.type]
     toast(said[1], said[0])
     if (state.openId === request.id) phone() ? show(null) : after ? show(after, { advance: true }) : show(request.id, { keep: true })
     return null
   }
   if (answer.status === 401) { keepUnsent(request.id, body); stream.setLink('signed-out'); return null }
-  if (answer.status === 409 && answer.body?.request) {
+  if (answer.status === 409 && answer.body?.code === 'changed_meanwhile') {
+    keepUnsent(request.id, null)
+    stale.set(request.id, body)
+    put(answer.body.request)
+    cards.delete(request.id)
+    changed()
+    toast('Not decided: the arguments were changed.', 'bad')
+    return null
+  }
+  if (answer.status === 409 && answer.body?.request && answer.body.request.status !== 'pending') {
     keepUnsent(request.id, null)
     lost.set(request.id, body)
     put(answer.body.request)
@@ -138,11 +157,15 @@ function drawStage() {
     return
   }
   let entry = cards.get(request.id)
-  if (entry && request.status === 'pending') entry.card.moved(request)
+  if (entry && request.status === 'pending') {
+    if (shown(entry.card.request)?.digest === shown(request)?.digest) entry.card.moved(request)
+    else if (!stale.has(request.id)) stale.set(request.id, entry.card.draft())
+  }
   if (!entry || entry.card.request !== request) {
     const was = entry?.card
     if (was && request.status !== 'pending') tooLate(request, was)
     entry = { card: createCard(request, ctx), context: entry?.context || contextView(request, related) }
+    if (was && request.status === 'pending') { armedAt = performance.now() + 800; announce('The arguments were changed. Read them again.') }
     if (was && request.status !== 'pending' && card === was) {
       const r = result(request)
       announce(`${r.word}${request.decision ? ` by ${request.decision.by.name || request.decision.by.id}` : ''}`)
@@ -175,6 +198,14 @@ function tooLate(request, was) {
   if (body) lost.set(request.id, body)
 }
 
+function drawStops() {
+  const box = $('#stops'), key = JSON.stringify(state.stops)
+  if (!box || box.dataset.key === key) return
+  box.dataset.key = key
+  box.replaceChildren(...state.stops.map(s => h('p', null, icon('stop'), h('b', null, STOPPED[s.kind], s.value && [' ', visible(s.value)], ' is stopped.'), ' Nothing of it can be approved or run.', s.reason && [' ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Who, and since when'))))
+  for (const entry of cards.values()) entry.card.stopped()
+}
+
 function drawBanner() {
   const box = $('#banner'), link = state.link
   document.body.dataset.link = link
@@ -199,6 +230,7 @@ function draw() {
   drawQueue()
   if (!revealed && state.openId) revealed = !!reveal(state.openId) && state.loaded
   drawStage()
+  drawStops()
   drawBanner()
   refreshTimes()
 }
@@ -221,6 +253,9 @@ const show2list = () => { if (phone() && state.openId) show(null) }
 
 function boot() {
   const embedded = parse($('#data').textContent)
+  state.person = embedded.person
+  state.names = embedded.names
+  state.stops = embedded.stops
   restoreUnsent()
   for (const request of embedded.requests) put(request)
   if (embedded.selected) { put(embedded.selected); state.openId = embedded.selected.id }
@@ -247,4 +282,4 @@ function boot() {
 boot()
 
 // fetched while nobody waits, so that editing works when the signal is gone
-addEventListener('load', () => setTimeout(() => Promise.all([import('./editor.js'), import('./forms.js')]).catch(() => {}), 300))
+addEventListener('load', () => setTimeout(() => Promise.all(['editor', 'forms', 'remember', 'signing'].map(ctx.load)).catch(() => {}), 300))

@@ -16,6 +16,9 @@ export const state = {
   link: 'connecting',    // connecting | live | lost | signed-out
   contactAt: Date.now(), // when the server last answered
   loaded: false,
+  person: null,          // who is signed in: {id, name, powers}
+  names: {},             // of people, by id, as far as they are known
+  stops: [],             // what is stopped
   closed: 0,             // how many were seen to close: what was before is asked for anew when it rises
 }
 

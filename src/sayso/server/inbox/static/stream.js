@@ -3,9 +3,10 @@
 import * as api from './api.js'
 import { parse } from './json.js'
 import { state, put, replacePending, changed } from './store.js'
+import { may } from './review.js'
 import { now } from './time.js'
 
-const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled', 'request.extended', 'request.reminded']
+const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled', 'request.extended', 'request.reminded', 'request.voted', 'grant.claimed', 'grant.ended', 'outcome.reported']
 let source = null, timer = 0, wait = 1000, syncing = null, arrived = () => {}
 
 export const contact = () => { state.contactAt = Date.now() }
@@ -45,6 +46,14 @@ function lost() {
   wait = Math.min(wait * 2, 15000)
 }
 
+/** What is stopped, asked for anew; the banner tells of it. */
+async function lookAtStops() {
+  try {
+    const answer = await api.stops()
+    if (answer.ok) { state.stops = answer.body.items; changed() }
+  } catch (error) { if (!(error instanceof api.Unreachable)) throw error }
+}
+
 export function reconnect() { if (state.link === 'live') setLink('connecting'); wait = 1000; clearTimeout(timer); source?.close(); source = null; connect() }
 
 async function connect() {
@@ -54,8 +63,9 @@ async function connect() {
   } catch { return lost() }
   contact()
   source = new EventSource('/api/v1/events')
-  source.onopen = () => { wait = 1000; contact(); setLink('live'); sync() }
+  source.onopen = () => { wait = 1000; contact(); setLink('live'); sync(); if (may('read')) lookAtStops() }
   source.onerror = lost
+  for (const type of ['stop.set', 'stop.lifted']) source.addEventListener(type, lookAtStops)
   for (const type of TYPES) source.addEventListener(type, event => {
     contact()
     const { request } = parse(event.data)

@@ -1,6 +1,7 @@
 // Relative times that keep themselves true; the exact one is in the tooltip.
 
 import { h } from './dom.js'
+import { digits } from './json.js'
 
 let skew = 0
 
@@ -16,11 +17,12 @@ export const exact = iso => new Date(iso).toLocaleString(undefined, { dateStyle:
 const two = n => String(n).padStart(2, '0')
 
 export function span(seconds) {
-  const s = Math.max(0, Math.round(seconds))
+  const s = Math.max(0, Math.round(typeof seconds === 'number' ? seconds : digits(seconds)))   // 900.0 keeps its digits
   if (s < 60) return `${s} s`
   if (s < 3600) return `${Math.floor(s / 60)} min`
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`
-  return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`
+  const [big, small, one, other] = s < 86400 ? [3600, 60, 'h', 'min'] : [86400, 3600, 'd', 'h']
+  const rest = Math.floor(s % big / small)
+  return `${Math.floor(s / big)} ${one}${rest ? ` ${rest} ${other}` : ''}`
 }
 
 export function ago(iso) {
@@ -36,15 +38,16 @@ export function left(iso) {
   return span(s)
 }
 
+const MODES = { left, ago, at: iso => new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' }) }
 export const secondsLeft = request => request.deadline_at ? (Date.parse(request.deadline_at) - now()) / 1000 : Infinity
 
 export function time(iso, mode = 'ago') {
-  return h('time', { datetime: iso, title: exact(iso), data: { mode } }, (mode === 'left' ? left : ago)(iso))
+  return h('time', { datetime: iso, title: exact(iso), data: { mode } }, MODES[mode](iso))
 }
 
 function refresh() {
   for (const el of document.querySelectorAll('time[data-mode]')) {
-    const text = (el.dataset.mode === 'left' ? left : ago)(el.dateTime)
+    const text = MODES[el.dataset.mode](el.dateTime)
     if (el.textContent !== text) el.textContent = text
     if (el.dataset.mode === 'left') {
       const s = (Date.parse(el.dateTime) - now()) / 1000

@@ -1,0 +1,247 @@
+"""What a decision takes and how far it is, in plain words. The same rules as `review.js`."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Wire = Mapping[str, Any]
+
+KNOWN_BY = {
+    "chat": "known by a chat, or more strongly",
+    "login": "signed in with a password, or more strongly",
+    "passkey": "sign with a passkey",
+}
+"""What a least strength takes of whoever approves."""
+_STRENGTH = {
+    "link": "by a one-time link",
+    "chat": "known by a chat",
+    "login": "signed in",
+    "passkey": "with a passkey",
+}
+_THROUGH = {
+    "web": "in the inbox",
+    "api": "through the API",
+    "link": "by a link",
+    "standing": "by a remembered decision",
+}
+
+
+def demands(rule: Wire | None, names: Mapping[str, str], me: str = "") -> list[str]:
+    """What a rule takes, a sentence each; empty for one reviewer, whoever it is.
+
+    Args:
+        rule: the rule, as it is sent.
+        names: the people's names by their ids, as far as they are known.
+        me: the id of whoever reads this.
+    """
+    if rule is None:
+        return []
+    told: list[str] = []
+    several = rule["approvals"] > 1
+    if several:
+        told.append(f"It takes {rule['approvals']} different people.")
+    if rule["people"] or rule["groups"]:
+        told.append(f"Only {_whom(rule, names, me)} may decide.")
+    if rule["four_eyes"]:
+        told.append("Four eyes: whoever the agent works for may not approve it.")
+    if rule["min_strength"] in KNOWN_BY:
+        who = "Whoever approves has to be" if rule["min_strength"] != "passkey" else "Approvers"
+        told.append(f"{who} {KNOWN_BY[rule['min_strength']]}.")
+    if several:
+        many = "One rejection ends it." if rule["veto"] else "So many rejections end it, too."
+        told.append(many)
+    if rule["grant_seconds"] is not None:
+        told.append(f"An approval can be used for {span(rule['grant_seconds'])}.")
+    return told
+
+
+def counted(request: Wire) -> tuple[int, int] | None:
+    """How many have approved the same, of how many; None where one is enough."""
+    rule = request["rule"]
+    if rule is None or rule["approvals"] < 2:
+        return None
+    said: dict[str, int] = {}
+    for vote in request["votes"]:
+        if vote["approves"]:
+            key = json.dumps([vote["digest"], vote["option"], vote["content"]], sort_keys=True)
+            said[key] = said.get(key, 0) + 1
+    return max(said.values(), default=0), rule["approvals"]
+
+
+def shown(request: Wire) -> Wire | None:
+    """The action as it was approved, or as it would be now: with whose arguments, what digest."""
+    action, decision = request["action"], request["decision"]
+    if action is None:
+        return None
+    if decision is not None:
+        if decision["args"] is None:
+            return action
+        digest = decision["digest"] or action["digest"]
+        return {**action, "tool_args": decision["args"], "digest": digest}
+    if request["proposed_args"] is None:
+        return action
+    return {
+        **action,
+        "tool_args": request["proposed_args"],
+        "digest": request["proposed_digest"] or action["digest"],
+    }
+
+
+def may_remember(request: Wire) -> bool:
+    """Whether its approval can be remembered: what the engine would refuse is not offered."""
+    action, rule = request["action"], request["rule"]
+    if (
+        action is None
+        or request["status"] != "pending"
+        or request["kind"] != "approval"
+        or request["options"]
+        or request["proposed_args"] is not None
+        or action["risk_class"] == "high"
+    ):
+        return False
+    if rule is None:
+        return True
+    groups_alone = bool(rule["groups"]) and not rule["people"]
+    return (
+        rule["approvals"] < 2
+        and not rule["four_eyes"]
+        and rule["min_strength"] != "passkey"
+        and not groups_alone
+    )
+
+
+def changer(request: Wire) -> Wire | None:
+    """Whoever changed the arguments that are voted on."""
+    for vote in reversed(request["votes"]):
+        if vote["type"] == "edit" and vote["digest"] == request["proposed_digest"]:
+            return vote["by"]
+    return None
+
+
+def phase(request: Wire) -> str:
+    """Where the permission to run stands: `waiting`, `claimed`, `unclaimed`, or nothing."""
+    grant = request["grant"]
+    if grant is None:
+        return ""
+    if grant["claimed_at"]:
+        return "claimed"
+    over = dt.datetime.fromisoformat(grant["expires_at"]) <= dt.datetime.now(dt.UTC)
+    return "unclaimed" if over else "waiting"
+
+
+def asker(request: Wire) -> str:
+    """Who asks: the name of the key, else what it calls itself."""
+    by = request["requested_by"]
+    if by["id"] != "local":
+        return by["name"] or by["id"]
+    return request["client_id"] or "An agent"
+
+
+def claimer(request: Wire) -> str:
+    """Who holds the grant: by name, if it is whoever asked."""
+    by, holder = request["requested_by"], request["grant"]["claimed_by"]
+    if holder == f"{by['plane']}:{by['id']}":
+        return by["name"] or by["id"]
+    return holder.removeprefix("agent:")
+
+
+def through(channel: str) -> str:
+    """By which way a decision came."""
+    return _THROUGH.get(channel, f"through {channel}")
+
+
+def strength(word: str) -> str:
+    """How strongly a person was identified."""
+    return _STRENGTH.get(word, word)
+
+
+def stop_of(request: Wire, stops: Sequence[Wire]) -> Wire | None:
+    """The stop that covers a request."""
+    told = {
+        "everything": "",
+        "agent": request["requested_by"]["id"],
+        "client": request["client_id"],
+        "session": request["session_id"],
+    }
+    return next((stop for stop in stops if told[stop["kind"]] == stop["value"]), None)
+
+
+def stop_name(stop: Wire) -> str:
+    """What is stopped."""
+    return "Everything" if stop["kind"] == "everything" else f"The {stop['kind']}"
+
+
+def pattern(limits: Wire) -> str:
+    """What an argument may be, in words."""
+    told: list[str] = []
+    if "equals" in limits:
+        told.append(f"exactly {_plain(limits['equals'])}")
+    if limits.get("glob") is not None:
+        told.append(f"matches {limits['glob']}")
+    low, high = limits.get("min"), limits.get("max")
+    if low is not None and high is not None:
+        told.append(f"from {_plain(low)} to {_plain(high)}")
+    elif low is not None:
+        told.append(f"{_plain(low)} or more")
+    elif high is not None:
+        told.append(f"{_plain(high)} or less")
+    return ", ".join(told) or "anything"
+
+
+def span(seconds: float) -> str:
+    """A stretch of time: `45 s`, `10 min`, `2 h 5 min`, `3 d`."""
+    left = max(0, round(seconds))
+    if left < 60:
+        return f"{left} s"
+    if left < 3600:
+        return f"{left // 60} min"
+    if left < 86_400:
+        return f"{left // 3600} h" + (f" {left % 3600 // 60} min" if left % 3600 >= 60 else "")
+    return f"{left // 86_400} d" + (f" {left % 86_400 // 3600} h" if left % 86_400 >= 3600 else "")
+
+
+def _whom(rule: Wire, names: Mapping[str, str], me: str) -> str:
+    known = ["you" if each == me else names[each] for each in rule["people"] if each in names]
+    known += ["you" for each in rule["people"] if each == me and each not in names]
+    unknown = len(rule["people"]) - len(known)
+    if unknown:
+        more = "more " if known else ""
+        known.append(f"{unknown} {more}{'person' if unknown == 1 else 'people'} by name")
+    if rule["groups"]:
+        plural = "s" if len(rule["groups"]) > 1 else ""
+        known.append(f"the group{plural} {' and '.join(rule['groups'])}")
+    return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} and {known[-1]}"
+
+
+def browser(agent: str) -> str:
+    """A program's own long name, as people know it: `Firefox on Linux`."""
+    name = next((word for mark, word in _BROWSERS if mark in agent), "")
+    system = next((word for mark, word in _SYSTEMS if mark in agent), "")
+    if not name:
+        return agent[:60]
+    return f"{name} on {system}" if system else name
+
+
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("CriOS/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False)

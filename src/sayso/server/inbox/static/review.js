@@ -1,0 +1,143 @@
+// What a decision takes, how far it is, and what became of it. The words are those of review.py.
+
+import { h, icon, plural } from './dom.js'
+import { argsView, valueView } from './args.js'
+import { diffView } from './diff.js'
+import { isObject } from './json.js'
+import { visible } from './visible.js'
+import { time, now, span } from './time.js'
+import { through } from './marks.js'
+import { state } from './store.js'
+
+const KNOWN_BY = { chat: 'known by a chat, or more strongly', login: 'signed in with a password, or more strongly', passkey: 'sign with a passkey' }
+const STRENGTH = { link: 'by a one-time link', chat: 'known by a chat', login: 'signed in', passkey: 'with a passkey' }
+const section = (title, ...body) => h('section.part', null, h('h3', null, title), body)
+export const shortDigest = digest => (/^sha256:(.{4})(.{4})(.{4})(.{4})/.exec(digest) || [, digest]).slice(1).join(' ')
+/** Whether whoever is signed in may do this; in the gallery they may do everything. */
+export const may = power => !state.person?.powers || state.person.powers.includes(power)
+
+function whom(rule, names, me) {
+  const known = rule.people.filter(p => p in names).map(p => p === me ? 'you' : names[p])
+  for (const p of rule.people) if (p === me && !(p in names)) known.push('you')
+  const unknown = rule.people.length - known.length
+  if (unknown) known.push(`${unknown} ${known.length ? 'more ' : ''}${unknown === 1 ? 'person' : 'people'} by name`)
+  if (rule.groups.length) known.push(`the group${rule.groups.length > 1 ? 's' : ''} ${rule.groups.join(' and ')}`)
+  return known.length === 1 ? known[0] : `${known.slice(0, -1).join(', ')} and ${known.at(-1)}`
+}
+
+/** What a rule takes, a sentence each. */
+export function demands(rule, names = state.names, me = state.person?.id ?? '') {
+  if (!rule) return []
+  const several = rule.approvals > 1
+  return [
+    several && `It takes ${rule.approvals} different people.`,
+    (rule.people.length > 0 || rule.groups.length > 0) && `Only ${whom(rule, names, me)} may decide.`,
+    rule.four_eyes && 'Four eyes: whoever the agent works for may not approve it.',
+    rule.min_strength in KNOWN_BY && `${rule.min_strength === 'passkey' ? 'Approvers' : 'Whoever approves has to be'} ${KNOWN_BY[rule.min_strength]}.`,
+    several && (rule.veto ? 'One rejection ends it.' : 'So many rejections end it, too.'),
+    rule.grant_seconds != null && `An approval can be used for ${span(rule.grant_seconds)}.`,
+  ].filter(Boolean)
+}
+
+/** [how many have approved the same, of how many]; null where one is enough. */
+export function counted({ rule, votes }) {
+  if (!rule || rule.approvals < 2) return null
+  const said = {}
+  for (const v of votes) if (v.approves) { const key = JSON.stringify([v.digest, v.option, v.content]); said[key] = (said[key] || 0) + 1 }
+  return [Math.max(0, ...Object.values(said)), rule.approvals]
+}
+export const voteMark = request => { const n = counted(request); return n && h('span.kind.count-mark', null, `${n[0]} of ${n[1]}`, h('span.unseen', null, ' approved')) }
+
+/** The action as it was approved, or as it would be now. */
+export function shown({ action, decision: d, proposed_args: args, proposed_digest: digest }) {
+  if (!action) return null
+  if (d) return d.args ? { ...action, tool_args: d.args, digest: d.digest || action.digest } : action
+  return args ? { ...action, tool_args: args, digest: digest || action.digest } : action
+}
+
+export function mayRemember({ action, rule, kind, options, status, proposed_args: args }) {
+  if (!action || status !== 'pending' || kind !== 'approval' || options.length || args || action.risk_class === 'high') return false
+  return !rule || (rule.approvals < 2 && !rule.four_eyes && rule.min_strength !== 'passkey' && !(rule.groups.length && !rule.people.length))
+}
+
+/** Whoever changed the arguments that are voted on. */
+export const changer = ({ votes, proposed_digest: digest }) => votes.findLast(v => v.type === 'edit' && v.digest === digest)?.by
+export const myVote = request => state.person && request.votes.find(v => v.by.id === state.person.id)
+
+const named = by => by.id === state.person?.id ? 'You' : visible(by.name || by.id)
+const WORD = { approve: 'approved', edit: 'approved with changes', reject: 'rejected', ignore: 'ignored it' }
+
+/** Who has said what so far. */
+export function votesView(request) {
+  const n = counted(request)
+  if (!n) return null
+  return section(`Votes: ${n[0]} of ${n[1]}`,
+    request.votes.length ? h('ol.votes', null, request.votes.map(v => h('li', null,
+      h(`span.result.${v.approves ? 'good' : 'no'}`, null, icon(v.approves ? 'check' : 'x'), h('b', null, named(v.by))), ' ',
+      v.option != null ? ['chose ', visible(request.options.find(o => o.value === v.option)?.label ?? v.option)] : WORD[v.type] || 'answered',
+      h('span.quiet', null, ` ${through(v.channel)}${v.strength ? `, ${STRENGTH[v.strength]}` : ''}, `, time(v.at)),
+      v.reason && h('blockquote.said', { dir: 'auto' }, visible(v.reason))))) : h('p.quiet', null, 'Nobody has voted yet.'))
+}
+
+/** Arguments that somebody changed, and what they were. */
+export function proposedView(request) {
+  if (!request.proposed_args || request.decision) return null
+  const by = changer(request)
+  return section([by ? named(by) : 'Somebody', ' changed the arguments'], diffView(request.action.tool_args, request.proposed_args),
+    h('p.quiet', null, 'Asked → proposed. You decide on the proposed ones.'))
+}
+
+/** Asked again: what is not as it was. */
+export function reopenedView(request) {
+  if (!request.reopens) return null
+  const names = Object.entries(request.changes || {})
+  return h('div.note.warn.reopened', null, icon('warn'), h('div', null,
+    h('p', null, h('b', null, 'Asked again. '), names.length ? `${plural(names.length, 'fact')} changed since ` : 'Nothing is known to have changed since ', h('a', { href: `/requests/${request.reopens}`, data: { open: request.reopens } }, 'it was asked first'), '.'),
+    names.length > 0 && h('dl.diff', null, names.map(([name, [before, after]]) => [h('dt', null, visible(name)), h('dd', null,
+      before === null ? h('span.tag', null, 'not told') : h('del', null, visible(text(before))), ' ', after === null ? h('span.tag', null, 'not told') : h('ins', null, visible(text(after))))]))))
+}
+const text = v => typeof v === 'string' ? v : JSON.stringify(v)
+
+export const factsView = ({ facts }) => facts && Object.keys(facts).length > 0 && section('What holds, as the agent tells it',
+  argsView(facts), h('p.quiet', null, 'Compared again before it runs: if it differs then, you are asked again.'))
+
+/** waiting | claimed | unclaimed, or '' where there is nothing to run. */
+export function phase({ grant }) {
+  return !grant ? '' : grant.claimed_at ? 'claimed' : Date.parse(grant.expires_at) <= now() ? 'unclaimed' : 'waiting'
+}
+const claimer = ({ grant: g, requested_by: r }) => visible(r && g.claimed_by === `${r.plane}:${r.id}` ? r.name || r.id : g.claimed_by.replace(/^agent:/, ''))
+const RUN = { succeeded: ['good', 'check', 'Ran'], failed: ['no', 'x', 'Failed'], unknown: ['wait', 'warn', 'Nobody knows how it ended'] }
+
+/** From the approval to the run: asked, approved, run; and what became of it. */
+export function runView(request) {
+  const { action: a, grant: g, outcome: o } = request
+  if (!a || !g) return null
+  const at = phase(request), differs = g.digest !== a.digest, [tone, sign, word] = o ? RUN[o.status] : []
+  return h('section.part.run', { 'aria-label': 'The run' }, h('h3', null, 'From the approval to the run'),
+    h('ol.steps', null,
+      h('li', null, h('span', null, 'Asked'), h('span.digest.mono', null, shortDigest(a.digest))),
+      h('li', null, h('span', null, differs ? 'Approved, with changes' : 'Approved, as asked'), h('span.digest.mono', null, shortDigest(g.digest))),
+      h(`li.${at}`, null, at === 'claimed' ? [h('span', null, 'Claimed by ', h('b', null, claimer(request)), ', ', time(g.claimed_at)), h('span.digest.mono', null, shortDigest(g.digest))]
+        : at === 'waiting' ? h('span', null, 'Waiting to be claimed, for ', time(g.expires_at, 'left'), ' more') : h('span', null, 'Expired unclaimed, ', time(g.expires_at), ': it did not run')),
+      at === 'claimed' && (o ? h('li', null, h('span', null, h(`span.result.${tone}`, null, icon(sign), word), ', reported ', time(o.reported_at)))
+        : h('li.waiting', null, h('span', null, 'No outcome was reported yet')))),
+    o?.error && h('pre.code', { tabindex: '0' }, visible(o.error)),
+    o && o.result != null && (isObject(o.result) ? argsView(o.result) : h('div.said', null, valueView(o.result))),
+    differs && h('details.raw-details', null, h('summary', null, 'Arguments as they were asked'), argsView(a.tool_args)))
+}
+
+const COVERS = { everything: () => true, agent: (s, r) => r.requested_by.id === s.value, client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
+export const stopOf = request => state.stops.find(s => COVERS[s.kind]?.(s, request))
+export const STOPPED = { everything: 'Everything', agent: 'The agent', client: 'The client', session: 'The session' }
+export const stopNote = request => { const s = request.status === 'pending' && stopOf(request); return s && h('div.note.bad.stopped', { role: 'status' }, icon('stop'), h('p', null, h('b', null, `${STOPPED[s.kind]} is stopped. `), 'It can be rejected, not approved, until an admin lifts the stop.', s.reason && [' Reason: ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Stops'))) }
+
+/** Whose the agent is, as its key told; and what it calls itself. */
+export const asker = ({ requested_by: r, client_id: id }) => r && r.id !== 'local' ? r.name || r.id : id || 'An agent'
+export function whoView(request) {
+  const r = request.requested_by, owner = r?.owner
+  return [
+    r && [h('dt', null, 'Agent'), h('dd', null, visible(r.name || r.id))],
+    owner && [h('dt', null, 'Works for'), h('dd', null, owner === state.person?.id ? 'you' : visible(state.names[owner] || owner))],
+    h('dt', null, 'Calls itself'), h('dd', null, request.client_id ? visible(request.client_id) : h('span.quiet', null, 'did not say')),
+  ]
+}

@@ -1,0 +1,108 @@
+"""`sayso users`, `keys`, `groups`, `sessions` and `login`: beside a server, and without one."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from served import ENVIRONMENT, Served
+
+PASSWORD = "correct horse battery"
+
+
+def sayso(
+    data: Path, *words: str, given: str = PASSWORD, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sayso.cli", *words],
+        input=given + "\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**ENVIRONMENT, "SAYSO_DATA": str(data), **environment},
+    )
+
+
+def done(run: subprocess.CompletedProcess[str]) -> str:
+    assert (run.returncode, run.stderr) == (0, ""), run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("cli") / "data") as running:
+        yield running
+
+
+def test_the_first_admin_is_made_before_the_first_start(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    added = json.loads(done(sayso(data, "users", "add", "ada", "--admin", "--json")))
+    assert (added["username"], added["role"], added["has_password"]) == ("ada", "admin", True)
+    again = sayso(data, "users", "add", "Ada")
+    assert again.returncode == 2
+    assert "taken" in again.stderr
+    weak = sayso(data, "users", "add", "eve", given="short")
+    assert weak.returncode == 2
+    assert "8 characters" in weak.stderr
+    with Served(data) as running:
+        environment = {"SAYSO_URL": running.url}
+        token = done(sayso(data, "login", "ada", **environment)).strip()
+        own = {**environment, "SAYSO_TOKEN": token}
+        assert len(done(sayso(data, "sessions", "list", "--mine", **own)).splitlines()) == 1
+        ended = done(sayso(data, "sessions", "end", "--user", "ada", **environment))
+        assert ended == "1 ended\n"
+        assert sayso(data, "users", "list", **own).returncode == 2
+
+
+def test_accounts_are_managed_beside_a_running_server(served: Served) -> None:
+    data, url = served.data, {"SAYSO_URL": served.url}
+    done(sayso(data, "users", "add", "grace", "--role", "reviewer", "--name", "Grace H", **url))
+    done(sayso(data, "users", "role", "grace", "admin", **url))
+    done(sayso(data, "users", "password", "grace", given="another good one", **url))
+    done(sayso(data, "groups", "add", "finance", "grace", **url))
+    (line,) = done(sayso(data, "groups", "list", **url)).splitlines()
+    assert line.split("\t")[::2] == ["finance", "grace"]
+    done(sayso(data, "groups", "remove", "finance", "grace", **url))
+    assert done(sayso(data, "groups", "list", **url)) == ""
+    done(sayso(data, "users", "add", "ida", "--admin", **url))
+    done(sayso(data, "users", "disable", "grace", **url))
+    rows = [row.split("\t") for row in done(sayso(data, "users", "list", **url)).splitlines()]
+    assert [row[1:4] for row in rows] == [
+        ["grace", "admin", "disabled"],
+        ["ida", "admin", "active"],
+    ]
+    refused = sayso(data, "login", "grace", given="another good one", **url)
+    assert refused.returncode == 2
+    done(sayso(data, "users", "disable", "grace", "--undo", **url))
+    assert done(sayso(data, "login", "grace", given="another good one", **url)).count(".") == 2
+
+
+def test_keys_are_managed(served: Served) -> None:
+    data, url = served.data, {"SAYSO_URL": served.url}
+    key_id, key = done(sayso(data, "keys", "create", "--label", "bot", **url)).split()
+    with served.client() as nobody:
+        assert nobody.me().id == "local"
+    _, new = done(sayso(data, "keys", "rotate", key_id, **url)).split()
+    old = sayso(data, "requests", "list", SAYSO_API_KEY=key, **url)
+    assert old.returncode == 2
+    done(sayso(data, "requests", "list", SAYSO_API_KEY=new, **url))
+    rows = [row.split("\t") for row in done(sayso(data, "keys", "list", **url)).splitlines()]
+    assert [row[3] for row in rows] == ["expired", "active"]
+    done(sayso(data, "keys", "revoke", rows[1][0], **url))
+    assert sayso(data, "requests", "list", SAYSO_API_KEY=new, **url).returncode == 2
+    assert done(sayso(data, "sessions", "list", "--mine", **url)).count("\n") == 1  # its own
+
+
+def test_both_clients_manage_keys(served: Served) -> None:
+    with served.person() as person:
+        made = person.create_key(label="bot", client_id="ci")
+        assert made.key.startswith(made.shown)
+        new = person.rotate_key(made.id, overlap_seconds=60)
+        assert new.replaces == made.id
+        assert not person.revoke_key(new.id).is_active
+        keys = person.keys()
+        assert {made.id, new.id} <= {key.id for key in keys}
+        assert person.me().plane == "person"

@@ -1,0 +1,124 @@
+"""What a decision takes is told in Python and in script: both must tell a person the same."""
+
+import itertools
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sayso.server.inbox import review, samples
+
+ROOT = Path(__file__).parents[3]
+STATIC = ROOT / "src/sayso/server/inbox/static"
+SCRIPT = """
+const [folder] = process.argv.slice(1)
+const text = (await import('node:fs')).readFileSync(0, 'utf8')
+const review = await import(`${folder}/review.js`)
+const { parse } = await import(`${folder}/json.js`)
+const { span } = await import(`${folder}/time.js`)
+const cases = parse(text)
+process.stdout.write(JSON.stringify({
+  rules: cases.rules.map(rule => review.demands(rule, cases.names, 'ada')),
+  requests: cases.requests.map(r => ({
+    counted: review.counted(r), shown: review.shown(r)?.digest ?? null,
+    remember: review.mayRemember(r), asker: review.asker(r), phase: review.phase(r),
+    changer: review.changer(r)?.id ?? null,
+  })),
+  spans: cases.spans.map(span),
+}))
+"""
+NAMES = {"grace": "Grace Hopper", "alan": "Alan Turing"}
+SPANS = [0, 1, 59.4, 60, 900.0, 3600, 3660, 5400, 86_399, 86_400, 90_000, 31_622_400]
+
+
+def rules() -> list[dict[str, Any] | None]:
+    found: list[dict[str, Any] | None] = [None]
+    for approvals, people, groups, veto in itertools.product(
+        (1, 2, 5),
+        ([], ["grace"], ["ada"], ["grace", "ada", "x"], ["x"], ["x", "y"]),
+        ([], ["payments"], ["payments", "legal"]),
+        (True, False),
+    ):
+        strength = ("link", "chat", "login", "passkey")[len(found) % 4]
+        found.append(
+            {
+                "approvals": approvals,
+                "people": people,
+                "groups": groups,
+                "four_eyes": len(found) % 3 == 0,
+                "veto": veto,
+                "min_strength": strength,
+                "grant_seconds": None if len(found) % 2 else 900.0,
+                "names": [],
+            }
+        )
+    return found
+
+
+RULES = rules()
+REQUESTS = [
+    *(state["request"] for state in samples.states()),
+    *({**samples.deploy(), "rule": rule} for rule in RULES),
+]
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, Any]:
+    """What the script says of every case."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node.js is missing: run tools/install_test_tools.py")
+    cases = {"rules": RULES, "names": NAMES, "requests": REQUESTS, "spans": SPANS}
+    ran = subprocess.run(
+        [
+            node,
+            "--no-warnings",
+            "--input-type=module",
+            "--eval",
+            SCRIPT,
+            str(STATIC),
+        ],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_what_a_rule_takes_reads_the_same_in_script(told: dict[str, Any]) -> None:
+    assert told["rules"] == [review.demands(rule, NAMES, "ada") for rule in RULES]
+
+
+def test_a_request_is_reviewed_the_same_in_script(told: dict[str, Any]) -> None:
+    for said, request in zip(told["requests"], REQUESTS, strict=True):
+        count, shown, changer = (
+            review.counted(request),
+            review.shown(request),
+            review.changer(request),
+        )
+        assert said == {
+            "counted": None if count is None else list(count),
+            "shown": None if shown is None else shown["digest"],
+            "remember": review.may_remember(request),
+            "asker": review.asker(request),
+            "phase": review.phase(request),
+            "changer": None if changer is None else changer["id"],
+        }
+
+
+def test_a_stretch_of_time_reads_the_same_in_script(told: dict[str, Any]) -> None:
+    assert told["spans"] == [review.span(seconds) for seconds in SPANS]
+
+
+def test_limits_are_told_in_words() -> None:
+    assert review.pattern({"equals": "a"}) == 'exactly "a"'
+    assert review.pattern({"glob": "*@example.com"}) == "matches *@example.com"
+    assert review.pattern({"min": 1.0, "max": 20.0}) == "from 1 to 20"
+    assert review.pattern({"max": 2.5}) == "2.5 or less"
+    assert review.pattern({"any": True}) == "anything"
