@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from sayso import visible
 from sayso.domain.accounts import Strength
 from sayso.domain.decisions import Vote
 from sayso.domain.requests import Request
 from sayso.domain.rules import Rule
 from sayso.types import Json
-from sayso.visible import json_text
 
 WORDS = "In the agent's own words, not verified"
 """What stands above the words of an agent, wherever they are shown."""
@@ -86,11 +86,6 @@ def card(request: Request) -> Card:
     )
 
 
-def timestamp(at: datetime | None) -> str:
-    """ISO 8601 in UTC, to the millisecond; nothing for no time."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if at else ""
-
-
 def effective_digest(request: Request) -> str | None:
     """Of what was approved, or would be approved now; None without an action."""
     if request.action is None:
@@ -115,6 +110,19 @@ def rule_text(rule: Rule) -> str:
         f"from {', '.join(rule.names)}" if rule.names else "",
     ]
     return "; ".join(filter(None, parts))
+
+
+def timestamp(at: datetime | None) -> str:
+    """ISO 8601 in UTC, to the millisecond; nothing for no time."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z" if at else ""
+
+
+def _rows(*found: tuple[str, Json]) -> tuple[Row, ...]:
+    return tuple(
+        Row(name=name, value=msgspec.to_builtins(value))
+        for name, value in found
+        if value not in (None, "", {}, ())
+    )
 
 
 def _requester(request: Request) -> str:
@@ -142,14 +150,6 @@ def _outcome(request: Request) -> str:
     if outcome is None:
         return ""
     told = outcome.error or (
-        "" if outcome.result is None else json_text(msgspec.to_builtins(outcome.result))
+        "" if outcome.result is None else visible.json_text(msgspec.to_builtins(outcome.result))
     )
     return f"{outcome.status}: {told}" if told else str(outcome.status)
-
-
-def _rows(*found: tuple[str, Json]) -> tuple[Row, ...]:
-    return tuple(
-        Row(name=name, value=msgspec.to_builtins(value))
-        for name, value in found
-        if value not in (None, "", {}, ())
-    )

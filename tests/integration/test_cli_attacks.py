@@ -96,14 +96,15 @@ def test_no_line_of_an_agent_can_pass_for_one_of_ours(server: RunningServer, ask
     forged = [line for line in shown if "sha256:00" in line or "by  Ann (web)" in line]
     assert forged
     assert all("│ " in line for line in forged)
-    names = [line.split(" ", 1)[0] for line in shown if line and line[0] != " "]
+    names = [line.split("  ", 1)[0] for line in shown if line and line[0] != " "]
     assert len(names) == len(set(names))
 
 
 def test_one_fact_stands_on_one_line(server: RunningServer, asked: str) -> None:
     lines = in_a_pipe(server, "requests", "show", asked).splitlines()
     assert [line.partition(":")[0] for line in lines] == [
-        "id", "status", "kind", "priority", "session", "client", "asked", "deadline", "tool",
+        "id", "status", "kind", "priority", "session", "client", "asked by", "asked",
+        "deadline", "tool",
         "arguments", "digest", "message", "risk", "rationale", "side effects", "metadata",
     ]  # fmt: skip
 

@@ -81,6 +81,17 @@ TABLE = {
     "POST /hitl/deactivate":                                "s + + x x  + x + +",
     "GET /hitl/pending":                                    "s + + + +  + + + +",
     "POST /hitl/cancel":                                    "s + - x x  + x + +",
+    "POST /api/v1/requests/{id}/challenge":                 "s p p p p  x x + +",
+    "GET /api/v1/passkeys":                                 "s p p p p  + + + +",
+    "POST /api/v1/passkeys":                                "s p p p p  + + + +",
+    "POST /api/v1/passkeys/options":                        "s p p p p  + + + +",
+    "POST /api/v1/passkeys/{id}/rename":                    "s p p p p  + + + +",
+    "POST /api/v1/passkeys/{id}/challenge":                 "s p p p p  - - - -",
+    "POST /api/v1/passkeys/{id}/remove":                    "s p p p p  - - - -",
+    "GET /api/v1/audit/keys":                               "+ + + + +  + + + +",
+    "GET /api/v1/audit/blocks":                             "s x x + +  x + + +",
+    "GET /api/v1/audit/requests/{id}":                      "s + - + +  + + + +",
+    "POST /api/v1/audit/export":                            "s x x x +  x x x +",
 }
 # fmt: on
 """For each route what becomes of each caller's try:
@@ -237,6 +248,11 @@ def plain(path: str, body: Any = None) -> Maker:
 
 
 HOW: dict[str, Maker] = {
+    "GET /api/v1/audit/requests/{id}": lambda all_: Try(
+        f"/api/v1/audit/requests/{all_.ask()['id']}"
+    ),
+    "POST /api/v1/requests/{id}/challenge": requested("/challenge", {"type": "approve"}),
+    "POST /api/v1/audit/export": plain("/api/v1/audit/export", {}),
     "POST /api/v1/requests": plain(REQUESTS, {"message": "May I?"}),
     "GET /api/v1/requests/{id}": requested(),
     "POST /api/v1/requests/{id}/decision": requested("/decision", {"type": "approve"}),

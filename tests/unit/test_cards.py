@@ -24,6 +24,8 @@ def test_what_the_agent_says_is_apart_from_what_holds() -> None:
 
 def test_what_is_empty_is_left_out() -> None:
     shown = card(Request(id="1", kind=Kind.INPUT, message="When?", created_at=NOON))
-    assert [row.name for row in shown.head] == ["id", "status", "kind", "priority", "asked"]
+    assert [row.name for row in shown.head] == [
+        "id", "status", "kind", "priority", "asked by", "asked"
+    ]  # fmt: skip
     assert [row.name for row in shown.words] == ["message"]
     assert shown.result == ()

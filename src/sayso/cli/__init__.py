@@ -7,11 +7,11 @@
     run, claims                 ask, then run a command; claim, report and reopen from a script
     grants, rules, stop         remembered decisions; how strictly to review; the kill switch
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
+    selftest, attacks           attack a running server, and tell what it refused
     audit                       the ledger: check it, show it, hand it on
     users, keys, groups         who has an account, by what programs are known, who is asked
     sessions, login             who is signed in; a token for a name and a password
     manage                      by which road those go: over HTTP, or on the database itself
-    selftest, attacks           attack a running server, and tell what it refused
     app                         the command tree, and what errors look like
     remote, terminal, views     the server to talk to, safe output, how a request is shown
     waiting                     holding on until somebody has decided

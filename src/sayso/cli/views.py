@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sayso import cards
-from sayso.cards import effective_digest as effective_digest  # other commands take these here
+from sayso.cards import effective_digest as effective_digest  # other commands take them from here
 from sayso.cards import rule_text as rule_text
 from sayso.cards import timestamp as timestamp
 from sayso.cli.terminal import json_text, relative, visible
@@ -97,7 +97,8 @@ def card(request: Request) -> Table:
         style = _style(request, row.name)
         grid.add_row(row.name, Text(fenced(_written(row, indent=2)), style=style))
     for row in shown.result:
-        grid.add_row(row.name, Text(_written(row, indent=2)))
+        written = _written(row, indent=2)
+        grid.add_row(row.name, Text(fenced(written) if "\n" in written else written))
     return grid
 
 

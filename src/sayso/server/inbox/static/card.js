@@ -198,7 +198,7 @@ export function createCard(request, ctx) {
     const option = body.option != null && request.options.find(o => o.value === body.option)
     const signed = signing(request, body, { send, digest: body.args ? null : ran?.digest, short: shortDigest })
     show('confirm', h('section.panel.confirm.keyed', { 'aria-label': 'Approve with a passkey' },
-      h('h3', null, riskMark(a?.risk_class) || icon('key'), visible(headline(request))),
+      h('h3', null, riskMark(a?.risk_class) || icon('key'), line(headline(request))),
       told && h('p.confirm-facts', null, visible(told)),
       option && h('p', null, 'Your choice: ', h('b', null, visible(option.label))),
       changed && diffView(ran.tool_args, changed),
