@@ -5,7 +5,7 @@ from sayso.broker.tenants import MAX_RECORDS, RULE, Tenants
 from sayso.domain.accounts import Power, Principal
 from sayso.domain.events import EventType
 from sayso.domain.rules import ReviewRule
-from sayso.errors import NotFoundError, NotPermittedError, RefusedError
+from sayso.errors import NotFoundError, NotPermittedError, PersonRequiredError, RefusedError
 from sayso.stores.base import RecordStore
 from sayso.types import JsonObject
 
@@ -26,7 +26,7 @@ class Rules:
         """Keep a rule, in place of one of the same name.
 
         Raises:
-            NotPermittedError: `by` is no admin.
+            NotPermittedError: `by` is no person, or no admin.
             RefusedError: there are too many.
         """
         _need_manage(by)
@@ -61,6 +61,8 @@ class Rules:
 
 
 def _need_manage(by: Principal) -> None:
+    if not by.is_person:  # what people are asked for is not for a program to say
+        raise PersonRequiredError("Only a person changes rules.")
     if not by.may(Power.MANAGE):
         raise NotPermittedError("To change rules takes an admin.", code="power_required")
 

@@ -7,7 +7,12 @@ from sayso.domain.accounts import Power, Principal
 from sayso.domain.drafts import refuse_control_characters
 from sayso.domain.events import EventType
 from sayso.domain.stops import Stop, StopDraft, StopKind
-from sayso.errors import InvalidRequestError, NotFoundError, NotPermittedError
+from sayso.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    NotPermittedError,
+    PersonRequiredError,
+)
 from sayso.stores.base import RecordStore
 
 
@@ -65,6 +70,8 @@ class Stops:
             NotPermittedError: `by` is no admin.
             NotFoundError: it is not set.
         """
+        if not by.is_person:  # a program may stop, and never let go again
+            raise PersonRequiredError("Only a person lifts a stop.")
         if not by.may(Power.MANAGE):
             raise NotPermittedError("To lift a stop takes an admin.", code="power_required")
         record = await self._store.get_record(STOP, _id(by.tenant, name))

@@ -23,6 +23,8 @@ class Access(Enum):
     DECIDE = "decide"
     SUBSCRIBE = "subscribe"
     MANAGE = "manage"
+    GOVERN = "govern"
+    """People who may manage: what people are asked for is not for a program to say."""
 
     @property
     def power(self) -> Power | None:
@@ -32,10 +34,12 @@ class Access(Enum):
     @property
     def is_for_people(self) -> bool:
         """Whether no agent's credential is ever enough."""
-        return self in (Access.PERSON, Access.DECIDE)
+        return self in (Access.PERSON, Access.DECIDE, Access.GOVERN)
 
 
-_POWERS: Mapping[Access, Power] = MappingProxyType({Access(power.value): power for power in Power})
+_POWERS: Mapping[Access, Power] = MappingProxyType(
+    {Access(power.value): power for power in Power} | {Access.GOVERN: Power.MANAGE}
+)
 
 
 async def admit(auth: Authenticator, access: Access, headers: Mapping[bytes, bytes]) -> Principal:

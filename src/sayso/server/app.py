@@ -153,7 +153,7 @@ def page(method: str, path: str, endpoint: Endpoint, access: Access = Access.PER
 
 ANYBODY, CALLER, PERSON = Access.ANYBODY, Access.CALLER, Access.PERSON
 SUBMIT, READ, DECIDE = Access.SUBMIT, Access.READ, Access.DECIDE
-SUBSCRIBE, MANAGE = Access.SUBSCRIBE, Access.MANAGE
+SUBSCRIBE, MANAGE, GOVERN = Access.SUBSCRIBE, Access.MANAGE, Access.GOVERN
 _ID = "/api/v1/requests/{id}"
 _PASSKEY = "/api/v1/passkeys/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
@@ -176,11 +176,11 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/standing-grants/preview", grants.preview, DECIDE, StandingDraft, Preview),
     api("DELETE", "/api/v1/standing-grants/{id}", grants.revoke, DECIDE, None, StandingGrant),
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
-    api("POST", "/api/v1/rules", rules.put, MANAGE, ReviewRule, ReviewRule),
-    api("DELETE", "/api/v1/rules/{name}", rules.remove, MANAGE, None, ReviewRule),
+    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, ReviewRule),
+    api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
     api("GET", _STOPS, rules.stops, READ, None, rules.StopList),
     api("POST", _STOPS, rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
-    api("DELETE", f"{_STOPS}/{{name}}", rules.lift, MANAGE, None, Stop),
+    api("DELETE", f"{_STOPS}/{{name}}", rules.lift, GOVERN, None, Stop),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),
     api("GET", "/api/v1/webhooks", webhooks.find, SUBSCRIBE, None, webhooks.SubscriptionList),
