@@ -133,6 +133,18 @@ def test_what_changed_since_it_was_asked_is_asked_again_with_the_difference(
     assert claim(agent, again, facts={"balance": 3, "owner": "Ann"}).status_code == 200
 
 
+def test_facts_are_compared_as_json(agent: httpx2.Client, person: Person) -> None:
+    request = asked(agent, facts={"version": 1, "locked": False, "rate": 2})
+    person.decide(request["id"], "approve")
+    same = {"locked": False, "rate": 2.0, "version": 1}
+    other = {**same, "version": True, "locked": 0}
+    problem = told(claim(agent, request, facts=other), 409, "facts_changed")
+    assert problem["request"]["changes"] == {"version": [1, True], "locked": [False, 0]}
+    again = asked(agent, facts={"version": 1, "locked": False, "rate": 2})
+    person.decide(again["id"], "approve")
+    assert claim(agent, again, facts=same).status_code == 200
+
+
 def test_what_was_refused_or_run_is_not_asked_again(agent: httpx2.Client, person: Person) -> None:
     refused, run = asked(agent), asked(agent)
     person.decide(refused["id"], "reject")

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.accounts import add_account
 from support.person import Person
 from support.problems import told
 from support.raw import lines
@@ -197,3 +198,33 @@ def test_what_holds_survives_kill_9(server: RunningServer, person: Person) -> No
     assert len(again.http.get(STOPS).json()["items"]) == 1
     assert again.http.get(RULES).json()["items"][0]["name"] == "pay"
     again.close()
+
+
+def test_whoever_may_no_longer_decide_lets_nothing_through(
+    server: RunningServer, agent: httpx2.Client
+) -> None:
+    rule = {"name": "pay", "tools": ["pay"], "rule": {"approvals": 2}}
+    with server.http(server.sign_in()) as admin, add_account(server, "reviewer") as mal:
+        assert mal.http.post(GRANTS, json=TO_X).status_code == 201
+        assert asked(agent)["status"] == "approved"
+        admin.post(RULES, json=rule)
+        paid = asked(agent, action={"tool_name": "pay", "tool_args": {}})
+        at = f"{REQUESTS}/{paid['id']}/decision"
+        assert mal.http.post(at, json={"type": "approve"}).json()["status"] == "pending"
+        changed = admin.patch(f"/api/v1/users/{mal.id}", json={"disabled": True})
+        assert changed.status_code == 200
+        assert asked(agent)["status"] == "pending", "what they had remembered"
+        voted = admin.post(at, json={"type": "approve"}).json()
+        assert (voted["status"], len(voted["votes"])) == ("pending", 1), "their vote"
+
+
+def test_a_thousand_stops_do_not_hide_one_more(agent: httpx2.Client, person: Person) -> None:
+    for number in range(1_000):
+        stop = {"kind": "agent", "value": f"a{number}"}
+        assert person.http.post(STOPS, json=stop).status_code == 201
+    told(person.http.post(STOPS, json={"kind": "agent", "value": "b"}), 409, "too_many")
+    assert person.http.post(STOPS, json={"kind": "everything"}).status_code == 201
+    request = asked(agent)
+    told(person.try_to_decide(request["id"], "approve"), 409, "stopped")
+    assert person.http.delete(f"{STOPS}/everything").status_code == 200
+    assert person.decide(request["id"], "approve")["status"] == "approved"

@@ -31,6 +31,7 @@ class Accounts:
     def __init__(self, broker: Broker, *, key_prefix: str = KEY_PREFIX) -> None:
         store, clock = broker.store, broker.clock
         self.recorder = Recorder(broker.journal, broker.signal)
+        self.recorder.changed.append(broker.tenants.forget_all)
         self._passwords = Passwords()
         self.users = Users(store, self.recorder, clock, self._passwords)
         self.groups = Groups(store, self.recorder, clock, self.users)

@@ -420,6 +420,13 @@ class Broker:
         """The change that a decision makes, checked against what holds in the tenant."""
         answer = command.answer
         tenant = await self.tenants.get(request.tenant)
+        if request.votes:  # of those who may no longer decide none counts
+            counted = [
+                vote
+                for vote in request.votes
+                if await self.tenants.may_decide(vote.by.id, request.tenant)
+            ]
+            request = msgspec.structs.replace(request, votes=tuple(counted))
         if answer.type is DecisionType.EDIT and answer.args is not None and request.action:
             edited = request.action.with_args(answer.args)
             rule = tenant.rule(edited, None)

@@ -1,7 +1,7 @@
 """The kill switch: set, listed, lifted."""
 
 from sayso.broker.journal import Journal, next_of, record_of
-from sayso.broker.tenants import STOP, Tenants
+from sayso.broker.tenants import MAX_RECORDS, STOP, Tenants
 from sayso.clock import Clock
 from sayso.domain.accounts import Power, Principal
 from sayso.domain.drafts import refuse_control_characters
@@ -12,6 +12,7 @@ from sayso.errors import (
     NotFoundError,
     NotPermittedError,
     PersonRequiredError,
+    RefusedError,
 )
 from sayso.stores.base import RecordStore
 
@@ -53,6 +54,12 @@ class Stops:
         )
         old = await self._store.get_record(STOP, _id(by.tenant, stop.name))
         if old is None:
+            if draft.kind is not StopKind.EVERYTHING and len(await self.find(by=by)) >= MAX_RECORDS:
+                raise RefusedError(
+                    f"There are {MAX_RECORDS} stops already.",
+                    hint="Stop everything, or lift what is not needed any more.",
+                    code="too_many",
+                )
             record = record_of(STOP, _id(by.tenant, stop.name), stop, tenant=by.tenant)
             data = {"stop": stop.name, "reason": stop.reason}
             await self._journal.put((record,), self._journal.event(EventType.STOP_SET, by, data))

@@ -11,14 +11,16 @@ from msgspec import Struct
 
 from sayso.broker.lookups import LookUps
 from sayso.clock import Clock
+from sayso.domain.accounts import Power
 from sayso.domain.actions import Action
 from sayso.domain.records import Record
 from sayso.domain.rules import ReviewRule, Rule, rule_for
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
+from sayso.domain.users import LOCAL_PERSON, User
 from sayso.stores.base import RecordQuery, RecordStore
 
-RULE, STANDING, STOP = "rule", "standing", "stop"
+RULE, STANDING, STOP, USER = "rule", "standing", "stop", "user"
 """The kinds of records."""
 MAX_RECORDS = 1_000
 """Of each kind, in one tenant."""
@@ -37,7 +39,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     rules: tuple[ReviewRule, ...] = ()
     standing: tuple[Standing, ...] = ()
     by_tool: dict[str, tuple[Standing, ...]] = {}
-    """The standing grants by the tool that they are for."""
+    """The standing grants by the tool that they are for, of those who may still decide."""
     stops: tuple[Stop, ...] = ()
 
     def rule(self, action: Action | None, asked: Rule | None) -> Rule | None:
@@ -70,12 +72,19 @@ class Tenants:
         """This process has changed something."""
         self._known.forget(tenant)
 
+    def forget_all(self) -> None:
+        """Somebody's role may have changed."""
+        self._known.forget_all()
+
     async def _read(self, tenant: str) -> Tenant:
         standing = tuple(
             Standing(record, msgspec.json.decode(record.body, type=StandingGrant))
             for record in await self._records(STANDING, tenant)
         )
-        tools = {each.grant.tool_name for each in standing}
+        givers = {each.grant.given_by.id for each in standing}
+        trusted = {giver for giver in givers if await self.may_decide(giver, tenant)}
+        in_force = [each for each in standing if each.grant.given_by.id in trusted]
+        tools = {each.grant.tool_name for each in in_force}
         return Tenant(
             rules=tuple(
                 msgspec.json.decode(record.body, type=ReviewRule)
@@ -83,7 +92,7 @@ class Tenants:
             ),
             standing=standing,
             by_tool={
-                tool: tuple(each for each in standing if each.grant.tool_name == tool)
+                tool: tuple(each for each in in_force if each.grant.tool_name == tool)
                 for tool in tools
             },
             stops=tuple(
@@ -92,6 +101,22 @@ class Tenants:
             ),
         )
 
-    async def _records(self, kind: str, tenant: str) -> tuple[Record, ...]:
+    async def may_decide(self, person_id: str, tenant: str) -> bool:
+        """Whether somebody who once decided here still may."""
+        if person_id == LOCAL_PERSON:
+            return True
+        record = await self._store.get_record(USER, person_id)
+        if record is None or record.tenant != tenant:
+            return False
+        return msgspec.json.decode(record.body, type=User).may(Power.DECIDE)
+
+    async def _records(self, kind: str, tenant: str) -> list[Record]:
+        """All of them, however many: a stop that is not seen stops nothing."""
+        found: list[Record] = []
         query = RecordQuery(kind=kind, tenant=tenant, limit=MAX_RECORDS)
-        return tuple(await self._store.find_records(query))
+        while True:
+            page = await self._store.find_records(query)
+            found += page
+            if len(page) < MAX_RECORDS:
+                return found
+            query = msgspec.structs.replace(query, after=page[-1].id)

@@ -6,9 +6,10 @@ from hashlib import sha256
 import msgspec
 
 from sayso.domain.accounts import Principal
+from sayso.domain.actions import canonical_json
 from sayso.domain.grants import Grant, Outcome, OutcomeDraft, OutcomeStatus
 from sayso.domain.requests import Request, Status
-from sayso.errors import InvalidTransitionError, NotPermittedError
+from sayso.errors import InvalidRequestError, InvalidTransitionError, NotPermittedError
 from sayso.types import JsonObject
 
 _REOPEN = "Ask again: POST /api/v1/requests/{id}/reopen."
@@ -63,7 +64,7 @@ def claimed(
             hint=_REOPEN,
             code="grant_expired",
         )
-    if request.facts is not None and facts != request.facts:
+    if request.facts is not None and (facts is None or changes(request.facts, facts)):
         raise InvalidTransitionError(
             "What held when people were asked does not hold any more."
             if facts is not None
@@ -135,6 +136,13 @@ def changes(before: JsonObject | None, now: JsonObject | None) -> JsonObject:
     """What differs between two sets of facts: name to `[before, now]`."""
     old, new = before or {}, now or {}
     names = sorted(old.keys() | new.keys())
-    return {
-        name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)
-    }
+    return {name: [old.get(name), new.get(name)] for name in names if not _same(name, old, new)}
+
+
+def _same(name: str, old: JsonObject, new: JsonObject) -> bool:
+    """Whether both tell it alike, as JSON: true is not 1; what cannot be compared has changed."""
+    try:
+        before, now = ({n: v for n, v in facts.items() if n == name} for facts in (old, new))
+        return canonical_json(before) == canonical_json(now)
+    except InvalidRequestError:
+        return False

@@ -21,7 +21,7 @@ from sayso.domain.grants import Grant, Outcome, OutcomeDraft
 from sayso.domain.jobs import Job
 from sayso.domain.records import Record
 from sayso.domain.requests import Draft, Kind, Option, Request, Status
-from sayso.domain.rules import Rule
+from sayso.domain.rules import GRANT_SECONDS, Rule
 from sayso.errors import (
     InvalidAnswerError,
     InvalidTransitionError,
@@ -131,9 +131,6 @@ TRANSITIONS: Mapping[tuple[Status, type[Command]], frozenset[Status]] = MappingP
 """From a status, by a command, to one of these. What is not here does not happen. A decision
 leaves a request pending while it takes more people; what an approval lets run is claimed and
 reported without changing the status."""
-
-GRANT_LIFETIME = timedelta(hours=1)
-"""How long an approval can be claimed, unless its rule says otherwise."""
 
 OUTCOMES = MappingProxyType(
     {
@@ -385,9 +382,7 @@ def _vote(
 
 
 def _lifetime(rule: Rule) -> timedelta:
-    if rule.grant_seconds is None:
-        return GRANT_LIFETIME
-    return timedelta(seconds=rule.grant_seconds)
+    return timedelta(seconds=rule.grant_seconds or GRANT_SECONDS)
 
 
 def _claim(request: Request, command: Claim, now: datetime) -> Change:

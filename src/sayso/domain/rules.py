@@ -5,6 +5,7 @@ requests.
 """
 
 from fnmatch import fnmatchcase
+from functools import reduce
 from typing import Annotated
 
 import msgspec
@@ -73,6 +74,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 ONE_REVIEWER = Rule()
+GRANT_SECONDS = 3_600.0
+"""How long an approval can be claimed, unless a rule says otherwise."""
 _Globs = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=64)
 ]
@@ -104,9 +107,28 @@ class ReviewRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def rule_for(action: Action | None, rules: tuple[ReviewRule, ...], asked: Rule | None) -> Rule:
-    """What a request needs: all rules that match it, and what its own side asks for, together."""
-    rule = ONE_REVIEWER if asked is None else msgspec.structs.replace(asked, names=())
-    for each in rules:
-        if each.matches(action):
-            rule = rule.stricter(msgspec.structs.replace(each.rule, names=(each.name,)))
-    return rule
+    """What a request needs: all rules that match it, and what its own side asks for, together.
+
+    Whether one rejection ends it is for the rules that match to say; without any it does.
+    """
+    own = ONE_REVIEWER if asked is None else _no_weaker(asked)
+    matching = [
+        msgspec.structs.replace(each.rule, names=(each.name,))
+        for each in rules
+        if each.matches(action)
+    ]
+    if not matching:
+        return own
+    theirs = reduce(Rule.stricter, matching)
+    return msgspec.structs.replace(own.stricter(theirs), veto=theirs.veto)
+
+
+def _no_weaker(asked: Rule) -> Rule:
+    """What the asking side wants, where that is more than what holds without it."""
+    seconds = asked.grant_seconds
+    return msgspec.structs.replace(
+        asked,
+        veto=True,
+        grant_seconds=None if seconds is None else min(seconds, GRANT_SECONDS),
+        names=(),
+    )

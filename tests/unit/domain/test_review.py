@@ -149,3 +149,14 @@ def test_a_rule_for_risks_holds_for_what_does_not_tell_its_risk() -> None:
     quiet = ActionDraft(tool_name="pay")
     assert rule_for(quiet, (rule,), None).approvals == 2
     assert rule_for(PAY, (rule,), None) == ONE_REVIEWER
+
+
+def test_what_the_asking_side_wants_is_never_weaker_than_what_holds_without_it() -> None:
+    asked = rule_for(PAY, (), Rule(approvals=3, veto=False, grant_seconds=31_622_400))
+    assert asked.veto
+    assert asked.grant_seconds == 3_600
+    ours = ReviewRule(name="pay", rule=Rule(approvals=2, veto=False, grant_seconds=86_400))
+    both = rule_for(PAY, (ours,), Rule(veto=True))
+    assert not both.veto, "that is for the rule to say"
+    assert both.grant_seconds == 86_400
+    assert rule_for(PAY, (ours,), Rule(grant_seconds=60)).grant_seconds == 60
