@@ -206,6 +206,8 @@ class Load:
 
     def _take(self, event: dict[str, Any]) -> None:
         self.places.append(event["id"])
+        if event["request_id"] is None:  # somebody signed in
+            return
         self.happened[event["request_id"]].append(event["type"])
         if event["type"] == "request.submitted":
             self._to_decide.put_nowait(event["request_id"])
