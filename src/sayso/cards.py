@@ -72,7 +72,7 @@ def card(request: Request) -> Card:
             ("outcome", _outcome(request)),
         ),
         result=_rows(
-            ("votes", "\n".join(map(_vote, request.votes))),
+            ("votes", "; ".join(map(_vote, request.votes))),
             ("decision", decision and decision.type.value),
             ("by", decision and f"{decision.by.name} ({decision.channel})"),
             ("after", decision and f"{decision.took_seconds:.1f} s"),

@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol
 
 from sayso.broker.accounts import Accounts
@@ -34,6 +35,14 @@ def make_secret(settings: Settings) -> bytes:
     if settings.memory:
         return secrets.token_bytes(32)
     return load_secret(settings.secret_path, create=True)
+
+
+def database_file(settings: Settings) -> Path | None:
+    """The SQLite file that the settings name; None for another database."""
+    if settings.memory or settings.is_shared:
+        return None
+    named = settings.database_scheme == "sqlite"
+    return settings.database_path if named else settings.data / DATABASE_FILE
 
 
 def make_store(settings: Settings) -> tuple[Stores, Clock]:

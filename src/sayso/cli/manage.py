@@ -39,11 +39,16 @@ class Manager(Protocol):
 
 
 @contextlib.contextmanager
-def managing(remote: Remote, data: Path | None) -> Generator[Manager]:
+def managing(remote: Remote, data: Path | None, *, create: bool = False) -> Generator[Manager]:
     """As whoever `$SAYSO_API_KEY` or `$SAYSO_TOKEN` names; else as the one who holds the secret.
 
     With a server's address it goes there. Without one, and without a credential, it goes to the
     configured database, or if a server holds that for itself, to the server.
+
+    Args:
+        remote: the server's address, if one was given.
+        data: the data folder, if one was given.
+        create: whether a database is made where there is none.
     """
     token = os.environ.get("SAYSO_API_KEY") or os.environ.get("SAYSO_TOKEN")
     with contextlib.ExitStack() as stack:
@@ -51,7 +56,7 @@ def managing(remote: Remote, data: Path | None) -> Generator[Manager]:
             yield stack.enter_context(_over_http(remote, data, token))
             return
         try:
-            manager = stack.enter_context(_inside(data))
+            manager = stack.enter_context(_inside(data, create=create))
         except ConfigurationError as error:
             if error.reason_code != "database_in_use":
                 raise
@@ -142,17 +147,28 @@ def _over_http(remote: Remote, data: Path | None, token: str | None) -> Generato
     manager = _OverHttp(wire)
     with contextlib.closing(manager):
         if token is None:
-            secret = load_secret(settings.load(data=data).secret_path, create=False)
+            secret = _secret(data, remote)
             with _signed_in(manager, wire, make_link_token(secret, datetime.now(UTC))):
                 yield manager
         else:
             yield manager
 
 
+def _secret(data: Path | None, remote: Remote) -> bytes:
+    """The server's own, by which a session is begun."""
+    try:
+        return load_secret(settings.load(data=data).secret_path, create=False)
+    except ConfigurationError as error:
+        if remote.url is None and os.environ.get("SAYSO_URL"):
+            error.hint += " Or unset SAYSO_URL: then the data folder itself is used."
+        raise
+
+
 @contextlib.contextmanager
-def _inside(data: Path | None) -> Generator[Manager]:
+def _inside(data: Path | None, *, create: bool) -> Generator[Manager]:
     try:
         from sayso.server import inside
+        from sayso.wiring import database_file
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in {"", "sayso"}:
@@ -163,6 +179,12 @@ def _inside(data: Path | None) -> Generator[Manager]:
         raise UsageError(
             "What is kept in memory is the server's own.",
             hint="Name the running server with --url, and sign in: set SAYSO_TOKEN.",
+        )
+    file = database_file(chosen)
+    if file is not None and not create and not file.exists():
+        raise UsageError(
+            f"There is no Sayso database at {str(file)!r}.",
+            hint="Name the server's data folder with --data, or the server with --url.",
         )
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()

@@ -80,7 +80,7 @@ def add_command(
         body["tenant"] = tenant
     if not no_password:
         body["password"] = read_password(twice=True)
-    with managing(remote, data) as manager:
+    with managing(remote, data, create=True) as manager:
         _print(manager.call("POST", path_of("users"), body), as_json=as_json)
 
 

@@ -27,7 +27,8 @@ class StopDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     kind: StopKind
     value: Annotated[
-        str, Meta(max_length=256, description="The agent's, client's or session's id.")
+        str,
+        Meta(max_length=256, description="An id; an agent's name will do."),
     ] = ""
     reason: Annotated[str, Meta(max_length=1_024)] = ""
 
@@ -53,7 +54,8 @@ class Stop(Struct, frozen=True, kw_only=True):
             case StopKind.EVERYTHING:
                 return True
             case StopKind.AGENT:
-                return request.requested_by.id == self.value
+                asked = request.requested_by  # by its name, too: rather too many than too few
+                return self.value == asked.id or self.value.casefold() == asked.name.casefold()
             case StopKind.CLIENT:
                 return request.client_id == self.value
             case StopKind.SESSION:

@@ -320,7 +320,9 @@ def _new_token(*, browser: bool) -> str:
 
 def _not_valid() -> SignInRequiredError:
     return SignInRequiredError(
-        "The credential is not valid, or not any more.", code="invalid_credential"
+        "The credential is not valid, or not any more.",
+        hint="Sign in again; a program needs another key (it may have expired or been revoked).",
+        code="invalid_credential",
     )
 
 

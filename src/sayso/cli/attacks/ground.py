@@ -146,12 +146,21 @@ class Ground:
                     left.append(request_id)
             except httpx2.HTTPError:
                 left.append(request_id)
-        for name, user_id in self.accounts.items():
-            headers = {"authorization": f"Bearer {self.token}"}
-            reply = self.send("PATCH", f"/api/v1/users/{user_id}", headers, json={"disabled": True})
-            if not reply.is_success:
-                left.append(f"the account {name}")
+        left += [
+            f"the account {name}" for name, id_ in self.accounts.items() if not self._shut(id_)
+        ]
         return left
+
+    def _shut(self, user_id: str) -> bool:
+        """Disable an account, if there is a test person, and they may."""
+        if not self.token:
+            return False
+        headers = {"authorization": f"Bearer {self.token}"}
+        try:
+            path = f"/api/v1/users/{user_id}"
+            return self.send("PATCH", path, headers, json={"disabled": True}).is_success
+        except httpx2.HTTPError:
+            return False
 
 
 Attack: TypeAlias = Callable[[Ground], Tries]
