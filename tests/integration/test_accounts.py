@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -317,3 +318,27 @@ def test_sessions_are_listed_and_ended(
     ended = admin.http.delete("/api/v1/logins", params={"user_id": member.id}).json()
     assert ended == {"ended": 1}
     told(member.http.get("/api/v1/me"), 401)
+
+
+def test_no_session_begun_with_the_old_password_outlives_it(
+    server: RunningServer, admin: Account, member: Account
+) -> None:
+    """Checking a password takes long enough for another to be set meanwhile."""
+
+    def sign_in(_: int) -> httpx2.Response:
+        with server.http() as http:
+            return log_in(http, member.username)
+
+    new = {"password": "another good one"}
+    with ThreadPoolExecutor(9) as threads:
+        setting = threads.submit(admin.http.post, f"{USERS}/{member.id}/password", json=new)
+        replies = list(threads.map(sign_in, range(8)))
+        assert setting.result().status_code == 200
+    for reply in replies:
+        if reply.status_code == 200:
+            with server.http(reply.json()["token"]) as http:
+                assert told(http.get("/api/v1/me"), 401)["code"] == "invalid_credential"
+        else:
+            assert told(reply, 401)["code"] == "invalid_login"
+    with server.http() as http:
+        assert log_in(http, member.username, "another good one").status_code == 200

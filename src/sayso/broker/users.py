@@ -164,6 +164,8 @@ class Users:
             changed = msgspec.structs.replace(user, **wanted)
             if changed == user:
                 return user
+            if changed.disabled and not user.disabled:
+                changed = msgspec.structs.replace(changed, epoch=user.epoch + 1)
             if (changed.role, changed.disabled) != (user.role, user.disabled):
                 if not changed.disabled:
                     _check_grant(changed.role, by)
@@ -209,7 +211,7 @@ class Users:
 
         async def change() -> User:
             user, version = await self._kept(user_id, by)
-            changed = msgspec.structs.replace(user, password_hash=hashed)
+            changed = msgspec.structs.replace(user, password_hash=hashed, epoch=user.epoch + 1)
             told = self._told(EventType.USER_CHANGED, changed, by, password="changed")  # noqa: S106
             await self._recorder.put((record_of(changed, version + 1),), told)
             return changed
@@ -231,21 +233,25 @@ class Users:
         kept = "" if user is None else user.password_hash
         fits = await self._passwords.fits(kept, password)
         if user is None or not fits or user.disabled:
-            raise SignInRequiredError(
-                "The user name or the password is not right, or the account is disabled.",
-                hint="Passwords are told apart by case. An admin can set a new one.",
-                code="invalid_login",
-            )
+            raise _not_them()
         if self._passwords.is_outdated(kept):
             hashed = await self._passwords.hash(password)
             await self._update(user.id, lambda u: _if_kept(u, kept, hashed))
         return user
 
     async def signed_in(self, user: User, event: Event) -> User:
-        """Remember when they came, with the event that tells of it."""
-        return await self._update(
-            user.id, lambda u: msgspec.structs.replace(u, last_sign_in_at=event.at), event
-        )
+        """Remember when they came, with the event that tells of it.
+
+        Raises:
+            SignInRequiredError: they got a new password, or were disabled, since `user` was read.
+        """
+
+        def came(now: User) -> User:
+            if now.disabled or now.epoch != user.epoch:
+                raise _not_them()
+            return msgspec.structs.replace(now, last_sign_in_at=event.at)
+
+        return await self._update(user.id, came, event)
 
     async def refused(self, username: str, *, address: str) -> None:
         """Put on record that somebody tried in vain to sign in, whether the name exists or not."""
@@ -395,6 +401,14 @@ def _if_kept(user: User, old: str, new: str) -> User:
 
 def _nobody(user_id: str) -> NotFoundError:
     return NotFoundError(f"There is no user {user_id!r}.", hint="List them: GET /api/v1/users.")
+
+
+def _not_them() -> SignInRequiredError:
+    return SignInRequiredError(
+        "The user name or the password is not right, or the account is disabled.",
+        hint="Passwords are told apart by case. An admin can set a new one.",
+        code="invalid_login",
+    )
 
 
 def _taken(username: str) -> ConflictError:

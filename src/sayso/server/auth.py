@@ -283,7 +283,7 @@ class Authenticator:
         who = _LOCAL_REVIEWER
         if login.person_id != LOCAL_PERSON:
             user = await self._accounts.users.one(login.person_id)
-            if user is None or user.disabled:
+            if user is None or user.disabled or login.epoch != user.epoch:
                 return None
             groups = await self._accounts.groups.of(user.tenant, user.id)
             who = user.principal(groups, Strength(login.strength))
