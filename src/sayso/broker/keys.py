@@ -79,7 +79,7 @@ class Keys:
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     async def create(self, draft: KeyDraft, *, by: Principal) -> NewKey:
-        """Make a key, for an agent that is new.
+        """Make a key, for an agent that is new; made by a key it is that key's owner's.
 
         Raises:
             NotPermittedError: their role does not go so far.
@@ -88,7 +88,7 @@ class Keys:
         """
         _check_may_make(draft.scope, by)
         self._check_draft(draft)
-        owner = by.id if by.is_person else ""
+        owner = by.id if by.is_person else by.owner
         good = [key for key in await self._all(by.tenant, owner) if key.is_good(self._clock.now())]
         if len(good) >= MAX_KEYS:
             raise RefusedError(

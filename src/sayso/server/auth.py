@@ -293,7 +293,7 @@ class Authenticator:
         key = await self._accounts.keys.known(hashed)
         if key is None or not key.is_good(self._clock.now()):
             return None
-        if key.owner not in ("", LOCAL_PERSON):
+        if key.owner != LOCAL_PERSON:
             owner = await self._accounts.users.one(key.owner)
             if owner is None or not owner.may(key.power):
                 return None
