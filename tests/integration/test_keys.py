@@ -352,3 +352,23 @@ def test_a_key_that_is_nobodys_opens_nothing(fresh_server: RunningServer) -> Non
         assert changed.rowcount == 1
     fresh_server.restart()
     told(me(fresh_server, x_api_key=key["key"]), 401)
+
+
+def test_only_the_owner_replaces_a_key(
+    server: RunningServer, admin: Account, member: Account
+) -> None:
+    """Whoever holds the new one is their agent."""
+    key = member.key()
+    where = f"{KEYS}/{key['id']}/rotate"
+    with admin.agent(scope="admin") as manager, server.http(server.sign_in()) as operator:
+        for other in (admin.http, manager, operator):
+            refused = told(other.post(where), 403)
+            assert refused["code"] == "not_yours"
+            assert "Revoke it" in refused["hint"]
+        assert me(server, x_api_key=key["key"]).status_code == 200
+        page = admin.http.get("/keys", params={"all": "1"}).text
+        assert f'id="hours-{key["id"]}"' not in page
+        assert member.http.post(where).status_code == 201
+        others = operator.post(KEYS, json={}).json()["id"]
+        assert operator.post(f"{KEYS}/{others}/rotate").status_code == 201
+        assert manager.delete(f"{KEYS}/{key['id']}").status_code == 200

@@ -58,7 +58,7 @@ TABLE = {
     "POST /api/v1/keys":                                    "s p p p +  x x x +",
     "GET /api/v1/keys":                                     "s x x x +  + + + +",
     "DELETE /api/v1/keys/{id}":                             "s - - - +  + - - +",
-    "POST /api/v1/keys/{id}/rotate":                        "s - - - +  + - - +",
+    "POST /api/v1/keys/{id}/rotate":                        "s - - - x  + - - x",
     "GET /api/v1/logins":                                   "s p p p p  + + + +",
     "DELETE /api/v1/logins":                                "s p p p p  - - - +",
     "DELETE /api/v1/logins/{id}":                           "s p p p p  - - - +",

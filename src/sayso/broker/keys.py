@@ -139,13 +139,14 @@ class Keys:
 
         Args:
             key_id: which.
-            by: its owner, or an admin.
+            by: its owner; the text of the new one speaks for their agent.
             overlap: how long both are good, 30 days at the most.
             expires_at: until when the new one is good. Default: as long as the old one was made
                 for, if it was.
 
         Raises:
             NotFoundError: there is none, or not for `by`.
+            NotPermittedError: it is somebody else's; admins revoke, too (`not_yours`).
             RefusedError: it is not good any more (`key_ended`).
             InvalidRequestError: the time is past, or the overlap too long.
         """
@@ -155,6 +156,12 @@ class Keys:
         async def rotate() -> NewKey:
             now = self._clock.now()
             old, version = await self._kept(key_id, by)
+            if not by.is_person or old.owner != by.id:
+                raise NotPermittedError(
+                    "Only its owner replaces a key: whoever holds the new one is their agent.",
+                    hint="Revoke it; its owner can make another.",
+                    code="not_yours",
+                )
             if not old.is_good(now):
                 raise RefusedError(
                     "The key was revoked or has expired.", hint="Make a new one.", code="key_ended"
