@@ -342,3 +342,22 @@ def test_no_session_begun_with_the_old_password_outlives_it(
             assert told(reply, 401)["code"] == "invalid_login"
     with server.http() as http:
         assert log_in(http, member.username, "another good one").status_code == 200
+
+
+def test_two_admins_who_demote_each_other_at_once_leave_one(fresh_server: RunningServer) -> None:
+    with (
+        add_account(fresh_server, "admin") as ada,
+        add_account(fresh_server, "admin") as eve,
+        fresh_server.http(fresh_server.sign_in()) as operator,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        for _ in range(8):
+            both = [
+                threads.submit(one.http.patch, f"{USERS}/{other.id}", json={"role": "member"})
+                for one, other in ((ada, eve), (eve, ada))
+            ]
+            assert 200 in [each.result().status_code for each in both]
+            roles = [operator.get(f"{USERS}/{each.id}").json()["role"] for each in (ada, eve)]
+            assert sorted(roles) == ["admin", "member"]
+            for each in (ada, eve):
+                operator.patch(f"{USERS}/{each.id}", json={"role": "admin"})

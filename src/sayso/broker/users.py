@@ -28,6 +28,8 @@ from sayso.stores.base import RecordQuery, Stores
 from sayso.types import JsonObject
 
 KIND = "user"
+ADMINS = "admins"
+"""The kind of a record, one a tenant, that changes whenever somebody ceases to be an admin."""
 LONGEST_NAME = 128
 PAGE = 500
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
@@ -169,9 +171,11 @@ class Users:
             if (changed.role, changed.disabled) != (user.role, user.disabled):
                 if not changed.disabled:
                     _check_grant(changed.role, by)
-                await self._check_admin_left(user, changed)
+            beside = ()
+            if user.may(Power.MANAGE) and not changed.may(Power.MANAGE):
+                beside = (await self._one_admin_less(user),)
             told = self._told(EventType.USER_CHANGED, changed, by, **wanted)
-            await self._recorder.put((record_of(changed, version + 1),), told)
+            await self._recorder.put((record_of(changed, version + 1), *beside), told)
             return changed
 
         changed = await until_kept(change)
@@ -327,10 +331,14 @@ class Users:
 
         return await until_kept(update)
 
-    async def _check_admin_left(self, user: User, changed: User) -> None:
-        if not user.may(Power.MANAGE) or changed.may(Power.MANAGE):
-            return
-        by = changed.principal(frozenset(), strength=None)
+    async def _one_admin_less(self, user: User) -> Record:
+        """What is to be kept with it: of two admins who cease at once, one is too late.
+
+        Raises:
+            RefusedError: nobody would be left to manage (`last_admin`).
+        """
+        kept = await self._store.get_record(ADMINS, user.tenant)  # before the others are looked at
+        by = user.principal(frozenset(), strength=None)
         others = [each for each in await self.find(by=by) if each.id != user.id]
         if not any(each.may(Power.MANAGE) for each in others):
             raise RefusedError(
@@ -338,6 +346,13 @@ class Users:
                 hint="Make somebody else an admin first.",
                 code="last_admin",
             )
+        return Record(
+            kind=ADMINS,
+            id=user.tenant,
+            tenant=user.tenant,
+            version=1 if kept is None else kept.version + 1,
+            body=codec.encode({"ceased": user.id}),
+        )
 
     async def _end_logins(self, user: User) -> None:
         await self._store.end_logins(user.tenant, user.id)
