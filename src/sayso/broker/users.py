@@ -168,9 +168,9 @@ class Users:
                 return user
             if changed.disabled and not user.disabled:
                 changed = msgspec.structs.replace(changed, epoch=user.epoch + 1)
-            if (changed.role, changed.disabled) != (user.role, user.disabled):
-                if not changed.disabled:
-                    _check_grant(changed.role, by)
+            powers = (user.role, user.disabled)
+            if (changed.role, changed.disabled) != powers and not changed.disabled:
+                _check_grant(changed.role, by)
             beside = ()
             if user.may(Power.MANAGE) and not changed.may(Power.MANAGE):
                 beside = (await self._one_admin_less(user),)
