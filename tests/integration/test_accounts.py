@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -317,3 +318,46 @@ def test_sessions_are_listed_and_ended(
     ended = admin.http.delete("/api/v1/logins", params={"user_id": member.id}).json()
     assert ended == {"ended": 1}
     told(member.http.get("/api/v1/me"), 401)
+
+
+def test_no_session_begun_with_the_old_password_outlives_it(
+    server: RunningServer, admin: Account, member: Account
+) -> None:
+    """Checking a password takes long enough for another to be set meanwhile."""
+
+    def sign_in(_: int) -> httpx2.Response:
+        with server.http() as http:
+            return log_in(http, member.username)
+
+    new = {"password": "another good one"}
+    with ThreadPoolExecutor(9) as threads:
+        setting = threads.submit(admin.http.post, f"{USERS}/{member.id}/password", json=new)
+        replies = list(threads.map(sign_in, range(8)))
+        assert setting.result().status_code == 200
+    for reply in replies:
+        if reply.status_code == 200:
+            with server.http(reply.json()["token"]) as http:
+                assert told(http.get("/api/v1/me"), 401)["code"] == "invalid_credential"
+        else:
+            assert told(reply, 401)["code"] == "invalid_login"
+    with server.http() as http:
+        assert log_in(http, member.username, "another good one").status_code == 200
+
+
+def test_two_admins_who_demote_each_other_at_once_leave_one(fresh_server: RunningServer) -> None:
+    with (
+        add_account(fresh_server, "admin") as ada,
+        add_account(fresh_server, "admin") as eve,
+        fresh_server.http(fresh_server.sign_in()) as operator,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        for _ in range(8):
+            both = [
+                threads.submit(one.http.patch, f"{USERS}/{other.id}", json={"role": "member"})
+                for one, other in ((ada, eve), (eve, ada))
+            ]
+            assert 200 in [each.result().status_code for each in both]
+            roles = [operator.get(f"{USERS}/{each.id}").json()["role"] for each in (ada, eve)]
+            assert sorted(roles) == ["admin", "member"]
+            for each in (ada, eve):
+                operator.patch(f"{USERS}/{each.id}", json={"role": "admin"})

@@ -4,9 +4,11 @@ import base64
 import hashlib
 import hmac
 import json
+import sqlite3
 import time
 import uuid
 from collections.abc import Generator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -308,3 +310,65 @@ def test_with_keys_required_nobody_asks_without_one(
                 ask(agent)
     finally:
         closed.stop()
+
+
+# Whose keys are
+
+
+def test_a_key_that_a_key_made_ends_with_their_owner(server: RunningServer, admin: Account) -> None:
+    with add_account(server, "admin") as leaving, leaving.agent(scope="admin") as manager:
+        made = manager.post(KEYS, json={"scope": "admin"}).json()
+        assert made["owner"] == leaving.id
+        with server.http(made["key"]) as second:
+            assert second.get("/api/v1/me").json()["owner"] == leaving.id
+            disabled = admin.http.patch(f"/api/v1/users/{leaving.id}", json={"disabled": True})
+            assert disabled.status_code == 200
+            told(second.get("/api/v1/me"), 401)
+            told(manager.get("/api/v1/me"), 401)
+
+
+def test_four_eyes_are_not_those_of_whose_key_made_the_agents(
+    server: RunningServer, admin: Account
+) -> None:
+    with admin.agent(scope="admin") as manager:
+        key = manager.post(KEYS, json={"scope": "agent"}).json()["key"]
+    with server.http(key) as agent:
+        request_id = ask(agent, rule={"four_eyes": True})
+    alone = admin.http.post(f"/api/v1/requests/{request_id}/decision", json={"type": "approve"})
+    assert told(alone, 403)["code"] == "four_eyes"
+
+
+def test_a_key_that_is_nobodys_opens_nothing(fresh_server: RunningServer) -> None:
+    """As keys made by keys were once kept."""
+    with add_account(fresh_server) as account:
+        key = account.key()
+    fresh_server.stop()
+    with closing(sqlite3.connect(fresh_server.database)) as database, database:
+        changed = database.execute(
+            'UPDATE records SET body = CAST(replace(CAST(body AS TEXT), ?, \'"owner":""\')'
+            " AS BLOB) WHERE id = ?",
+            (f'"owner":"{account.id}"', key["id"]),
+        )
+        assert changed.rowcount == 1
+    fresh_server.restart()
+    told(me(fresh_server, x_api_key=key["key"]), 401)
+
+
+def test_only_the_owner_replaces_a_key(
+    server: RunningServer, admin: Account, member: Account
+) -> None:
+    """Whoever holds the new one is their agent."""
+    key = member.key()
+    where = f"{KEYS}/{key['id']}/rotate"
+    with admin.agent(scope="admin") as manager, server.http(server.sign_in()) as operator:
+        for other in (admin.http, manager, operator):
+            refused = told(other.post(where), 403)
+            assert refused["code"] == "not_yours"
+            assert "Revoke it" in refused["hint"]
+        assert me(server, x_api_key=key["key"]).status_code == 200
+        page = admin.http.get("/keys", params={"all": "1"}).text
+        assert f'id="hours-{key["id"]}"' not in page
+        assert member.http.post(where).status_code == 201
+        others = operator.post(KEYS, json={}).json()["id"]
+        assert operator.post(f"{KEYS}/{others}/rotate").status_code == 201
+        assert manager.delete(f"{KEYS}/{key['id']}").status_code == 200

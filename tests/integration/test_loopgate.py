@@ -1,13 +1,16 @@
 """The wire of Loopgate, reply by reply, and where ours differs on purpose."""
 
+import sqlite3
 import time
 import uuid
 from collections.abc import Generator
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from support.accounts import add_account
 from support.person import Person
 from support.server import RunningServer
 
@@ -457,3 +460,70 @@ def test_a_request_is_kept_with_its_event_or_not_at_all(agent: httpx2.Client) ->
     with agent.stream("GET", f"/api/v1/events?after=0&request_id={request_id}") as feed:
         event = next(line for line in feed.iter_lines() if line.startswith("event:"))
     assert event == "event: request.submitted"
+
+
+# Whose a session is
+
+
+def test_another_agents_session_is_not_there(server: RunningServer) -> None:
+    name = uuid.uuid4().hex
+    mine = {"session_id": name, "client_id": "c", "telegram_id": 7}
+    with (
+        add_account(server) as bob,
+        add_account(server) as mal,
+        add_account(server, "reviewer") as reviewer,
+        bob.agent() as agent,
+        mal.agent() as other,
+    ):
+        assert agent.post("/hitl/register", json=mine).status_code == 200
+        for who in (other, mal.http):
+            refused(who.get(f"/hitl/status?session_id={name}"), 404)
+            refused(who.post("/hitl/deactivate", json={"session_id": name}), 404)
+            refused(who.post("/hitl/request", json={**mine, "message": "May I?"}), 404)
+            taken = who.post("/hitl/register", json={**mine, "client_id": "x", "telegram_id": 6})
+            assert refused(taken, 409)["code"] == "session_taken"
+        kept = agent.get(f"/hitl/status?session_id={name}").json()
+        assert (kept["client_id"], kept["telegram_id"], kept["active"]) == ("c", 7, True)
+        for who in (bob.http, reviewer.http):
+            assert who.get(f"/hitl/status?session_id={name}").status_code == 200
+            assert who.post("/hitl/deactivate", json={"session_id": name}).status_code == 200
+            assert who.post("/hitl/register", json=mine).status_code == 200
+        refused(other.get(f"/hitl/status?session_id={name}"), 404)
+        assert ask(agent, session_id=name)  # it is still the agent's
+
+
+def test_a_bound_key_registers_and_closes_what_it_is_bound_to(server: RunningServer) -> None:
+    name = f"m-{uuid.uuid4().hex}"
+    with (
+        add_account(server) as mal,
+        mal.agent(client_id="mc", session_pattern="m-*") as agent,
+    ):
+        for wrong in (
+            {"session_id": "S1", "client_id": "mc"},
+            {"session_id": name, "client_id": "x"},
+        ):
+            told = refused(agent.post("/hitl/register", json=wrong), 403)
+            assert told["code"] == "key_bound"
+        named = {"session_id": name, "client_id": "mc"}
+        assert agent.post("/hitl/register", json=named).status_code == 200
+        assert mal.http.post("/hitl/register", json={**named, "client_id": "x"}).status_code == 200
+        mal.http.post("/hitl/register", json=named)
+        assert agent.post("/hitl/deactivate", json={"session_id": name}).status_code == 200
+
+
+def test_a_session_of_before_is_for_whoever_sees_all(fresh_server: RunningServer) -> None:
+    """It does not say whose it is."""
+    with fresh_server.http() as local, add_account(fresh_server) as bob, bob.agent() as agent:
+        local.post("/hitl/register", json={"session_id": "old", "client_id": "c"})
+        fresh_server.stop()
+        with closing(sqlite3.connect(fresh_server.database)) as database, database:
+            changed = database.execute(
+                "UPDATE sessions SET record = CAST(replace(CAST(record AS TEXT),"
+                ' \'"registered_by":"agent:local"\', \'"registered_by":""\') AS BLOB)'
+            )
+            assert changed.rowcount == 1
+        fresh_server.restart()
+        refused(agent.get("/hitl/status?session_id=old"), 404)
+        taken = agent.post("/hitl/register", json={"session_id": "old", "client_id": "c"})
+        assert refused(taken, 409)["code"] == "session_taken"
+        assert local.get("/hitl/status?session_id=old").json()["active"]

@@ -1,6 +1,7 @@
 """What is tried too often is slowed down, and nobody is locked out by somebody else."""
 
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -99,3 +100,25 @@ def test_a_flood_of_sign_ins_leaves_the_others_alone(server: RunningServer) -> N
         flood = [log_in(server, account.username, "wrong", f"198.51.100.{n}") for n in range(5)]
         assert {each.status_code for each in flood} == {401}
         assert isinstance(Account(server, account.username).token, str)
+
+
+def test_strangers_at_the_same_address_slow_somebody_down_and_do_not_lock_them_out(
+    server: RunningServer,
+) -> None:
+    with add_account(server) as account, ThreadPoolExecutor(8) as threads:
+        invented = [f"nobody{number}" for number in range(64)]
+        failed = threads.map(lambda name: log_in(server, name, "wrong password"), invented)
+        assert {each.status_code for each in failed} == {401}
+        assert log_in(server, account.username, PASSWORD).status_code == 200
+
+
+def test_signing_in_often_is_no_failure(server: RunningServer) -> None:
+    with add_account(server) as account:
+        assert {log_in(server, account.username, PASSWORD).status_code for _ in range(12)} == {200}
+
+
+def test_tries_at_once_count_as_many_as_one_after_the_other(server: RunningServer) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        tries = [threads.submit(log_in, server, "somebody", "wrong password") for _ in range(16)]
+        codes = [each.result().status_code for each in tries]
+    assert sorted(codes) == [401] * 10 + [429] * 6

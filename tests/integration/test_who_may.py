@@ -58,7 +58,7 @@ TABLE = {
     "POST /api/v1/keys":                                    "s p p p +  x x x +",
     "GET /api/v1/keys":                                     "s x x x +  + + + +",
     "DELETE /api/v1/keys/{id}":                             "s - - - +  + - - +",
-    "POST /api/v1/keys/{id}/rotate":                        "s - - - +  + - - +",
+    "POST /api/v1/keys/{id}/rotate":                        "s - - - x  + - - x",
     "GET /api/v1/logins":                                   "s p p p p  + + + +",
     "DELETE /api/v1/logins":                                "s p p p p  - - - +",
     "DELETE /api/v1/logins/{id}":                           "s p p p p  - - - +",
@@ -75,10 +75,10 @@ TABLE = {
     "DELETE /api/user/apikeys/{id}":                        "s p p p p  + - - -",
     "POST /hitl/register":                                  "s + + x x  + x + +",
     "POST /sessions/register":                              "s + + x x  + x + +",
-    "POST /hitl/request":                                   "s + + x x  + x + +",
+    "POST /hitl/request":                                   "s + - x x  + x + +",
     "GET /hitl/poll":                                       "s + - + +  + + + +",
-    "GET /hitl/status":                                     "s + + + +  + + + +",
-    "POST /hitl/deactivate":                                "s + + x x  + x + +",
+    "GET /hitl/status":                                     "s + - + +  + + + +",
+    "POST /hitl/deactivate":                                "s + - x x  + x + +",
     "GET /hitl/pending":                                    "s + + + +  + + + +",
     "POST /hitl/cancel":                                    "s + - x x  + x + +",
     "POST /api/v1/requests/{id}/challenge":                 "s p p p p  x x + +",
@@ -329,6 +329,7 @@ def word(reply: httpx2.Response) -> str:
         (403, "power_required"): "x",
         (403, "not_yours"): "x",
         (404, "not_found"): "-",
+        (404, "unknown_session"): "-",
     }.get((reply.status_code, code), f"[{reply.status_code} {code}]")
 
 

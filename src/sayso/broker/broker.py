@@ -12,7 +12,7 @@ from sayso.broker import answers, standing
 from sayso.broker.deliveries import Deliveries
 from sayso.broker.journal import Journal
 from sayso.broker.rules import Rules
-from sayso.broker.sessions import Sessions
+from sayso.broker.sessions import Sessions, check_binding
 from sayso.broker.standing import StandingGrants
 from sayso.broker.stops import Stops
 from sayso.broker.tenants import Tenants
@@ -131,7 +131,7 @@ class Broker:
             RefusedError: the session was closed (`session_inactive`).
         """
         _need(by, Power.SUBMIT)
-        _check_binding(by, draft)
+        check_binding(by, draft.client_id, draft.session_id)
         scoped_key, fingerprint = None, ""
         if key is not None:
             scoped_key = f"{by.plane}:{by.id}:{key}"
@@ -507,13 +507,4 @@ def _need(by: Principal, power: Power) -> None:
     if not by.may(power):
         raise NotPermittedError(
             f"{by.name!r} does not have the power to {power.value}.", code="power_required"
-        )
-
-
-def _check_binding(by: Principal, draft: Draft) -> None:
-    if not by.is_bound_to(draft.client_id, draft.session_id):
-        raise NotPermittedError(
-            "This key is not good for that client id or session.",
-            hint="Send the client id and a session that the key is bound to.",
-            code="key_bound",
         )

@@ -79,7 +79,7 @@ class Keys:
         self._noting: dict[str, asyncio.Task[None]] = {}
 
     async def create(self, draft: KeyDraft, *, by: Principal) -> NewKey:
-        """Make a key, for an agent that is new.
+        """Make a key, for an agent that is new; made by a key it is that key's owner's.
 
         Raises:
             NotPermittedError: their role does not go so far.
@@ -88,7 +88,7 @@ class Keys:
         """
         _check_may_make(draft.scope, by)
         self._check_draft(draft)
-        owner = by.id if by.is_person else ""
+        owner = by.id if by.is_person else by.owner
         good = [key for key in await self._all(by.tenant, owner) if key.is_good(self._clock.now())]
         if len(good) >= MAX_KEYS:
             raise RefusedError(
@@ -139,13 +139,14 @@ class Keys:
 
         Args:
             key_id: which.
-            by: its owner, or an admin.
+            by: its owner; the text of the new one speaks for their agent.
             overlap: how long both are good, 30 days at the most.
             expires_at: until when the new one is good. Default: as long as the old one was made
                 for, if it was.
 
         Raises:
             NotFoundError: there is none, or not for `by`.
+            NotPermittedError: it is somebody else's; admins revoke, too (`not_yours`).
             RefusedError: it is not good any more (`key_ended`).
             InvalidRequestError: the time is past, or the overlap too long.
         """
@@ -155,6 +156,12 @@ class Keys:
         async def rotate() -> NewKey:
             now = self._clock.now()
             old, version = await self._kept(key_id, by)
+            if not by.is_person or old.owner != by.id:
+                raise NotPermittedError(
+                    "Only its owner replaces a key: whoever holds the new one is their agent.",
+                    hint="Revoke it; its owner can make another.",
+                    code="not_yours",
+                )
             if not old.is_good(now):
                 raise RefusedError(
                     "The key was revoked or has expired.", hint="Make a new one.", code="key_ended"

@@ -9,7 +9,7 @@ from sayso.clock import Clock, RequestIds
 from sayso.domain.accounts import Power, Principal, Strength
 from sayso.domain.events import EventType
 from sayso.domain.users import LOCAL_PERSON, User
-from sayso.errors import NotFoundError
+from sayso.errors import NotFoundError, SignInRequiredError
 from sayso.links import token_hash
 from sayso.stores.base import Login, Stores
 
@@ -57,7 +57,10 @@ class Logins:
             lifetime: for how long.
             method: how they signed in.
             agent: the program by which they did, as it calls itself.
-            user: their account, if they have one.
+            user: their account as it was when they showed who they are, if they have one.
+
+        Raises:
+            SignInRequiredError: they got a new password, or were disabled, meanwhile.
         """
         now = self._clock.now()
         login = Login(
@@ -71,14 +74,19 @@ class Logins:
             id=login_id,
             agent="".join(c for c in agent if c.isprintable())[:LONGEST_AGENT],
             method=method,
+            epoch=0 if user is None else user.epoch,
         )
         data = {"user_id": who.id, "login_id": login.id, "method": method}
         event = self._recorder.event(EventType.USER_SIGNED_IN, who, data)
         await self._store.put_login(login)
         if user is None:
             await self._recorder.note(event)
-        else:
+            return login
+        try:
             await self._users.signed_in(user, event)
+        except SignInRequiredError:
+            await self._store.end_login(login.token_hash)
+            raise
         return login
 
     async def find(self, *, by: Principal, all_people: bool = False) -> Sequence[Login]:

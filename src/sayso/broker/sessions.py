@@ -1,4 +1,8 @@
-"""Agents' sessions: registered, looked up with each request, closed."""
+"""Agents' sessions: registered, looked up with each request, closed.
+
+A session is its agent's: others read, close and replace it only if they see all there is, or if it
+is their agent's.
+"""
 
 import msgspec
 
@@ -10,7 +14,7 @@ from sayso.domain.drafts import refuse_control_characters
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import deliveries_of
 from sayso.domain.sessions import Session
-from sayso.errors import NotFoundError, RefusedError
+from sayso.errors import ConflictError, NotFoundError, NotPermittedError, RefusedError
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import SessionStore
 
@@ -33,16 +37,33 @@ class Sessions:
     ) -> Session:
         """Keep a session; registering it again replaces it, and opens it if it was closed.
 
+        It stays with whoever registered it first.
+
         Raises:
             InvalidRequestError: a name has control characters.
+            NotPermittedError: the key is for another client id or session (`key_bound`).
+            ConflictError: it is somebody else's (`session_taken`).
         """
         refuse_control_characters((("$.session_id", session_id), ("$.client_id", client_id)))
+        check_binding(by, client_id, session_id)
+        known = await self._store.get_session(by.tenant, session_id)
+        if known is not None and not _is_for(known, by):
+            raise ConflictError(
+                f"The session {session_id!r} is somebody else's.",
+                hint="Register one by another name.",
+                code="session_taken",
+            )
+        registered_by, owner = by.actor, by.owner
+        if known is not None and known.registered_by:
+            registered_by, owner = known.registered_by, known.owner
         session = Session(
             id=session_id,
             client_id=client_id,
             telegram_id=telegram_id,
             created_at=self._clock.now(),
             tenant=by.tenant,
+            registered_by=registered_by,
+            owner=owner,
         )
         return await self._put(session, EventType.SESSION_REGISTERED, by)
 
@@ -50,19 +71,22 @@ class Sessions:
         """Close a session: requests in it are refused from now on.
 
         Raises:
-            NotFoundError: there is no such session.
+            NotFoundError: there is no such session, or not for `by`.
+            NotPermittedError: the key is for another client id or session (`key_bound`).
         """
-        session = msgspec.structs.replace(await self.get(session_id, by=by), active=False)
-        return await self._put(session, EventType.SESSION_DEACTIVATED, by)
+        session = await self.get(session_id, by=by)
+        check_binding(by, session.client_id, session_id)
+        closed = msgspec.structs.replace(session, active=False)
+        return await self._put(closed, EventType.SESSION_DEACTIVATED, by)
 
     async def get(self, session_id: str, *, by: Principal) -> Session:
         """A session.
 
         Raises:
-            NotFoundError: there is no such session.
+            NotFoundError: there is no such session, or not for `by`.
         """
         session = await self._known.get((by.tenant, session_id))
-        if session is None:
+        if session is None or not _is_for(session, by):
             raise NotFoundError(
                 f"There is no session {session_id!r}.",
                 hint="Register it first: POST /hitl/register.",
@@ -105,3 +129,22 @@ class Sessions:
         if jobs:
             self._signal.publish(JOBS)
         return session
+
+
+def check_binding(by: Principal, client_id: str | None, session_id: str | None) -> None:
+    """Refuse a key that was made for others.
+
+    Raises:
+        NotPermittedError: it is for another client id or session (`key_bound`).
+    """
+    if not by.is_bound_to(client_id, session_id):
+        raise NotPermittedError(
+            "This key is not good for that client id or session.",
+            hint="Send the client id and a session that the key is bound to.",
+            code="key_bound",
+        )
+
+
+def _is_for(session: Session, by: Principal) -> bool:
+    """Whether they may do with it what its agent may."""
+    return by.sees(session.registered_by, session.owner)

@@ -28,6 +28,8 @@ from sayso.stores.base import RecordQuery, Stores
 from sayso.types import JsonObject
 
 KIND = "user"
+ADMINS = "admins"
+"""The kind of a record, one a tenant, that changes whenever somebody ceases to be an admin."""
 LONGEST_NAME = 128
 PAGE = 500
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
@@ -164,12 +166,16 @@ class Users:
             changed = msgspec.structs.replace(user, **wanted)
             if changed == user:
                 return user
-            if (changed.role, changed.disabled) != (user.role, user.disabled):
-                if not changed.disabled:
-                    _check_grant(changed.role, by)
-                await self._check_admin_left(user, changed)
+            if changed.disabled and not user.disabled:
+                changed = msgspec.structs.replace(changed, epoch=user.epoch + 1)
+            powers = (user.role, user.disabled)
+            if (changed.role, changed.disabled) != powers and not changed.disabled:
+                _check_grant(changed.role, by)
+            beside = ()
+            if user.may(Power.MANAGE) and not changed.may(Power.MANAGE):
+                beside = (await self._one_admin_less(user),)
             told = self._told(EventType.USER_CHANGED, changed, by, **wanted)
-            await self._recorder.put((record_of(changed, version + 1),), told)
+            await self._recorder.put((record_of(changed, version + 1), *beside), told)
             return changed
 
         changed = await until_kept(change)
@@ -209,7 +215,7 @@ class Users:
 
         async def change() -> User:
             user, version = await self._kept(user_id, by)
-            changed = msgspec.structs.replace(user, password_hash=hashed)
+            changed = msgspec.structs.replace(user, password_hash=hashed, epoch=user.epoch + 1)
             told = self._told(EventType.USER_CHANGED, changed, by, password="changed")  # noqa: S106
             await self._recorder.put((record_of(changed, version + 1),), told)
             return changed
@@ -231,21 +237,25 @@ class Users:
         kept = "" if user is None else user.password_hash
         fits = await self._passwords.fits(kept, password)
         if user is None or not fits or user.disabled:
-            raise SignInRequiredError(
-                "The user name or the password is not right, or the account is disabled.",
-                hint="Passwords are told apart by case. An admin can set a new one.",
-                code="invalid_login",
-            )
+            raise _not_them()
         if self._passwords.is_outdated(kept):
             hashed = await self._passwords.hash(password)
             await self._update(user.id, lambda u: _if_kept(u, kept, hashed))
         return user
 
     async def signed_in(self, user: User, event: Event) -> User:
-        """Remember when they came, with the event that tells of it."""
-        return await self._update(
-            user.id, lambda u: msgspec.structs.replace(u, last_sign_in_at=event.at), event
-        )
+        """Remember when they came, with the event that tells of it.
+
+        Raises:
+            SignInRequiredError: they got a new password, or were disabled, since `user` was read.
+        """
+
+        def came(now: User) -> User:
+            if now.disabled or now.epoch != user.epoch:
+                raise _not_them()
+            return msgspec.structs.replace(now, last_sign_in_at=event.at)
+
+        return await self._update(user.id, came, event)
 
     async def refused(self, username: str, *, address: str) -> None:
         """Put on record that somebody tried in vain to sign in, whether the name exists or not."""
@@ -321,10 +331,14 @@ class Users:
 
         return await until_kept(update)
 
-    async def _check_admin_left(self, user: User, changed: User) -> None:
-        if not user.may(Power.MANAGE) or changed.may(Power.MANAGE):
-            return
-        by = changed.principal(frozenset(), strength=None)
+    async def _one_admin_less(self, user: User) -> Record:
+        """What is to be kept with it: of two admins who cease at once, one is too late.
+
+        Raises:
+            RefusedError: nobody would be left to manage (`last_admin`).
+        """
+        kept = await self._store.get_record(ADMINS, user.tenant)  # before the others are looked at
+        by = user.principal(frozenset(), strength=None)
         others = [each for each in await self.find(by=by) if each.id != user.id]
         if not any(each.may(Power.MANAGE) for each in others):
             raise RefusedError(
@@ -332,6 +346,13 @@ class Users:
                 hint="Make somebody else an admin first.",
                 code="last_admin",
             )
+        return Record(
+            kind=ADMINS,
+            id=user.tenant,
+            tenant=user.tenant,
+            version=1 if kept is None else kept.version + 1,
+            body=codec.encode({"ceased": user.id}),
+        )
 
     async def _end_logins(self, user: User) -> None:
         await self._store.end_logins(user.tenant, user.id)
@@ -395,6 +416,14 @@ def _if_kept(user: User, old: str, new: str) -> User:
 
 def _nobody(user_id: str) -> NotFoundError:
     return NotFoundError(f"There is no user {user_id!r}.", hint="List them: GET /api/v1/users.")
+
+
+def _not_them() -> SignInRequiredError:
+    return SignInRequiredError(
+        "The user name or the password is not right, or the account is disabled.",
+        hint="Passwords are told apart by case. An admin can set a new one.",
+        code="invalid_login",
+    )
 
 
 def _taken(username: str) -> ConflictError:

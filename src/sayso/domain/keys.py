@@ -24,7 +24,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     """SHA-256 of its text, in hexadecimal digits."""
     scope: Scope = Scope.AGENT
     owner: str = ""
-    """The id of the user whose it is; empty: made by another key, for automation."""
+    """The id of the person whose it is; one that is nobody's opens nothing."""
     client_id: str | None = None
     """It is good for this client id only,"""
     session_pattern: str | None = None

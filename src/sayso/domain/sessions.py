@@ -16,3 +16,7 @@ class Session(Struct, frozen=True, kw_only=True):
     active: bool = True
     created_at: datetime
     tenant: str = DEFAULT_TENANT
+    registered_by: str = ""
+    """The actor who registered it first, and whose it stays; empty: it was not kept yet."""
+    owner: str = ""
+    """The id of the person whose agent that is."""

@@ -24,6 +24,9 @@ class User(Struct, frozen=True, kw_only=True):
     password_hash: str = ""
     """argon2id, with its parameters; empty: they sign in at an OpenID provider only."""
     disabled: bool = False
+    epoch: int = 0
+    """One higher with each new password, and each time they are disabled: sessions of an earlier
+    one are not good any more, whenever they were written."""
     created_at: datetime
     last_sign_in_at: datetime | None = None
 

@@ -283,7 +283,7 @@ class Authenticator:
         who = _LOCAL_REVIEWER
         if login.person_id != LOCAL_PERSON:
             user = await self._accounts.users.one(login.person_id)
-            if user is None or user.disabled:
+            if user is None or user.disabled or login.epoch != user.epoch:
                 return None
             groups = await self._accounts.groups.of(user.tenant, user.id)
             who = user.principal(groups, Strength(login.strength))
@@ -293,7 +293,7 @@ class Authenticator:
         key = await self._accounts.keys.known(hashed)
         if key is None or not key.is_good(self._clock.now()):
             return None
-        if key.owner not in ("", LOCAL_PERSON):
+        if key.owner != LOCAL_PERSON:
             owner = await self._accounts.users.one(key.owner)
             if owner is None or not owner.may(key.power):
                 return None

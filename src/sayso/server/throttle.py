@@ -1,21 +1,27 @@
 """How often something may be tried: by address, by name, by the beginning of a key.
 
 Nobody can lock somebody else out: failures count for an address and a name together, so that the
-right password from another address still works; for the name alone they only make it take longer.
+right password from another address still works; for the name alone, and for the address alone,
+they only make it take longer. What succeeds is not counted.
 """
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from sayso.errors import RateLimitedError
+from sayso.errors import RateLimitedError, SignInRequiredError
 
-SIGN_INS = RateLimitItemPerMinute(60, 1, "sign-ins")
-"""Of one address, good or not."""
+PROVIDER = RateLimitItemPerMinute(60, 1, "provider")
+"""Ways to the OpenID provider, begun from one address."""
+ADDRESS_FAILURES = RateLimitItemPerMinute(60, 1, "address")
+"""Of one address, with whatever names: after that each further try takes longer."""
 FAILURES = RateLimitItemPerMinute(10, 5, "failures")
 """Of one address with one name, in five minutes."""
 NAME_FAILURES = RateLimitItemPerMinute(20, 15, "name")
@@ -41,6 +47,7 @@ class Throttle:
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._trying: Counter[tuple[str, str]] = Counter()
 
     def take(self, what: str, limit: RateLimitItem, *whose: str) -> None:
         """Count one try.
@@ -51,25 +58,38 @@ class Throttle:
         if not self._limiter.hit(limit, *whose):
             raise self._refusal(what, limit, *whose)
 
-    async def sign_in(self, address: str, name: str) -> None:
-        """Count one try with a user name and a password, as a failure until `succeeded`.
+    @asynccontextmanager
+    async def sign_in(self, address: str, name: str) -> AsyncGenerator[None]:
+        """Try a user name and a password; a `SignInRequiredError` in the block is a failure.
+
+        If it succeeds, what failed with this name from this address does not count any more.
 
         Raises:
-            RateLimitedError: there were too many.
+            RateLimitedError: there were too many failures with this name from this address, those
+                included that are under way.
         """
         place, name = place_of(address), name.casefold()[:200]
-        self.take("Signing in", SIGN_INS, place)
-        self.take("Signing in with this name", FAILURES, place, name)
-        if not self._limiter.test(NAME_FAILURES, name):
-            await asyncio.sleep(SLOW_SECONDS)
-
-    def succeeded(self, address: str, name: str) -> None:
-        """The password was right: what failed from this address does not count any more."""
-        self._limiter.clear(FAILURES, place_of(address), name.casefold()[:200])
-
-    def failed(self, name: str) -> None:
-        """It was not."""
-        self._limiter.hit(NAME_FAILURES, name.casefold()[:200])
+        whose = (place, name)
+        if self._limiter.get_window_stats(FAILURES, *whose).remaining <= self._trying[whose]:
+            raise self._refusal("Signing in with this name", FAILURES, *whose)
+        self._trying[whose] += 1
+        try:
+            if not (
+                self._limiter.test(NAME_FAILURES, name)
+                and self._limiter.test(ADDRESS_FAILURES, place)
+            ):
+                await asyncio.sleep(SLOW_SECONDS)
+            yield
+            self._limiter.clear(FAILURES, *whose)
+        except SignInRequiredError:
+            self._limiter.hit(FAILURES, *whose)
+            self._limiter.hit(NAME_FAILURES, name)
+            self._limiter.hit(ADDRESS_FAILURES, place)
+            raise
+        finally:
+            self._trying[whose] -= 1
+            if not self._trying[whose]:
+                del self._trying[whose]
 
     def set_password(self, address: str, person_id: str) -> None:
         """Count one try to set a password: the present one could be guessed by that, too.

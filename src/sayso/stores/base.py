@@ -114,6 +114,8 @@ class Login(Struct, frozen=True, kw_only=True):
     """The User-Agent that it was begun with, its first 256 characters."""
     method: str = ""
     """The way in which the person signed in."""
+    epoch: int = 0
+    """Their account's, when it was looked at to sign them in."""
 
 
 class JobQuery(Struct, frozen=True, kw_only=True):

@@ -270,6 +270,7 @@ def _key(call: Call, key: ApiKey, names: dict[str, str]) -> dict[str, Any]:
         "expires_at": _when(key.expires_at),
         "last_used_at": _when(key.last_used_at),
         "state": state,
+        "is_mine": key.owner == call.principal.id,
     }
 
 

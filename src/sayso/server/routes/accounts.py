@@ -140,14 +140,12 @@ async def with_password(call: Call, given: Credentials, *, browser: bool) -> Sig
         SignInRequiredError: nobody has them (`invalid_login`).
     """
     server, address = call.server, call.address
-    await server.throttle.sign_in(address, given.username)
-    try:
-        user = await server.accounts.users.check(given.username, given.password)
-    except SignInRequiredError:
-        server.throttle.failed(given.username)
-        await server.accounts.users.refused(given.username, address=address)
-        raise
-    server.throttle.succeeded(address, given.username)
+    async with server.throttle.sign_in(address, given.username):
+        try:
+            user = await server.accounts.users.check(given.username, given.password)
+        except SignInRequiredError:
+            await server.accounts.users.refused(given.username, address=address)
+            raise
     return await server.auth.begin(user, method="password", browser=browser, agent=call.agent)
 
 

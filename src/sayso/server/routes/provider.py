@@ -5,13 +5,13 @@ from sayso.errors import NotFoundError, NotPermittedError, SaysoError, SignInReq
 from sayso.server.http import Call, Header, Reply, redirect
 from sayso.server.oidc import CALLBACK, LIFETIME, Identity, Oidc
 from sayso.server.routes.pages import login_page, welcome
-from sayso.server.throttle import SIGN_INS, place_of
+from sayso.server.throttle import PROVIDER, place_of
 
 
 async def begin(call: Call) -> Reply:
     """Send the browser to the provider."""
     try:
-        call.server.throttle.take("Signing in", SIGN_INS, place_of(call.address))
+        call.server.throttle.take("Signing in", PROVIDER, place_of(call.address))
         where, cookie = await _oidc(call).begin()
     except SaysoError as error:
         return login_page(call, error)
