@@ -16,7 +16,7 @@ from sayso import codec
 from sayso.assertions import verify_decision
 from sayso.clock import Clock, SystemClock
 from sayso.domain.blocks import MAX_BLOCK, Block, KeyIntroduction
-from sayso.errors import NotPermittedError
+from sayso.errors import LedgerError, NotPermittedError
 from sayso.ledger.blocks import (
     GENESIS,
     HASH_BYTES,
@@ -27,6 +27,7 @@ from sayso.ledger.blocks import (
     leaf_of,
     record_hash,
 )
+from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import fits
 from sayso.ledger.statements import Redacted, Retired, read
 from sayso.stores.base import LedgerReader, LogRow, RequestRow
@@ -38,6 +39,7 @@ _PAGE = 1_000
 _BLOCKS = 64
 _ROUNDS = 5
 _CLOCK = SystemClock()
+_NOWHERE = KeptHead(None)
 SIGNED_WITHIN = timedelta(minutes=1)
 """A server signs within a second: what is older and unsigned has a reason."""
 _NO_SEALER = "no server signs what is logged, or blocks were deleted"
@@ -82,6 +84,8 @@ class Verdict(Struct, kw_only=True):
     """Requests in which values are missing, as rules allow."""
     keys: list[str] = []
     head: Block | None = None
+    kept: int | None = None
+    """The block whose head was found kept beside the server's key."""
     trusted: str = ""
     """The key from outside that all of it hangs on; empty: the ledger's own word."""
     notes: list[str] = []
@@ -396,7 +400,11 @@ class Check:
             event = _event(entry.record)
             if entry.tenant is not None and event.tenant != entry.tenant:
                 self.find("event", entry.number, "it is filed under another tenant")
-            if event.type in ("ledger.redacted", "ledger.retired"):
+            if event.type == "ledger.rollback_accepted":
+                self.verdict.notes.append(
+                    f"Event {entry.number} tells that somebody accepted a rollback of the ledger."
+                )
+            elif event.type in ("ledger.redacted", "ledger.retired"):
                 self._statement(entry.number, event)
             elif event.request_id is not None:
                 told = _data(event.data).record
@@ -491,6 +499,7 @@ async def verify_database(
     *,
     trusted: str = "",
     heads: Sequence[Block] = (),
+    kept: KeptHead = _NOWHERE,
     progress: Progress = lambda _done, _all: None,
     clock: Clock = _CLOCK,
 ) -> Verdict:
@@ -498,16 +507,37 @@ async def verify_database(
 
     It may run while servers write: what changes meanwhile is looked at again.
 
+    Args:
+        store: an open store.
+        trusted: a public key or a key's id from outside; empty to take the ledger's own.
+        heads: blocks that somebody kept elsewhere: the ledger must still have them.
+        kept: where the server keeps its newest head; the ledger must have that, too.
+        progress: is told how far it is.
+        clock: what time it is.
+
     Raises:
         StoreError: the database cannot be read.
     """
-    check = Check(trusted=trusted, heads=heads)
+    unreadable: LedgerError | None = None
+    head: Block | None = None
+    try:
+        head = kept.read()  # before the blocks are: while a server runs it is never ahead of them
+    except LedgerError as error:
+        unreadable = error
+    check = Check(trusted=trusted, heads=heads if head is None else [*heads, head])
+    if unreadable is not None:
+        check.find("head", kept.path, unreadable.detail)
+    if head is not None:
+        check.verdict.kept = head.number
+        check.verdict.notes.append(
+            f"Block {head.number} is the newest whose head is kept beside the key, in {kept.path}."
+        )
     start = await store.log(0, 1)
     first_event = start[0].number if start else None
     total = await _signed(store)
     number = 0
-    while kept := await store.block_rows(number, _BLOCKS):
-        for each in kept:
+    while blocks := await store.block_rows(number, _BLOCKS):
+        for each in blocks:
             number = each.number
             try:
                 block = codec.decode_block(each.record)
