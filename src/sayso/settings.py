@@ -1,5 +1,6 @@
 """Every setting: name, default, help; the one reader of the environment."""
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from sayso.errors import ConfigurationError
 
 SECRET_FILE = "secret.key"  # noqa: S105  the name of a file
 LEDGER_KEY_FILE = "ledger.key"
+LEDGER_HEAD_FILE = "ledger.head"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -103,6 +105,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     def ledger_key_path(self) -> Path:
         """The file of the ledger's key, which is there after its first rotation."""
         return self.ledger_key_file or self.secret_path.with_name(LEDGER_KEY_FILE)
+
+    @property
+    def ledger_head_path(self) -> Path:
+        """The file of the newest head that was signed, beside the key.
+
+        Databases may share a key: one that is not in the data folder has its address, without
+        user and password, hashed into the name.
+        """
+        folder = self.ledger_key_path.parent
+        if not self.database_url and folder == self.data:
+            return folder / LEDGER_HEAD_FILE
+        if not self.database_url:
+            address = str(self.data.resolve())
+        elif self.database_scheme == "sqlite":
+            address = str(self.database_path.resolve())
+        else:
+            parts = urlsplit(self.database_url)
+            address = f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+        name = hashlib.sha256(address.encode()).hexdigest()[:12]
+        return folder / f"ledger-{name}.head"
 
     @property
     def is_local(self) -> bool:

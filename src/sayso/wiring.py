@@ -16,6 +16,7 @@ from sayso.domain.redaction import Redaction, parse
 from sayso.errors import ConfigurationError
 from sayso.ledger.bundle import BundleStore
 from sayso.ledger.keeper import Keeper
+from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import Keys
 from sayso.links import load_secret
 from sayso.settings import Settings
@@ -105,6 +106,11 @@ def make_keys(settings: Settings, secret: bytes) -> Keys:
     return Keys(None if settings.memory else settings.ledger_key_path, secret)
 
 
+def make_kept_head(settings: Settings) -> KeptHead:
+    """Where the ledger's newest head is kept, beside its key."""
+    return KeptHead(None if settings.memory else settings.ledger_head_path)
+
+
 def make_redactions(settings: Settings) -> tuple[Redaction, ...]:
     """Which arguments exports do not show."""
     return tuple(parse(text) for text in settings.redactions)
@@ -116,6 +122,7 @@ def make_keeper(settings: Settings, broker: Broker, keys: Keys) -> Keeper:
         broker.store,
         keys,
         broker.clock,
+        kept=make_kept_head(settings),
         redactions=make_redactions(settings),
         redact_after=timedelta(days=settings.redact_after_days),
         retain=timedelta(days=settings.retain_days),

@@ -16,6 +16,8 @@ from support.person import Person
 from support.programs import Beside
 from support.server import RunningServer, clean_environment
 
+from sayso.ledger.blocks import record_hash
+
 SUBMIT = "/api/v1/requests"
 TOOL = Path(__file__).parents[2] / "tools" / "verify_bundle.py"
 
@@ -177,6 +179,88 @@ def test_what_came_last_is_signed_when_the_server_stops(fresh_server: RunningSer
     ask(fresh_server)
     fresh_server.stop()
     assert verdict(fresh_server.database)["unsigned"] == 0
+
+
+def until_it_says(server: RunningServer, words: str) -> None:
+    for _ in range(400):
+        if words in server.log:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"it did not say {words!r}")
+
+
+def rewrite(server: RunningServer, request_id: str) -> None:
+    """Change a request and what the log tells of it, and drop the blocks that say otherwise."""
+    with closing(sqlite3.connect(server.database)) as connection, connection:
+        change = "cast(replace(cast(record AS TEXT), ?, ?) AS BLOB)"
+        wanted = (request_id,)
+        (old,) = connection.execute("SELECT record FROM requests WHERE id = ?", wanted).fetchone()
+        new = old.replace(b"4242", b"6666")
+        connection.execute("UPDATE requests SET record = ? WHERE id = ?", (new, request_id))
+        hashes = (record_hash(old), record_hash(new))
+        told = connection.execute(f"UPDATE events SET record = {change} WHERE id = 3", hashes)
+        assert told.rowcount == 1
+        connection.execute("DELETE FROM ledger_blocks")
+
+
+def test_signed_history_that_was_rewritten_between_two_starts_is_not_signed_again(
+    fresh_server: RunningServer, decided: str
+) -> None:
+    fresh_server.stop()
+    head = fresh_server.data / "ledger.head"
+    assert head.stat().st_mode & 0o777 == 0o600
+    assert verdict(fresh_server.database)["kept"] == json.loads(head.read_bytes())["number"]
+    rewrite(fresh_server, decided)
+    fresh_server.start()
+    until_it_says(fresh_server, "the ledger cannot be signed: The ledger was at block")
+    assert "sayso audit accept-rollback" in fresh_server.log
+    ask(fresh_server)
+    fresh_server.stop()
+    for words in (("--data", fresh_server.data), (fresh_server.database,), ("--against", head)):
+        place = () if words[0] != "--against" else ("--data", fresh_server.data)
+        told = verdict(*words, *place)
+        assert "head" in {each["kind"] for each in told["findings"]}
+    status, out, err = audit("accept-rollback", "--data", fresh_server.data)
+    assert (status, err) == (0, "")
+    assert "goes on behind nothing" in out
+    told = verdict(fresh_server.database)
+    assert told["ok"], told["findings"]
+    assert "accepted a rollback" in " ".join(told["notes"])
+    status, out, _ = audit("accept-rollback", "--data", fresh_server.data)
+    assert (status, out) == (0, "Nothing was rolled back: the ledger has the head that was kept.\n")
+
+
+def test_another_ledger_of_the_same_length_is_not_gone_on_with(
+    fresh_server: RunningServer, decided: str
+) -> None:
+    fresh_server.stop()
+    head = fresh_server.data / "ledger.head"
+    kept = json.loads(head.read_bytes())
+    head.write_text(json.dumps(kept | {"number": 1, "head": "ab" * 32}))
+    fresh_server.start()
+    until_it_says(fresh_server, "the ledger cannot be signed: Block 1 is another one than it was")
+    assert verdict(fresh_server.database)["findings"][0] == {
+        "kind": "head",
+        "id": "1",
+        "problem": "it is not the head that was kept elsewhere",
+    }
+    head.write_text("rubbish")
+    assert "cannot be read" in verdict(fresh_server.database)["findings"][0]["problem"]
+
+
+def test_where_no_head_can_be_kept_it_signs_and_says_so_once(
+    tmp_path: Path,
+) -> None:
+    nowhere = {"SAYSO_LEDGER_KEY_FILE": "/proc/ledger.key"}
+    server = RunningServer(tmp_path, environment=nowhere)
+    server.start()
+    for number in range(3):
+        ask(server)
+        until_signed(server, number + 1, server.sign_in())
+    server.stop()
+    assert server.log.count("newest head cannot be kept in '/proc/ledger-") == 1
+    told = verdict("--data", server.data, **nowhere)
+    assert (told["ok"], told["unsigned"], told["kept"]) == (True, 0, None)
 
 
 def test_an_idle_servers_database_can_be_retired(fresh_server: RunningServer, decided: str) -> None:

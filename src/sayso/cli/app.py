@@ -34,6 +34,7 @@ _AUDIT = {
     "export": "Put evidence into a file that is checked anywhere.",
     "rotate-key": "Sign with a new key from now on.",
     "retire": "Delete old requests and events; the rest still verifies.",
+    "accept-rollback": "Go on with a ledger that was rolled back on purpose.",
 }
 _GRANTS = {
     "list": "List standing grants, newest first.",

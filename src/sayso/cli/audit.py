@@ -29,9 +29,17 @@ from sayso.links import load_secret
 from sayso.settings import Settings
 
 try:
-    from sayso.ledger import bundle, keys, retention, stories, verify
+    from sayso.ledger import bundle, kept, keys, retention, stories, verify
     from sayso.ledger.sealer import Sealer
-    from sayso.wiring import OpenReader, make_keys, make_reader, make_redactions, make_store
+    from sayso.wiring import (
+        DATABASE_FILE,
+        OpenReader,
+        make_kept_head,
+        make_keys,
+        make_reader,
+        make_redactions,
+        make_store,
+    )
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
     if package in {"", "sayso"}:
@@ -84,7 +92,7 @@ def verify_command(
         public_key: The public key or key id that you know from elsewhere, or a file with it.
             Without it the key in the ledger is believed.
         against: An older bundle, or blocks as the server gave them: the ledger must still hold
-            their heads.
+            their heads. The head that a server keeps beside its key is checked by itself.
         as_json: Print JSON.
         place: Where the ledger is, if no file is named.
     """
@@ -100,6 +108,12 @@ def verify_command(
             chosen = place.settings()
             if file is not None:
                 chosen = settings.load(database_url=f"sqlite:{file}")
+                beside = file.resolve().parent
+                if (
+                    file.resolve() == beside / DATABASE_FILE
+                    and not chosen.ledger_head_path.exists()
+                ):
+                    chosen = settings.load(data=beside, database_url="")
             verdict = asyncio.run(_verify(chosen, trusted, heads, progress))
     if as_json:
         terminal.print_json({"ok": verdict.ok} | codec.builtins(verdict))
@@ -252,11 +266,38 @@ def retire_command(
         print("Nothing is that old.")
 
 
+def accept_rollback_command(*, as_json: AsJson = False, place: Place = _HERE) -> None:
+    """Go on with a ledger that does not have the newest head any more that the server has kept.
+
+    For a database that was restored from a backup on purpose: until then nothing is signed. Stop
+    the servers first. The log tells that it was accepted, and which head is gone.
+
+    Args:
+        as_json: Print JSON.
+        place: Where the ledger is.
+    """
+    done = asyncio.run(_accept(place.settings()))
+    if as_json:
+        terminal.print_json({"accepted": done is not None} | (codec.builtins(done) if done else {}))
+    elif done is None:
+        print("Nothing was rolled back: the ledger has the head that was kept.")
+    else:
+        was = "an unreadable head" if done.kept is None else f"block {done.kept.number}"
+        now = "nothing" if done.found is None else f"block {done.found.number}"
+        print(f"Accepted: the ledger was at {was}, and goes on behind {now}. The log tells it.")
+
+
 async def _verify(
     chosen: Settings, trusted: str, heads: Sequence[Block], progress: Callable[[int, int], None]
 ) -> verify.Verdict:
     async with _opened(chosen) as store:
-        return await verify.verify_database(store, trusted=trusted, heads=heads, progress=progress)
+        return await verify.verify_database(
+            store,
+            trusted=trusted,
+            heads=heads,
+            kept=make_kept_head(chosen),
+            progress=progress,
+        )
 
 
 async def _retire(chosen: Settings, before: datetime) -> retention.Retirement:
@@ -264,13 +305,30 @@ async def _retire(chosen: Settings, before: datetime) -> retention.Retirement:
     held = _keys(chosen)
     try:
         await store.open()
-        sealer = Sealer(store, held, clock)
+        sealer = Sealer(store, held, clock, make_kept_head(chosen))
         while await sealer.seal():
             pass
         done = await retention.retire(store, before, keys=held, clock=clock, actor="operator")
         while await sealer.seal():
             pass
+        await sealer.keep(at_once=True)
         return done
+    finally:
+        await store.close()
+
+
+async def _accept(chosen: Settings) -> kept.Rollback | None:
+    store, clock = make_store(chosen)
+    held, head = _keys(chosen), make_kept_head(chosen)
+    try:
+        await store.open()
+        accepted = await kept.accept_rollback(store, head, clock)
+        if accepted is not None:
+            sealer = Sealer(store, held, clock, head)
+            while await sealer.seal():
+                pass
+            await sealer.keep(at_once=True)
+        return accepted
     finally:
         await store.close()
 

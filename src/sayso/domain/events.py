@@ -42,6 +42,7 @@ class EventType(StrEnum):
     STOP_LIFTED = "stop.lifted"
     RECORDS_REDACTED = "ledger.redacted"
     RECORDS_RETIRED = "ledger.retired"
+    ROLLBACK_ACCEPTED = "ledger.rollback_accepted"
     SESSION_REGISTERED = "session.registered"
     SESSION_DEACTIVATED = "session.deactivated"
 

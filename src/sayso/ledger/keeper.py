@@ -9,6 +9,7 @@ from datetime import timedelta
 from sayso.clock import Clock
 from sayso.domain.redaction import Redaction
 from sayso.errors import SaysoError
+from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import Keys
 from sayso.ledger.retention import RetentionStore, redact, retire
 from sayso.ledger.sealer import Sealer
@@ -26,6 +27,7 @@ class Keeper:
         store: an open store.
         keys: the key to sign with.
         clock: what time it is.
+        kept: where the newest head is kept outside the database,
         redactions: which arguments are taken out of closed requests,
         redact_after: and how long after they were closed; zero: never.
         retain: how long closed requests and their events stay; zero: for ever.
@@ -37,11 +39,12 @@ class Keeper:
         keys: Keys,
         clock: Clock,
         *,
+        kept: KeptHead,
         redactions: Sequence[Redaction] = (),
         redact_after: timedelta = timedelta(0),
         retain: timedelta = timedelta(0),
     ) -> None:
-        self.sealer = Sealer(store, keys, clock)
+        self.sealer = Sealer(store, keys, clock, kept)
         self._store = store
         self._keys = keys
         self._clock = clock

@@ -146,7 +146,7 @@ def rotate(path: Path, old: SigningKey, now: datetime, *, lost: bool = False) ->
         )
     content = KeyFile(private=private.hex(), introductions=introductions)
     try:
-        _write(path, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+        write_private(path, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
     except OSError as error:
         raise ConfigurationError(
             f"The ledger's key cannot be written to {str(path)!r}: {error.strerror}.",
@@ -155,7 +155,12 @@ def rotate(path: Path, old: SigningKey, now: datetime, *, lost: bool = False) ->
     return SigningKey(private, introductions)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Put a file there in one piece, with mode 0600.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -98,10 +98,11 @@ async def retire(
         row = await store.request_row(request_id)
         if row is None:
             continue
-        if record_hash(row.record) == hashed and _is_closed(row, before):
+        found = record_hash(row.record)
+        if found == (hashed or found) and _is_closed(row, before):
             gone.append(row)
         elif number <= cut.last:
-            kept[request_id] = hashed
+            kept[request_id] = hashed or found
     statement = Retired(
         upto=cut.last,
         head=cut.head,
@@ -207,7 +208,10 @@ async def _cut(store: LedgerStore, before: datetime) -> Block | None:
 async def _bindings(
     store: LedgerStore, public: dict[str, str]
 ) -> tuple[dict[str, tuple[int, str]], set[str]]:
-    """By request, the last event that tells its hash; and those that earlier statements kept."""
+    """By request, the last event that tells its hash; and those that earlier statements kept.
+
+    For a request of a version that told no hashes it is an empty text, and its last event.
+    """
     told: dict[str, tuple[int, str]] = {}
     kept: set[str] = set()
     async for rows in log_pages(store):
@@ -223,6 +227,8 @@ async def _bindings(
             elif event.request_id is not None and isinstance(event.data.get("record"), str):
                 told[event.request_id] = (row.number, str(event.data["record"]))
                 kept.discard(event.request_id)
+            elif event.request_id is not None and not told.get(event.request_id, (0, ""))[1]:
+                told[event.request_id] = (row.number, "")
     return told, kept
 
 

@@ -12,13 +12,16 @@ import msgspec
 
 from sayso.clock import Clock
 from sayso.domain.blocks import MAX_BLOCK, Block
-from sayso.errors import LedgerError, SaysoError
+from sayso.errors import ConfigurationError, LedgerError, SaysoError
 from sayso.ledger.blocks import GENESIS, HASH_BYTES, block_statement, chained, key_id_of, leaf_of
+from sayso.ledger.kept import KeptHead, hold
 from sayso.ledger.keys import Keys, SigningKey, fits
 from sayso.stores.base import LedgerStore, LogRow
 
 SEAL_SECONDS = 0.5
 """Between two looks at the log: so long an event may stand in it without a signature."""
+KEEP_SECONDS = 5.0
+"""Between two writings of the newest head to where it is kept outside the database."""
 _ALARM_SECONDS = 60
 """After what went wrong, until it is told again."""
 
@@ -32,13 +35,20 @@ class Sealer:
         store: an open store.
         keys: the key to sign with.
         clock: what time it is.
+        kept: where the newest head is kept outside the database. Default: nowhere.
     """
 
-    def __init__(self, store: LedgerStore, keys: Keys, clock: Clock) -> None:
+    def __init__(
+        self, store: LedgerStore, keys: Keys, clock: Clock, kept: KeptHead | None = None
+    ) -> None:
         self._store = store
         self._keys = keys
         self._clock = clock
+        self._kept = KeptHead(None) if kept is None else kept
+        self._kept_at: tuple[int, float] = (0, 0.0)
+        self._can_keep = True
         self._newest: Block | None = None
+        """The newest that was seen, by this process or before it."""
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._alarmed: tuple[str, float] = ("", 0.0)
@@ -47,7 +57,9 @@ class Sealer:
         """Sign what comes, until `stop`."""
         try:
             while not self._stopping.is_set():
-                if await self._try() < MAX_BLOCK:
+                sealed = await self._try()
+                await self.keep()
+                if sealed < MAX_BLOCK:
                     await self._pause()
         finally:
             self._ended.set()
@@ -60,17 +72,19 @@ class Sealer:
         await self._ended.wait()
         while await self._try() == MAX_BLOCK:
             pass
+        await self.keep(at_once=True)
 
     async def seal(self) -> int:
         """Sign the next events, in one block; how many they were.
 
         Raises:
-            LedgerError: the log or the last block is not what it was, or the key is not the one
-                that the ledger goes on with. Nothing is signed then.
+            LedgerError: the log or the last block is not what it was, also before a restart
+                (`ledger_rollback`), or the key is not the one that the ledger goes on with.
+                Nothing is signed then.
             StoreError: the database failed.
         """
         last, key = await self._store.last_block(), self._keys.current()
-        self._check_last(last, key)
+        await self._check_last(last, key)
         rows = await self._store.log(0 if last is None else last.last, MAX_BLOCK)
         if not rows:
             return 0
@@ -79,16 +93,34 @@ class Sealer:
             self._newest = msgspec.structs.replace(block, hashes=b"")
         return len(rows)
 
-    def _check_last(self, last: Block | None, key: SigningKey) -> None:
-        """Never go on from what we would not have signed, or behind what we have seen."""
-        known = self._newest
-        if known is not None and (last is None or last.number < known.number):
-            at = "nothing" if last is None else f"block {last.number}"
-            raise LedgerError(f"The ledger was at block {known.number}, and is at {at} now.")
+    async def keep(self, *, at_once: bool = False) -> None:
+        """Keep the newest head outside the database, if it is time for that.
+
+        Where that cannot be it is told once, and signing goes on.
+        """
+        newest, (number, at) = self._newest, self._kept_at
+        now = asyncio.get_running_loop().time()
+        if newest is None or newest.number == number or not self._can_keep:
+            return
+        if number and now - at < KEEP_SECONDS and not at_once:
+            return
+        try:
+            await asyncio.to_thread(self._kept.write, newest)
+            self._kept_at = (newest.number, now)
+        except ConfigurationError as error:
+            self._can_keep = False
+            log.warning("%s", error)
+
+    async def _check_last(self, last: Block | None, key: SigningKey) -> None:
+        """Never go on from what we would not have signed, or behind what was seen."""
+        if self._newest is None:
+            known = self._kept.read()
+            if known is not None:
+                await hold(self._store, known, last, f"as {self._kept.path} tells")
+        else:
+            await hold(self._store, self._newest, last)
         if last is None:
             return
-        if known is not None and last.number == known.number and last.head != known.head:
-            raise LedgerError(f"Block {last.number} is another one than it was.")
         introductions = (*key.introductions, *last.keys)
         public = next((k.public for k in introductions if key_id_of(k.public) == last.key_id), None)
         if public is None:

@@ -7,14 +7,16 @@ taken for true, and the other is named.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
 from sayso import codec
 from sayso.assertions import verify_decision
+from sayso.clock import Clock, SystemClock
 from sayso.domain.blocks import MAX_BLOCK, Block, KeyIntroduction
-from sayso.errors import NotPermittedError
+from sayso.errors import LedgerError, NotPermittedError
 from sayso.ledger.blocks import (
     GENESIS,
     HASH_BYTES,
@@ -25,6 +27,7 @@ from sayso.ledger.blocks import (
     leaf_of,
     record_hash,
 )
+from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import fits
 from sayso.ledger.statements import Redacted, Retired, read
 from sayso.stores.base import LedgerReader, LogRow, RequestRow
@@ -35,6 +38,11 @@ _BY_PASSKEY = (b'"strength":"passkey"', b'"assertion":{')
 _PAGE = 1_000
 _BLOCKS = 64
 _ROUNDS = 5
+_CLOCK = SystemClock()
+_NOWHERE = KeptHead(None)
+SIGNED_WITHIN = timedelta(minutes=1)
+"""A server signs within a second: what is older and unsigned has a reason."""
+_NO_SEALER = "no server signs what is logged, or blocks were deleted"
 
 Progress = Callable[[int, int], None]
 """Told how many events of how many are checked."""
@@ -69,13 +77,15 @@ class Verdict(Struct, kw_only=True):
     unsigned: int = 0
     """Events at the end of the log that no block covers yet."""
     unbound: int = 0
-    """Requests of an older version, whose hash no event tells."""
+    """Requests whose hash no event tells."""
     retired: int = 0
     """Events that were deleted, as a signed statement tells."""
     redacted: int = 0
     """Requests in which values are missing, as rules allow."""
     keys: list[str] = []
     head: Block | None = None
+    kept: int | None = None
+    """The block whose head was found kept beside the server's key."""
     trusted: str = ""
     """The key from outside that all of it hangs on; empty: the ledger's own word."""
     notes: list[str] = []
@@ -101,6 +111,7 @@ class _Told(Struct):
     type: str
     request_id: str | None = None
     tenant: str = "default"
+    at: datetime | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -138,7 +149,9 @@ class Check:
         self.told: dict[str, tuple[int, str]] = {}
         """By request: the last event that tells its hash, and the hash."""
         self._trusted = trusted
-        self._heads = {block.number: block for block in heads}
+        self._heads: dict[int, set[str]] = {}
+        for block in heads:
+            self._heads.setdefault(block.number, set()).add(block.head)
         self._in_part = in_part
         self._keys: dict[str, str] = {}
         self._order: list[str] = []
@@ -146,6 +159,11 @@ class Check:
         self._last: Block | None = None
         self._retirements: list[Retired] = []
         self._redactions: dict[str, Redacted] = {}
+        self._is_binding = False
+        self._older: set[str] = set()
+        """Requests that events tell of from before events told hashes."""
+        self._unsigned_from: tuple[int, datetime] | None = None
+        self._newest: datetime | None = None
 
     def find(self, kind: str, which: object, problem: str) -> None:
         """Name something that does not fit."""
@@ -168,8 +186,7 @@ class Check:
             self._check_entries(block, entries, is_signed=is_signed)
         elif not is_signed:
             self.find("block", block.number, "its signature does not fit")
-        kept = self._heads.pop(block.number, None)
-        if kept is not None and kept.head != block.head:
+        if self._heads.pop(block.number, {block.head}) != {block.head}:
             self.find("head", block.number, "it is not the head that was kept elsewhere")
         self._last = msgspec.structs.replace(block, hashes=b"")
         self.verdict.head = self._last
@@ -183,8 +200,26 @@ class Check:
             if row.number != number:
                 self.find("event", number, "it is missing in the log")
                 number = row.number
-            self._event(Entry(row.number, b"", row.record, row.tenant))
+            event = self._event(Entry(row.number, b"", row.record, row.tenant))
+            if event is not None and event.at is not None:
+                self._unsigned_from = self._unsigned_from or (number, event.at)
+                self._newest = event.at
         self.verdict.unsigned += len(rows)
+
+    def waiting(self, now: datetime) -> None:
+        """Name what no block covers though it should: a crash leaves a second's events, not more.
+
+        To be asked when the log was read once, behind the last block: what comes later is new.
+        """
+        if self._unsigned_from is None:
+            return
+        number, at = self._unsigned_from
+        if self._last is None:
+            if abs(now - at) > SIGNED_WITHIN:
+                key = f" with the key {self._trusted}" if self._trusted else ""
+                self.find("event", number, f"nothing is signed{key} since {at}: {_NO_SEALER}")
+        elif self._newest is not None and self._newest - at > SIGNED_WITHIN:
+            self.find("event", number, f"it is not signed since {at}: {_NO_SEALER}")
 
     def request(self, row: RequestRow) -> None:
         """A request as it is stored now."""
@@ -192,7 +227,7 @@ class Check:
         found = record_hash(row.record)
         told = self.told.get(row.id)
         if told is None:
-            self.verdict.unbound += 1
+            self._unbound(row.id)
         elif told[1] != found:
             self.find("request", row.id, f"it is not what event {told[0]} tells that it was")
             return
@@ -213,7 +248,7 @@ class Check:
         self.verdict.requests += 1
         told = self.told.get(request_id)
         if told is None:
-            self.verdict.unbound += 1
+            self._unbound(request_id)
         elif told[1] != hashed:
             self.find("request", request_id, f"it is not what event {told[0]} tells that it was")
             return
@@ -232,7 +267,7 @@ class Check:
 
         Args:
             first_event: the number of the first event that is there, where the log should begin
-                with 1; None for a bundle.
+                with 1; None for a bundle, and where there is none.
         """
         verdict = self.verdict
         verdict.keys = self._order
@@ -240,13 +275,19 @@ class Check:
             self.find("head", number, "the ledger does not reach the head that was kept elsewhere")
         if first_event is not None and first_event > 1:
             self._check_retired(first_event - 1)
+        if self._last is not None and first_event is None and not self._in_part:
+            self.find(
+                "event",
+                f"1 to {self._last.last}",
+                "the whole log is missing; of a log that is retired the newest event stays",
+            )
         self._check_trust()
         if verdict.unsigned:
             verdict.notes.append(f"{verdict.unsigned} events at the end are not signed yet.")
         if verdict.unbound:
             verdict.notes.append(
-                f"The log does not tell the hash of {verdict.unbound} requests: they are older"
-                " than this ledger, or were put in past it."
+                f"The log does not tell the hash of {verdict.unbound} requests: nothing proves"
+                " that they are what they were."
             )
         return verdict
 
@@ -344,23 +385,38 @@ class Check:
             "block", block.number, f"one of its events, {span}, is not the one that was signed"
         )
 
-    def _event(self, entry: Entry) -> None:
+    def _unbound(self, request_id: str) -> None:
+        """Of an upgraded database it is told; in a bundle the manifest is signed over it."""
+        self.verdict.unbound += 1
+        if not self._in_part and request_id not in self._older:
+            self.find("request", request_id, "no event tells of it: it was put in past the log")
+
+    def _event(self, entry: Entry) -> _Told | None:
         self.verdict.hashes += 1
         if entry.record is None:
-            return
+            return None
         self.verdict.events += 1
         try:
             event = _event(entry.record)
             if entry.tenant is not None and event.tenant != entry.tenant:
                 self.find("event", entry.number, "it is filed under another tenant")
-            if event.type in ("ledger.redacted", "ledger.retired"):
+            if event.type == "ledger.rollback_accepted":
+                self.verdict.notes.append(
+                    f"Event {entry.number} tells that somebody accepted a rollback of the ledger."
+                )
+            elif event.type in ("ledger.redacted", "ledger.retired"):
                 self._statement(entry.number, event)
             elif event.request_id is not None:
                 told = _data(event.data).record
                 if told is not None:
+                    self._is_binding = True
                     self.told[event.request_id] = (entry.number, told)
+                elif not self._is_binding:
+                    self._older.add(event.request_id)
         except codec.UNREADABLE:
             self.find("event", entry.number, "it cannot be read")
+            return None
+        return event
 
     def _statement(self, number: int, event: _Told) -> None:
         self.verdict.signatures += 1
@@ -406,6 +462,8 @@ class Check:
 
     def _check_trust(self) -> None:
         if not self._order:
+            if self.verdict.unsigned:
+                self.verdict.notes.append("Nothing in this log is signed: there is no block.")
             return
         if not self._trusted:
             self.verdict.notes.append(
@@ -441,22 +499,45 @@ async def verify_database(
     *,
     trusted: str = "",
     heads: Sequence[Block] = (),
+    kept: KeptHead = _NOWHERE,
     progress: Progress = lambda _done, _all: None,
+    clock: Clock = _CLOCK,
 ) -> Verdict:
     """Check the whole log, its blocks and the requests as they are stored now.
 
     It may run while servers write: what changes meanwhile is looked at again.
 
+    Args:
+        store: an open store.
+        trusted: a public key or a key's id from outside; empty to take the ledger's own.
+        heads: blocks that somebody kept elsewhere: the ledger must still have them.
+        kept: where the server keeps its newest head; the ledger must have that, too.
+        progress: is told how far it is.
+        clock: what time it is.
+
     Raises:
         StoreError: the database cannot be read.
     """
-    check = Check(trusted=trusted, heads=heads)
+    unreadable: LedgerError | None = None
+    head: Block | None = None
+    try:
+        head = kept.read()  # before the blocks are: while a server runs it is never ahead of them
+    except LedgerError as error:
+        unreadable = error
+    check = Check(trusted=trusted, heads=heads if head is None else [*heads, head])
+    if unreadable is not None:
+        check.find("head", kept.path, unreadable.detail)
+    if head is not None:
+        check.verdict.kept = head.number
+        check.verdict.notes.append(
+            f"Block {head.number} is the newest whose head is kept beside the key, in {kept.path}."
+        )
     start = await store.log(0, 1)
     first_event = start[0].number if start else None
     total = await _signed(store)
     number = 0
-    while kept := await store.block_rows(number, _BLOCKS):
-        for each in kept:
+    while blocks := await store.block_rows(number, _BLOCKS):
+        for each in blocks:
             number = each.number
             try:
                 block = codec.decode_block(each.record)
@@ -473,13 +554,14 @@ async def verify_database(
             await asyncio.sleep(0)
     after = check.verdict.head.last if check.verdict.head is not None else 0
     after = max(after, (first_event or 1) - 1)
+    after = await _rest(store, check, after)
+    check.waiting(clock.now())
     await _requests(store, check, after)
     return check.finish(first_event)
 
 
 async def _requests(store: LedgerReader, check: Check, after: int) -> None:
     """All requests; one that does not fit may have changed since the log was read."""
-    after = await _rest(store, check, after)
     doubtful: list[str] = []
     seen: set[str] = set()
     last = ""

@@ -1,9 +1,11 @@
 """Whatever is changed behind the ledger's back is found, and the right thing is named."""
 
+import contextlib
 import io
 import random
 import shutil
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,12 +17,14 @@ from sayso.domain.blocks import Block
 from sayso.domain.redaction import parse
 from sayso.errors import InvalidRequestError, LedgerError
 from sayso.ledger import bundle
+from sayso.ledger.binding import with_record
 from sayso.ledger.keys import Keys, derived, rotate
+from sayso.ledger.retention import retire
 from sayso.ledger.sealer import Sealer
 from sayso.ledger.verify import Verdict
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing.clock import FakeClock
-from sayso.testing.factories import NOW
+from sayso.testing.factories import NOW, make_change, make_draft
 
 pytestmark = pytest.mark.anyio
 
@@ -150,7 +154,7 @@ async def test_a_deleted_request_is_named(ledger: Path) -> None:
     assert first(await small.verified(ledger)) == ("request", request_id)
 
 
-async def test_a_request_that_was_put_in_past_the_log_is_told(ledger: Path) -> None:
+async def test_a_request_that_was_put_in_past_the_log_is_named(ledger: Path) -> None:
     small.execute(
         ledger,
         "INSERT INTO requests (id, tenant, status, version, record) SELECT"
@@ -159,7 +163,76 @@ async def test_a_request_that_was_put_in_past_the_log_is_told(ledger: Path) -> N
         " FROM requests LIMIT 1",
     )
     verdict = await small.verified(ledger)
+    assert first(verdict) == ("request", "00000000-0000-7000-8000-0000000000ff")
     assert verdict.unbound == 1
+
+
+async def test_requests_from_before_the_ledger_are_a_note(tmp_path: Path) -> None:
+    """Events told no hashes then; what they tell of is told apart from what was put in."""
+    path = tmp_path / "sayso.db"
+    store = SqliteStore(path)
+    await store.open()
+    older = make_change(make_draft())
+    await store.commit(older)
+    clock = FakeClock(NOW)
+    sealer = Sealer(store, small.KEYS, clock)
+    await small.add_events(store, [])
+    await sealer.seal()
+    verdict = await small.verified(path)
+    assert (verdict.findings, verdict.unbound) == ([], 1)
+    assert "hash of 1 requests" in verdict.notes[-1]
+    clock.advance(86_400)
+    await small.add_events(store, [])
+    await sealer.seal()
+    await retire(store, NOW + timedelta(hours=1), keys=small.KEYS, clock=clock)
+    await sealer.seal()
+    await store.close()
+    verdict = await small.verified(path)
+    assert (verdict.findings, verdict.unbound, verdict.retired) == ([], 0, 7)
+
+
+@pytest.mark.parametrize("also", [(), ("requests",), ("requests", "records")])
+async def test_a_log_that_is_gone_as_a_whole_is_a_finding(
+    ledger: Path, also: tuple[str, ...]
+) -> None:
+    for table in ("events", *also):
+        with contextlib.suppress(AssertionError):  # there may be nothing in it
+            small.execute(ledger, f"DELETE FROM {table}")
+    verdict = await small.verified(ledger, small.KEYS.current().public)
+    assert ("event", "1 to 18") in {(each.kind, each.id) for each in verdict.findings}
+
+
+async def test_all_requests_that_are_gone_are_named(ledger: Path) -> None:
+    small.execute(ledger, "DELETE FROM requests")
+    verdict = await small.verified(ledger)
+    assert [each.kind for each in verdict.findings] == ["request"] * 9
+
+
+@pytest.mark.parametrize("trusted", ["", small.KEYS.current().public])
+async def test_a_ledger_without_blocks_is_a_finding(ledger: Path, trusted: str) -> None:
+    small.execute(ledger, "DELETE FROM ledger_blocks")
+    verdict = await small.verified(ledger, trusted)
+    assert first(verdict) == ("event", "1")
+    assert "no server signs" in verdict.findings[0].problem
+    assert "Nothing in this log is signed: there is no block." in verdict.notes
+
+
+async def test_a_fresh_database_fits_whatever_key_is_trusted(tmp_path: Path) -> None:
+    await small.make_ledger(tmp_path / "sayso.db", blocks=0)
+    assert (await small.verified(tmp_path / "sayso.db", small.KEYS.current().public)).ok
+
+
+async def test_blocks_that_were_cut_off_long_before_the_end_are_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "sayso.db"
+    await small.make_ledger(path)
+    store = SqliteStore(path)
+    await store.open()
+    await store.commit(with_record(make_change(make_draft(), now=NOW + timedelta(hours=1))))
+    await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
+    await store.close()
+    assert (await small.verified(path)).ok
+    small.execute(path, "DELETE FROM ledger_blocks WHERE number > 2")
+    assert first(await small.verified(path)) == ("event", "13")
 
 
 async def test_an_older_database_does_not_reach_a_head_that_was_kept(tmp_path: Path) -> None:
