@@ -33,7 +33,7 @@ replicas: setup  ## Start PostgreSQL, two replicas, a worker and nginx, as in pr
 
 .PHONY: test
 test: setup tools  ## Run all tests: unit, contracts, real processes, a real browser
-	@$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: tools
 tools: setup  # what tests need besides Python packages

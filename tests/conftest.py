@@ -118,6 +118,18 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"CI=true, so nothing may be skipped: {report.longrepr}"
 
 
+LONGEST = (
+    "test_soak", "test_rolling_restart", "test_openapi_fuzz", "test_docs_blocks", "test_postgres",
+    "test_model", "test_audit", "test_http_fuzz", "test_replicas", "test_inbox",
+)  # fmt: skip
+"""Modules that take longest: begun first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
