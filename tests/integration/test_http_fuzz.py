@@ -18,7 +18,7 @@ from support.server import RunningServer
 SUBMIT = "/api/v1/requests"
 LAST = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 OFTEN = settings(
-    max_examples=50, derandomize=True, deadline=None, database=None,
+    max_examples=30, derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

@@ -38,7 +38,7 @@ OPERATIONS = [
     for entry in ROUTES
     if entry.operation is not None and entry.path not in STREAMS
 ]
-EXAMPLES = 4
+EXAMPLES = 2
 
 
 @pytest.fixture(scope="module")
