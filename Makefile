@@ -63,7 +63,7 @@ soak: setup tools  ## Load, break everything over and over, and look for what is
 .PHONY: lock
 lock: setup  ## Make the lock files anew: ours, the image's, and that of the peers' packages
 	$(LOCK) --all-extras --group dev pyproject.toml -o requirements.lock
-	$(LOCK) --no-annotate --constraints requirements.lock --extra all pyproject.toml -o deploy/requirements.lock
+	$(LOCK) --no-annotate --constraints requirements.lock --extra server --extra postgres --extra redis --extra nats --extra otel pyproject.toml -o deploy/requirements.lock
 	echo "hatchling" | $(LOCK) --no-annotate --constraints requirements.lock - -o deploy/build.lock
 	$(LOCK) bench/peers/requirements.in -o bench/peers/requirements.txt
 

@@ -165,7 +165,7 @@ def _told(request: Request, now: datetime) -> str:
     if request.decision is None:
         return f"is told: {views.answer(request)}"
     edited = "approved, with " if request.decision.args is not None else ""
-    late = (now - request.decision.decided_at).total_seconds() * 1000
+    late = (now - (request.decision.decided_at or now)).total_seconds() * 1000
     return (
         f"is told: {edited}{views.answer(request)} (by {visible(request.decision.by.name)}; "
         f"woke {late:.0f} ms after the decision)"

@@ -34,6 +34,13 @@ class Action(Struct, frozen=True, kw_only=True):
 
     tool_name: Annotated[str, Meta(min_length=1, max_length=256, description="The tool's name.")]
     tool_args: Annotated[JsonObject, Meta(description="The arguments by name, in full.")] = {}
+    id: Annotated[
+        str,
+        Meta(
+            max_length=256,
+            description="The call's id in the agent's program. Default: 32 hex digits of `digest`.",
+        ),
+    ] = ""
     args_schema: Annotated[
         JsonObject | None,
         Meta(description="JSON Schema of the arguments; what a person edits must fit it."),
@@ -46,6 +53,10 @@ class Action(Struct, frozen=True, kw_only=True):
     rationale: Annotated[
         str, Meta(max_length=16_384, description="Why the agent wants to do it, in its words.")
     ] = ""
+    context_refs: Annotated[
+        tuple[Annotated[str, Meta(max_length=1024)], ...],
+        Meta(max_length=64, description="What it was concluded from, or what was noticed of it."),
+    ] = ()
     digest: Annotated[
         str, Meta(description="`sha256:` and 64 hex digits over tool name and arguments.")
     ] = ""
@@ -54,10 +65,27 @@ class Action(Struct, frozen=True, kw_only=True):
         if not self.digest:
             digest = digest_of(self.tool_name, self.tool_args)
             msgspec.structs.force_setattr(self, "digest", digest)
+        if not self.id:
+            msgspec.structs.force_setattr(self, "id", id_of(self.digest))
+        for name in ("side_effects", "context_refs"):
+            if type(getattr(self, name)) is not tuple:
+                msgspec.structs.force_setattr(self, name, tuple(getattr(self, name)))
 
     def with_args(self, tool_args: JsonObject) -> "Action":
-        """The same action with other arguments, and so with another digest."""
+        """The same call with other arguments, and so with another digest."""
         return msgspec.structs.replace(self, tool_args=tool_args, digest="")
+
+    def args_hash(self) -> str:
+        """16 hex digits of the SHA-256 of the arguments' canonical JSON, to tell them apart."""
+        return sha256(canonical_json(self.tool_args)).hexdigest()[:16]
+
+    def summary(self, max_args_length: int = 100) -> str:
+        """It in one line, as `[HIGH] send_email({"to":"bob"})`; longer arguments are cut."""
+        risk = "UNKNOWN" if self.risk_class is None else self.risk_class.value.upper()
+        args = msgspec.json.encode(self.tool_args).decode()
+        if len(args) > max_args_length:
+            args = args[: max(0, max_args_length - 3)] + "..."
+        return f"[{risk}] {self.tool_name}({args})"
 
 
 def canonical_json(value: JsonObject) -> bytes:
@@ -101,6 +129,11 @@ def _is_plain(value: Any) -> bool:
     if kind is list:
         return all(map(_is_plain, value))
     return False
+
+
+def id_of(digest: str) -> str:
+    """The id of a call that was given none: the same call has the same."""
+    return digest[7:39]
 
 
 def digest_of(tool_name: str, tool_args: JsonObject) -> str:

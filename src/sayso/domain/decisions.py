@@ -1,10 +1,12 @@
 """What a person said."""
 
+import math
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Meta, Struct
+import msgspec
+from msgspec import Meta, Struct, StructMeta
 
 from sayso.domain.accounts import Strength
 from sayso.domain.patterns import StandingDraft
@@ -28,6 +30,12 @@ class Channel(StrEnum):
     API = "api"
     STANDING = "standing"
     """A decision that was remembered: nobody was asked this time."""
+    POLICY = "policy"
+    """A rule decided: nobody was asked."""
+    CONSOLE = "console"
+    WEBHOOK = "webhook"
+    PROGRAM = "program"
+    """Code of the program that asked, such as a script in a test."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +74,9 @@ class Reviewer(Struct, frozen=True, kw_only=True):
     name: str
 
 
+UNKNOWN_REVIEWER = Reviewer(id="unknown", name="unknown")
+
+
 class Vote(Struct, frozen=True, kw_only=True):
     """What one of several people said, before there were enough of them."""
 
@@ -84,12 +95,45 @@ class Vote(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Decision(Struct, frozen=True, kw_only=True):
-    """The one decision that stands."""
+def _said(*, approved: bool, args: JsonObject | None) -> DecisionType:
+    if not approved:
+        return DecisionType.REJECT
+    return DecisionType.APPROVE if args is None else DecisionType.EDIT
+
+
+class _Decisions(StructMeta):
+    """Lets a decision be written by hand: `Decision(approved=True, decided_by="bob")`."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, **fields: Any) -> Any:
+            """Take who decided as a name, how long it took in milliseconds, and less said."""
+            if "type" not in fields and "approved" in fields:
+                fields["type"] = _said(approved=fields["approved"], args=fields.get("args"))
+            if "decided_by" in fields:
+                name = fields.pop("decided_by")
+                fields["by"] = Reviewer(id=name, name=name)
+            if "latency_ms" in fields:
+                fields["took_seconds"] = fields.pop("latency_ms") / 1000
+            return super().__call__(**fields)
+
+
+class Decision(Struct, frozen=True, kw_only=True, metaclass=_Decisions):
+    """The one decision that stands.
+
+    Programs that answer for themselves make it by hand: `approved` is all that it needs. Besides
+    its fields it takes `decided_by` (a name) and `latency_ms`.
+
+    Raises:
+        ValueError: it took less than no time, or no number of seconds.
+    """
 
     type: DecisionType
+    """Default: what `approved` and `args` say."""
     approved: bool
     """May the action run, was the question answered, was the chosen option one that agrees?"""
+    action_id: str = ""
+    """Of the call that it is about, where a program wrote it down."""
     args: JsonObject | None = None
     """The effective arguments, when the person changed them."""
     digest: str | None = None
@@ -97,12 +141,55 @@ class Decision(Struct, frozen=True, kw_only=True):
     content: Json = None
     option: str | None = None
     reason: str = ""
-    by: Reviewer
-    channel: Channel
-    strength: Strength | None
+    tags: tuple[str, ...] = ()
+    by: Reviewer = UNKNOWN_REVIEWER
+    channel: Channel = Channel.PROGRAM
+    strength: Strength | None = None
     assertion: JsonObject | None = None
     """What the person's passkey signed, as proof."""
     standing_grant: str | None = None
     """The id of the remembered decision that stands for this one."""
-    decided_at: datetime
-    took_seconds: float
+    decided_at: datetime | None = None
+    """None in nothing that is kept."""
+    took_seconds: float = 0.0
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            approved: bool,
+            type: DecisionType = DecisionType.APPROVE,  # noqa: A002  the wire's word
+            action_id: str = "",
+            args: JsonObject | None = None,
+            digest: str | None = None,
+            content: Json = None,
+            option: str | None = None,
+            reason: str = "",
+            tags: tuple[str, ...] | list[str] = (),
+            by: Reviewer = UNKNOWN_REVIEWER,
+            decided_by: str = "",
+            channel: Channel = Channel.PROGRAM,
+            strength: Strength | None = None,
+            assertion: JsonObject | None = None,
+            standing_grant: str | None = None,
+            decided_at: datetime | None = None,
+            took_seconds: float = 0.0,
+            latency_ms: float = 0.0,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        if type(self.tags) is not tuple:
+            msgspec.structs.force_setattr(self, "tags", tuple(self.tags))
+        if not (0 <= self.took_seconds < math.inf):
+            raise ValueError("latency_ms must be non-negative, and a number")
+
+    @property
+    def decided_by(self) -> str:
+        """The name of whoever decided."""
+        return self.by.name
+
+    @property
+    def latency_ms(self) -> float:
+        """How long it took, in milliseconds."""
+        return self.took_seconds * 1000

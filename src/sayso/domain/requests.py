@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sayso.domain.accounts import DEFAULT_TENANT, Requester
-from sayso.domain.actions import Action, digest_of
+from sayso.domain.actions import Action, digest_of, id_of
 from sayso.domain.decisions import Decision, Vote
 from sayso.domain.grants import Grant, Outcome
 from sayso.domain.rules import Rule
@@ -164,6 +164,8 @@ class ActionDraft(Action, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def __post_init__(self) -> None:
         digest = digest_of(self.tool_name, self.tool_args)
+        if not self.id:
+            msgspec.structs.force_setattr(self, "id", id_of(digest))
         if self.digest and self.digest != digest:
             raise InvalidRequestError(
                 "The digest does not fit the tool name and arguments (at $.action.digest).",
@@ -177,10 +179,12 @@ class ActionDraft(Action, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return Action(
             tool_name=self.tool_name,
             tool_args=self.tool_args,
+            id=self.id,
             args_schema=self.args_schema,
             risk_class=self.risk_class,
             side_effects=self.side_effects,
             rationale=self.rationale,
+            context_refs=self.context_refs,
             digest=self.digest,
         )
 

@@ -24,6 +24,10 @@ _THROUGH = {
     "api": "through the API",
     "link": "by a link",
     "standing": "by a remembered decision",
+    "policy": "by a rule",
+    "console": "at a terminal",
+    "webhook": "through a webhook",
+    "program": "by a program",
 }
 
 

@@ -182,7 +182,7 @@ async def poll(call: Call) -> Reply:
         approved=request.approved,
         response=UNSET if decision is None else response_of(request),
         metadata=UNSET if decision is None else request.metadata,
-        timestamp=UNSET if decision is None else decision.decided_at,
+        timestamp=UNSET if decision is None else decision.decided_at or UNSET,
     )
     return json_reply(200, reply)
 

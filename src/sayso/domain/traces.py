@@ -1,0 +1,85 @@
+"""What a program tells of a run: actions proposed, people asked, tools executed.
+
+The ledger is proof and belongs to the server; a trace is for measuring and belongs to the program.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from sayso.types import Json, JsonObject
+
+
+class TraceEventType(StrEnum):
+    """What happened."""
+
+    RUN_START = "run_start"
+    RUN_END = "run_end"
+    LLM_CALL = "llm_call"
+    ACTION_PROPOSED = "action_proposed"
+    APPROVAL_REQUESTED = "approval_requested"
+    APPROVAL_DECIDED = "approval_decided"
+    TOOL_EXECUTION_START = "tool_execution_start"
+    TOOL_EXECUTION_END = "tool_execution_end"
+    ERROR = "error"
+    INJECTED_ERROR = "injected_error"
+
+
+class TraceEvent(Struct, frozen=True, kw_only=True):
+    """One thing that happened in a run."""
+
+    timestamp: datetime
+    """Aware UTC."""
+    run_id: str
+    event_type: TraceEventType
+    payload: JsonObject = {}
+
+    def model_dump_json_safe(self) -> JsonObject:
+        """It as plain JSON values, whatever its payload holds."""
+        dumped: JsonObject = msgspec.to_builtins(self, str_keys=True, enc_hook=str)
+        return dumped
+
+
+class ToolResult(Struct, frozen=True, kw_only=True):
+    """What became of a tool call."""
+
+    action_id: str
+    success: bool
+    result: Json = None
+    error: str | None = None
+    error_class: str | None = None
+    retry_count: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    def execution_time_ms(self) -> float | None:
+        """How long it ran, in milliseconds; None while that is not known."""
+        return _between(self.started_at, self.finished_at)
+
+
+class RunMetadata(Struct, frozen=True, kw_only=True):
+    """A run, and how it went."""
+
+    run_id: str
+    scenario_id: str = ""
+    condition_id: str = ""
+    agent_version: str = ""
+    model: str = ""
+    seed: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    task_success: bool | None = None
+    validation_details: dict[str, Any] = {}
+
+    def duration_ms(self) -> float | None:
+        """How long it took, in milliseconds; None while that is not known."""
+        return _between(self.started_at, self.finished_at)
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return (end - start).total_seconds() * 1000

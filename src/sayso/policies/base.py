@@ -1,0 +1,121 @@
+"""Whether a person must be asked: the verdict, what it is made from, and the port of policies."""
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from sayso.domain.actions import Action
+from sayso.domain.decisions import Decision
+from sayso.domain.rules import Rule
+from sayso.errors import SaysoError
+
+State = dict[str, Any]
+"""What a run has shown so far: JSON values by name. Belongs to whoever runs the policy."""
+
+
+class Effect(StrEnum):
+    """What a policy says, mildest first."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What a policy says of an action, and why."""
+
+    effect: Effect
+    reason: str = ""
+    """A sentence that names what decided."""
+    policy: str = ""
+    """The policy's name,"""
+    rule: str = ""
+    """and the rule's, if it has rules."""
+    review: Rule | None = None
+    """With `ask`: what the decision needs."""
+    timeout_seconds: float | UnsetType | None = UNSET
+    """With `ask`: how long people have. None: for ever. Unset: as usual."""
+    on_timeout: str | None = None
+    """With `ask`: what silence means, as in `Draft.on_timeout`. None: as usual."""
+    because: tuple["Verdict", ...] = ()
+    """Of a combination: what each of its policies said, in order."""
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """Who acts, where, and what the run has shown so far."""
+
+    run_id: str = ""
+    client_id: str | None = None
+    session_id: str | None = None
+    tenant: str = "default"
+    asked_by: str = ""
+    """The actor that asks, as authentication knows it, on a server: `agent:ID`."""
+    state: State = {}
+
+
+NO_CONTEXT = Context()
+
+
+class Policy(ABC):
+    """Says whether an action may run, needs a person, or may not run. Pure, and quick."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What verdicts and logs call it."""
+
+    @abstractmethod
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        """What it says of `action`. It changes nothing, so that asked twice it says the same."""
+
+    def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:
+        """The state of the run after a decision; a new one, or `state` as it is."""
+        del action, decision
+        return state
+
+    def post_execution_update(self, state: State, action: Action, result: State) -> State:
+        """The state after a run, of which `result` tells at least `success`."""
+        del action, result
+        return state
+
+    def should_request_approval(self, action: Action, state: State) -> tuple[bool, str]:
+        """Whether the action must not run by itself, and why: `evaluate` as hitloop has it."""
+        context = Context(run_id=str(state.get("run_id", "")), state=state)
+        verdict = judge(self, action, context)
+        return verdict.effect is not Effect.ALLOW, verdict.reason
+
+
+class HITLPolicy(Policy):
+    """A policy of one's own, written as for hitloop: a name, and `should_request_approval`."""
+
+    @abstractmethod
+    def should_request_approval(self, action: Action, state: State) -> tuple[bool, str]:
+        """Whether a person must be asked, and why."""
+
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        """What `should_request_approval` says."""
+        needed, reason = self.should_request_approval(action, context.state)
+        effect = Effect.ASK if needed else Effect.ALLOW
+        return Verdict(effect=effect, reason=reason, policy=self.name)
+
+
+def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+    """What `policy` says; one that fails, or says nothing, has a person asked: doubt blocks."""
+    try:
+        verdict: Any = policy.evaluate(action, context)
+        if isinstance(verdict, Verdict):
+            return verdict
+        why = f"it said {type(verdict).__name__} instead of a Verdict"
+    except Exception as error:  # noqa: BLE001  whatever it is, the action does not run by itself
+        why = str(error) if isinstance(error, SaysoError) else f"{type(error).__name__}: {error}"
+    name = _name(policy)
+    return Verdict(effect=Effect.ASK, reason=f"The policy {name!r} failed: {why}", policy=name)
+
+
+def _name(policy: Policy) -> str:
+    try:
+        return str(policy.name)
+    except Exception:  # noqa: BLE001  the name is only told
+        return type(policy).__name__
