@@ -9,7 +9,7 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.rules import Rule
 from sayso.policies.amounts import is_amount_name, is_currency, magnitude
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
-from sayso.policies.plain import plain, plain_name
+from sayso.policies.plain import LONGEST_NAME, plain, plain_name
 from sayso.types import JsonObject
 
 MOST_VALUES: Final = 10_000
@@ -148,6 +148,8 @@ class RiskBasedPolicy(Policy):
         """What is looked for in an argument of this name; names come again and again."""
         known = self._known.get(name)
         if known is None:
+            if len(name) > LONGEST_NAME:
+                return self._looked_up(name)
             if len(self._known) >= _MOST_NAMES:
                 self._known.clear()
             known = self._known[name] = self._looked_up(name)
