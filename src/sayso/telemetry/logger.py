@@ -1,16 +1,15 @@
 """`TelemetryLogger`: what happens in runs, as events in a file or database."""
 
-import functools
 import logging
 import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +21,7 @@ from sayso.domain.traces import RunMetadata, ToolResult, TraceEvent, TraceEventT
 from sayso.errors import ConfigurationError
 from sayso.telemetry import payloads
 from sayso.telemetry.base import Sink
+from sayso.telemetry.guard import never_raising
 from sayso.telemetry.json_lines import JsonLinesSink
 from sayso.telemetry.redaction import Redactor
 from sayso.telemetry.sqlite import IN_MEMORY, SqliteSink
@@ -33,22 +33,6 @@ _MOST_ASKED = 10_000
 
 log = logging.getLogger("sayso.telemetry")
 _new = datetime.now
-P = ParamSpec("P")
-
-
-def _never_raising(
-    method: "Callable[Concatenate[TelemetryLogger, P], None]",
-) -> "Callable[Concatenate[TelemetryLogger, P], None]":
-    """Have what goes wrong counted and told by the log, since whoever logs has other worries."""
-
-    @functools.wraps(method)
-    def logged(self: "TelemetryLogger", *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001  a gate goes on
-            self.note_failure(error)
-
-    return logged
 
 
 class TelemetryLogger:
@@ -94,7 +78,7 @@ class TelemetryLogger:
         """How many events are lost for good."""
         return self._writer.lost
 
-    @_never_raising
+    @never_raising
     def log_run_start(self, metadata: RunMetadata) -> None:
         """A run begins."""
         now = _new(UTC)
@@ -112,9 +96,9 @@ class TelemetryLogger:
                 started_at=metadata.started_at or now,
             ),
         )
-        self._writer.tell(lambda sink: _warn_of_second_start(sink, run_id))
+        self._writer.tell(lambda sink: _warn_of_second_start(sink, run_id, now))
 
-    @_never_raising
+    @never_raising
     def log_run_end(
         self,
         run_id: str,
@@ -126,7 +110,7 @@ class TelemetryLogger:
         self._log(_new(UTC), run_id, TraceEventType.RUN_END, payload)
         self._writer.tell(lambda sink: _warn_of_unknown(sink, run_id))
 
-    @_never_raising
+    @never_raising
     def log_llm_call(
         self,
         run_id: str,
@@ -148,7 +132,7 @@ class TelemetryLogger:
         )
         self._log(_new(UTC), run_id, TraceEventType.LLM_CALL, payload)
 
-    @_never_raising
+    @never_raising
     def log_action_proposed(
         self, run_id: str, action: Action, injected_error: bool = False
     ) -> None:
@@ -179,7 +163,7 @@ class TelemetryLogger:
             wrong = payloads.InjectedError(action_id=action.id, tool_name=action.tool_name)
             self._log(now, run_id, TraceEventType.INJECTED_ERROR, wrong)
 
-    @_never_raising
+    @never_raising
     def log_approval_requested(
         self, run_id: str, request: ApprovalRequest, channel: str = "unknown"
     ) -> None:
@@ -201,7 +185,7 @@ class TelemetryLogger:
         )
         self._log(now, run_id, TraceEventType.APPROVAL_REQUESTED, payload)
 
-    @_never_raising
+    @never_raising
     def log_approval_decided(
         self, run_id: str, decision: Decision, channel: str = "unknown"
     ) -> None:
@@ -232,7 +216,7 @@ class TelemetryLogger:
         )
         self._log(now, run_id, TraceEventType.APPROVAL_DECIDED, payload)
 
-    @_never_raising
+    @never_raising
     def log_tool_execution_start(self, run_id: str, action: Action) -> None:
         """The tool begins, with exactly these arguments."""
         now = _new(UTC)
@@ -247,7 +231,7 @@ class TelemetryLogger:
         )
         self._log(now, run_id, TraceEventType.TOOL_EXECUTION_START, payload)
 
-    @_never_raising
+    @never_raising
     def log_tool_execution_end(self, run_id: str, result: ToolResult) -> None:
         """The tool is done, or failed. What it returned is not kept."""
         now = _new(UTC)
@@ -262,7 +246,7 @@ class TelemetryLogger:
         )
         self._log(now, run_id, TraceEventType.TOOL_EXECUTION_END, payload)
 
-    @_never_raising
+    @never_raising
     def log_error(self, run_id: str, error: Exception, context: JsonObject | None = None) -> None:
         """Something failed that is not the tool."""
         payload = payloads.ErrorHappened(
@@ -364,8 +348,9 @@ def _lost_line(count: int) -> bytes:
     return payloads.line_of(payloads.Line(_new(UTC), "", TraceEventType.ERROR, payload))
 
 
-def _warn_of_second_start(sink: Sink, run_id: str) -> None:
-    if len(sink.events(run_id=run_id, types=(TraceEventType.RUN_START,), limit=2)) > 1:
+def _warn_of_second_start(sink: Sink, run_id: str, at: datetime) -> None:
+    first = sink.events(run_id=run_id, types=(TraceEventType.RUN_START,), limit=1)
+    if first and first[0].timestamp != at:
         log.warning("run %r was started again: both are kept, the first one counts", run_id)
 
 

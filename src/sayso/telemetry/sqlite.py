@@ -105,7 +105,7 @@ class SqliteSink:
     ) -> list[TraceEvent]:
         """By the index of runs, or that of types."""
         statement = _EVENTS if run_id is None else _OF_RUN
-        marks = ", ".join("?" for _ in types)
+        marks = ", ".join(f"?{place}" for place in range(3, 3 + len(types)))
         statement = statement.format(types=f"AND event_type IN ({marks})" if types else "")
         parameters = (run_id, -1 if limit is None else limit, *types)
         with self._failing("read"):
@@ -163,17 +163,22 @@ class SqliteSink:
     def _failing(self, what: str) -> Generator[None]:
         try:
             yield
-        except (sqlite3.OperationalError, OSError) as error:
-            if what == "written" and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:
-                raise  # about what was written; to try again would not help
+        except (sqlite3.DatabaseError, OSError) as error:
+            if what == "written" and not _may_pass(error):
+                raise
+            if what == "opened" and not isinstance(error, sqlite3.OperationalError | OSError):
+                raise ConfigurationError(
+                    f"The file {self._path!r} is no SQLite database: {error}.",
+                    hint="Name another file, such as trace.db; it is made when missing.",
+                ) from error
             raise StoreError(
                 f"The trace {self._path!r} cannot be {what}: {error}.",
                 hint="Check the folder, the space on the disk, and who has locked the file.",
             ) from error
-        except sqlite3.DatabaseError as error:
-            if what == "written":
-                raise
-            raise ConfigurationError(
-                f"The file {self._path!r} is no SQLite database: {error}.",
-                hint="Name another file, such as trace.db; it is made when missing.",
-            ) from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it is the file's fault, such as a full disk; else it is about what was written."""
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode != sqlite3.SQLITE_ERROR
+    return isinstance(error, OSError)

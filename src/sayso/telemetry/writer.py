@@ -21,7 +21,7 @@ LINGER_SECONDS = 0.05
 MOST_QUEUED = 50_000
 MOST_BYTES = 64 * 2**20
 """What may wait for the sink, twice: in the queue, and in the batch that is being tried."""
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.25
 """How long somebody who logs waits for room, once; after that events are lost until there is."""
 CLOSE_SECONDS = 5.0
 """How long the last events are tried to be written when the sink fails at the end."""
@@ -120,7 +120,7 @@ class Writer:
         self._is_idle = True
         self._is_closing = False
 
-    def _start(self, opened: Future[None]) -> None:
+    def _start(self, opened: Future[None] | None) -> None:
         _writers.add(self)
         self._thread = threading.Thread(
             target=self._run, args=(opened,), name="sayso-telemetry", daemon=True
@@ -140,7 +140,7 @@ class Writer:
             with self._lock:
                 if self._thread is None and not self._is_closing:
                     _flush_at_the_end_of_a_child()
-                    self._start(Future())
+                    self._start(None)
                 elif self._thread is None:
                     self._is_idle = True
                     self._lose_what_is_left()
@@ -175,7 +175,7 @@ class Writer:
             self.lost += count
             log.error("%d events are lost: the telemetry is closed", count)
 
-    def _run(self, opened: Future[None]) -> None:
+    def _run(self, opened: Future[None] | None) -> None:
         try:
             sink = self._make_sink()
         except BaseException as error:  # noqa: BLE001  whoever waits is told
@@ -186,10 +186,13 @@ class Writer:
                 self._is_idle = True
                 self._lose_what_is_left()
             self._end_jobs(error)
-            log.error("the trace cannot be opened: %s", error)
-            opened.set_exception(error)
+            if opened is None:
+                log.error("the trace cannot be opened: %s", error)
+            else:
+                opened.set_exception(error)
             return
-        opened.set_result(None)
+        if opened is not None:
+            opened.set_result(None)
         while not self._is_closing:
             self._rest()
             try:
