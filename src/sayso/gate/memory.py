@@ -34,6 +34,7 @@ class Memory:
         self._lock = threading.Lock()
         self._fixed: OrderedDict[str, Fixed] = OrderedDict()
         self._states: OrderedDict[str, State] = OrderedDict()
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     def verdict(self, key: str, action: Action) -> Verdict | None:
         """What the policy said under this key, if it was asked.
@@ -67,6 +68,15 @@ class Memory:
             return context
         state = self._states.get(context.run_id)
         return msgspec.structs.replace(context, state=state) if state else context
+
+    def is_news(self, request_id: str) -> bool:
+        """Whether nobody was told yet how this request was decided; from now on they were."""
+        with self._lock:
+            if request_id in self._told:
+                return False
+            self._told[request_id] = None
+            _trim(self._told)
+            return True
 
     def decided(self, policy: Policy, context: Context, action: Action, decision: Decision) -> None:
         """Have the policy note a decision."""

@@ -141,7 +141,7 @@ def _ask(
                 telemetry.log_approval_requested(run_id, _told(request, verdict, run_id))
         if not request.is_terminal:
             request = yield Step("wait", (request.id,), {"timeout": proposal.timeout})
-        if request.decision is not None:
+        if request.decision is not None and memory.is_news(request.id):
             memory.decided(policy, proposal.context, action, request.decision)
             if telemetry is not None:
                 channel = request.decision.channel.value
@@ -201,7 +201,7 @@ def _execute(
         )
         _tell(ended, run_id, telemetry)
         memory.executed(policy, proposal.context, action, success=False)
-        if request_id is not None and isinstance(error, Exception):
+        if request_id is not None and not isinstance(error, GeneratorExit):
             yield from _report(request_id, failed(error), run_id, telemetry)
         raise
     ended = ToolResult(

@@ -219,6 +219,7 @@ class TestKeys:
             with pytest.raises(NotApprovedError):
                 await gate.run(SEND, outbox.send, key="thread:task:1")
         assert (policy.asked, len(person.asked), outbox.sent) == (1, 1, [])
+        assert policy.decisions == [False], "hitloop 34: a resume was counted again"
 
     async def test_a_rejection_stands_in_a_new_gate(self) -> None:
         """hitloop 1, after a restart: what was asked before is found by its key."""
