@@ -138,12 +138,10 @@ class RiskBasedPolicy(Policy):
                     left.append((key, nested, both))
                     if both[0] and not nested:
                         found.append((3, f"Amount in argument '{key}' cannot be read: it is empty"))
-                if both is _NO_CHECKS or nested is inner:
-                    continue
-                if both[1]:
-                    found += _sensitive(inner, both[1])
-                if both[0] and nested is None and self.max_amount_without_approval is not None:
+                elif both[0] and self.max_amount_without_approval is not None:
                     found += _over(key, inner, self.max_amount_without_approval)
+                if both[1] and (nested is None or isinstance(inner, str)):
+                    found += _sensitive(inner, both[1])
         return found
 
     def _checks_of(self, name: str) -> "_Checks":
