@@ -171,15 +171,14 @@ class CLIBackend(ApprovalBackend):
         try:
             text = self._typed(args, talk)
             new = codec.decode(dict[str, Any], text) if text.strip() else args
-            request.action.with_args(new)  # it has a digest
+            same = request.action.with_args(new).digest == request.action.digest
         except SaysoError as error:
             talk.show([(f"Not taken: {spelled(error.detail)}", "red")])
             return args
-        changes = difference(before, new, talk.width)
-        if not changes:
+        if same:
             talk.show([("Nothing is changed.", "")])
             return before
-        talk.show([("Changed:", "bold"), *changes])
+        talk.show([("Changed:", "bold"), *difference(before, new, talk.width)])
         talk.reader.forget()  # what was typed before this was shown does not approve it
         return new
 

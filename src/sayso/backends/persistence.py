@@ -228,7 +228,19 @@ class ApprovalStore:
             thread_id: only those of this thread.
             limit: only so many. None: all.
         """
-        return await self._thread.run(self._list(thread_id, limit))
+        return await self._thread.run(self._list(thread_id, limit, frozenset({Status.PENDING})))
+
+    async def list_decided(
+        self, thread_id: str | None = None, limit: int | None = None
+    ) -> list[PendingApprovalRecord]:
+        """All requests that somebody has decided, newest first, perhaps while nobody waited.
+
+        Args:
+            thread_id: only those of this thread.
+            limit: only so many. None: all.
+        """
+        decided = frozenset({Status.APPROVED, Status.REJECTED})
+        return await self._thread.run(self._list(thread_id, limit, decided))
 
     async def cleanup_expired(self) -> int:
         """Close what nobody answered in time, at once; how many. It happens by itself, too."""
@@ -347,14 +359,16 @@ class ApprovalStore:
                 return _record(request, opened.signer)
         return None
 
-    async def _list(self, thread_id: str | None, limit: int | None) -> list[PendingApprovalRecord]:
+    async def _list(
+        self, thread_id: str | None, limit: int | None, status: frozenset[Status]
+    ) -> list[PendingApprovalRecord]:
         opened = await self._opened()
         now = opened.broker.clock.now()
         found: list[PendingApprovalRecord] = []
         after: str | None = None
         while limit is None or len(found) < limit:
             query = Query(
-                status=frozenset({Status.PENDING}),
+                status=status,
                 session_id=thread_id,
                 seen_by=_AGENT,
                 after=after,
@@ -364,7 +378,7 @@ class ApprovalStore:
             found += [
                 _record(request, opened.signer)
                 for request in page.items
-                if request.deadline_at is None or now < request.deadline_at
+                if request.is_terminal or request.deadline_at is None or now < request.deadline_at
             ]
             after = page.next
             if after is None:

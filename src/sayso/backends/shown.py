@@ -67,12 +67,9 @@ def difference(before: JsonObject, after: JsonObject, width: int) -> list[Line]:
     old, new = shown_args(before).split("\n"), shown_args(after).split("\n")
     told = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     return [
-        (
-            f"{_INDENT}{part}" if place == 0 else f"{_INDENT}{line[0]}  {part}",
-            _DIFF.get(line[0], ""),
-        )
+        (f"{_INDENT}{line[0]} {part}", _DIFF.get(line[0], ""))
         for line in told
-        for place, part in enumerate(folded(line, width - _NAMES - 3))
+        for part in folded(line[1:], width - _NAMES - 2)
     ]
 
 

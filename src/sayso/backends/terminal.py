@@ -41,9 +41,13 @@ class Stop:
 
     def set(self, why: Why) -> None:
         """Call it off; the first reason stands."""
-        if self.why is None and not (self.deaf and why == "interrupted"):
+        if self.why is None:
             self.why = why
-            os.write(self._write, b".")
+            self.wake()
+
+    def wake(self) -> None:
+        """Have its thread look."""
+        os.write(self._write, b".")
 
     def check(self, deadline: float | None) -> None:
         """Raise `StoppedError` if it was called off, or if time is up."""
@@ -208,6 +212,7 @@ class Turns:
                 while self._queue[0] is not ticket:
                     self._condition.wait(_LOOK_SECONDS)
                     stop.check(None)
+            stop.check(None)
             yield
         finally:
             with self._condition:
@@ -246,5 +251,8 @@ def ctrl_c(stop: Stop) -> Generator[None]:
 
 
 def _interrupt(*_: object) -> None:
-    for stop in tuple(_asking):
-        stop.set("interrupted")
+    meant = [stop for stop in _asking if stop.why is None and not stop.deaf]
+    for stop in meant:  # all of them before the first wakes up, and another has its turn
+        stop.why = "interrupted"
+    for stop in meant:
+        stop.wake()
