@@ -147,7 +147,8 @@ async def _awaited(result: Awaitable[T]) -> T:
 # called, and surfaces one question at a time. Where a node asks from several threads or
 # coroutines, that order is nobody's: an answer could reach a question that nobody has seen. So
 # each question notes, in the order of the calls, what it is about; an answer is used only where
-# that fits, and while one question of a node is open, all others of it surface that one.
+# that was noted before, for the same, and while one question of a node is open, all others of it
+# surface that one.
 
 _ASKING = "sayso_asking"
 _in_order = threading.Lock()
@@ -155,23 +156,37 @@ _open: OrderedDict[str, tuple[str, Interrupt]] = OrderedDict()
 _MAX_OPEN = 10_000
 
 
+class _Note:
+    """What a question is about; `fresh` if that was not noted in an earlier run of the node."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        self.fresh = False
+
+    def make(self) -> str:
+        self.fresh = True
+        return self.digest
+
+    async def amake(self) -> str:
+        return self.make()
+
+
 def _ask(step: Ask) -> Any:
+    note = _Note(step.digest)
     with _in_order:
-        noted = _begun(_ASKING, lambda: step.digest)
+        noted = _begun(_ASKING, note.make)
         answer, stop = _asked(step)
-    digest = step.digest if noted is None else noted.result()
-    return _fitting(step, digest, answer, stop)
+    digest = None if noted is None else noted.result()
+    return _fitting(step, answer, stop, seen=digest == step.digest and not note.fresh)
 
 
 async def _aask(step: Ask) -> Any:
-    async def digest_of() -> str:
-        return step.digest
-
+    note = _Note(step.digest)
     with _in_order:
-        noted = _abegun(_ASKING, digest_of, lambda: step.digest)
+        noted = _abegun(_ASKING, note.amake, note.make)
         answer, stop = _asked(step)
-    digest = step.digest if noted is None else await noted
-    return _fitting(step, digest, answer, stop)
+    digest = None if noted is None else await noted
+    return _fitting(step, answer, stop, seen=digest == step.digest and not note.fresh)
 
 
 def _asked(step: Ask) -> tuple[Any, GraphInterrupt | None]:
@@ -181,10 +196,10 @@ def _asked(step: Ask) -> tuple[Any, GraphInterrupt | None]:
         return None, stop
 
 
-def _fitting(step: Ask, digest: str, answer: Any, stop: GraphInterrupt | None) -> Any:
+def _fitting(step: Ask, answer: Any, stop: GraphInterrupt | None, *, seen: bool) -> Any:
     if stop is not None:
         raise _first_open(step, stop)
-    if digest != step.digest:
+    if not seen:
         raise UsageError(
             "An answer came to another question than the one that was shown, so it is not used.",
             hint="Ask one after the other and with the same arguments each time the node runs, or"
