@@ -32,7 +32,7 @@ def lines(request: ApprovalRequest, width: int) -> list[Line]:
         width: columns of the terminal.
     """
     action = request.action
-    risk = "unknown" if action.risk_class is None else action.risk_class.value
+    risk = spelled(str(action.risk_class or "unknown"))  # made by hand it may be a plain text
     policy = f"{request.policy_name}: {request.policy_reason}".strip(": ")
     out: list[Line] = [("", ""), (f"-- Approval request {'-' * 40}"[: max(20, width)], "bold")]
     for name, text, style in (
