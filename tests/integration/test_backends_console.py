@@ -134,7 +134,10 @@ async def one(name):
     except ApprovalCancelledError as error:
         print(f"<{name}: {error}>", flush=True)
 async def main():
-    await asyncio.gather(one("first"), one("second"))
+    both = asyncio.gather(one("first"), one("second"))
+    await asyncio.sleep(0.2)
+    print("<both wait>", flush=True)
+    await both
     told(await CLIBackend().request_approval(asked("third")))
     print("again", flush=True)
     await asyncio.sleep(30)
@@ -146,6 +149,7 @@ except KeyboardInterrupt:
     )
     with TypedAt(program) as terminal:
         terminal.until(QUESTION)
+        terminal.until("<both wait>")
         terminal.type("\x03")
         shown = terminal.until(QUESTION)
         assert "<first: User cancelled approval>" in shown

@@ -21,7 +21,7 @@ _NAMES = 11
 _INDENT = " " * _NAMES
 _FENCE = f"{_INDENT}\u2502 "
 _RISKS = {"high": "bold red", "medium": "yellow", "low": "green"}
-_DIFF = {"+": "green", "-": "red", "@": "dim"}
+_DIFF = {"+": "green", "-": "red"}
 
 
 def lines(request: ApprovalRequest, width: int) -> list[Line]:
@@ -68,7 +68,7 @@ def difference(before: JsonObject, after: JsonObject, width: int) -> list[Line]:
     told = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     return [
         (f"{_INDENT}{line[0]} {part}", _DIFF.get(line[0], ""))
-        for line in told
+        for line in (" ..." if each.startswith("@") else each for each in told)
         for part in folded(line[1:], width - _NAMES - 2)
     ]
 
