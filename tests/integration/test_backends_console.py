@@ -162,6 +162,32 @@ except KeyboardInterrupt:
         assert "<as usual>" in terminal.ended()
 
 
+def test_ctrl_c_in_a_gate_without_an_event_loop_leaves_the_terminal() -> None:
+    program = (
+        BEGIN
+        + """
+from sayso.gate import Gate
+from sayso.policies import HITLPolicy
+class Ask(HITLPolicy):
+    name = "ask"
+    def should_request_approval(self, action, state):
+        return True, "always"
+try:
+    Gate(Ask(), CLIBackend()).run_sync(asked("pay").action, lambda to: print("<ran>"))
+except KeyboardInterrupt:
+    print("<as usual>", flush=True)
+print("word:", input())
+"""
+    )
+    with TypedAt(program) as terminal:
+        terminal.until(QUESTION)
+        terminal.type("\x03")
+        terminal.until("<as usual>")
+        terminal.type("y\n")
+        assert "word: y" in terminal.ended()
+        assert "<ran>" not in terminal.all
+
+
 def test_a_question_that_is_called_off_by_its_program_leaves_the_terminal() -> None:
     program = (
         BEGIN

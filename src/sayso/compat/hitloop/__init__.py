@@ -11,16 +11,26 @@ from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
 from sayso.domain.traces import TraceEvent
 from sayso.domain.traces import TraceEventType as EventType
-from sayso.gate.ports import ApprovalBackend
-from sayso.policies import AlwaysApprovePolicy, AuditPlusEscalatePolicy, HITLPolicy, RiskBasedPolicy
 
 if TYPE_CHECKING:
     from sayso.backends import CLIBackend
+    from sayso.gate.ports import ApprovalBackend
     from sayso.langgraph import execute_tool_node, hitl_gate_node
+    from sayso.policies import (
+        AlwaysApprovePolicy,
+        AuditPlusEscalatePolicy,
+        HITLPolicy,
+        RiskBasedPolicy,
+    )
     from sayso.telemetry import TelemetryLogger
 
 _HOMES = {
+    "AlwaysApprovePolicy": "sayso.policies",
+    "ApprovalBackend": "sayso.gate.ports",
+    "AuditPlusEscalatePolicy": "sayso.policies",
     "CLIBackend": "sayso.backends",
+    "HITLPolicy": "sayso.policies",
+    "RiskBasedPolicy": "sayso.policies",
     "TelemetryLogger": "sayso.telemetry",
     "execute_tool_node": "sayso.langgraph",
     "hitl_gate_node": "sayso.langgraph",

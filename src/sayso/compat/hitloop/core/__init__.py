@@ -8,13 +8,15 @@ from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
 from sayso.domain.traces import TraceEvent
 from sayso.domain.traces import TraceEventType as EventType
-from sayso.gate.ports import ApprovalBackend
-from sayso.policies import HITLPolicy
 
 if TYPE_CHECKING:
+    from sayso.gate.ports import ApprovalBackend
+    from sayso.policies import HITLPolicy
     from sayso.telemetry import TelemetryLogger
 
 _HOMES = {
+    "ApprovalBackend": "sayso.gate.ports",
+    "HITLPolicy": "sayso.policies",
     "TelemetryLogger": "sayso.telemetry",
 }
 
