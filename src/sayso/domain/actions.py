@@ -30,6 +30,7 @@ class Action(Struct, frozen=True, kw_only=True):
     Raises:
         InvalidRequestError: the arguments have no canonical JSON (a number too large for a
             double, a lone surrogate).
+        ValueError: `risk_class` is a text, and not one of the classes.
     """
 
     tool_name: Annotated[str, Meta(min_length=1, max_length=256, description="The tool's name.")]
@@ -62,6 +63,8 @@ class Action(Struct, frozen=True, kw_only=True):
     ] = ""
 
     def __post_init__(self) -> None:
+        if type(self.risk_class) is str:
+            msgspec.structs.force_setattr(self, "risk_class", RiskClass(self.risk_class))
         if not self.digest:
             digest = digest_of(self.tool_name, self.tool_args)
             msgspec.structs.force_setattr(self, "digest", digest)

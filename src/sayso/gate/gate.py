@@ -31,7 +31,7 @@ class Gate:
     Args:
         policy: says whether a person must be asked.
         approver: asks them: an `AsyncClient` or `Client` of a server, a backend such as
-            `ConsoleBackend`, or anything that meets `Approver`.
+            `CLIBackend`, or anything that meets `Approver`.
         telemetry: hears what happens, such as a `TelemetryLogger`.
         session_id: the conversation or workflow that actions belong to, unless a call says.
         client_id: which agent it is.

@@ -8,8 +8,10 @@ import contextlib
 from collections import OrderedDict
 from concurrent.futures import Future
 from datetime import timedelta
+from hashlib import sha256
 from importlib import import_module
 from typing import Any, Literal, cast
+from uuid import UUID
 
 import msgspec
 
@@ -75,7 +77,7 @@ class LocalApprover:
             _check_rule(draft.rule)
         change = lifecycle.submit(
             draft,
-            request_id=self._ids.next(),
+            request_id=self._ids.next() if idempotency_key is None else _id_of(idempotency_key),
             now=self._clock.now(),
             default_timeout=_FOREVER,
             by=LOCAL_AGENT,
@@ -247,6 +249,11 @@ class LocalApprover:
             if request.is_terminal:
                 del self._requests[request_id]
         self._keys = {key: rid for key, rid in self._keys.items() if rid in self._requests}
+
+
+def _id_of(key: str) -> str:
+    """The same key is the same request, also to a backend that keeps requests over a restart."""
+    return str(UUID(bytes=sha256(key.encode()).digest()[:16]))
 
 
 def _check_rule(rule: Rule) -> None:
