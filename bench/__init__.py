@@ -10,6 +10,7 @@ scenarios   what can be measured, by name
 turns       product and reference, in turn
 reference   the least that can do the job: what this machine gives at best
 million     a store with a million pending; `pending` is its process
+gate        what the gate costs around a call, beside hitloop's
 deliveries  what is sent out, to `sink`
 peers       others who pause a program until a person has answered
 servers     starts and ends product and reference, each on a fresh folder

@@ -10,7 +10,7 @@ Measured on {day}, by one command that anybody can repeat:
 ```bash
 make bench                # the product and its reference, under five minutes
 make bench ARGS=--quick   # one short pass of each, under a minute
-make bench ARGS=--all     # also peers, a million pending, and profiles: about 20 minutes
+make bench ARGS=--all     # also the gate, peers, a million pending, and profiles: about 20 minutes
 ```
 
 `ARGS="--only submits cycles"` makes some of them, `ARGS=--help` names them all, and
@@ -58,6 +58,8 @@ compare the ratios.
   when the server starts; its rate is from the first to the last arrival. Then 1,000 requests for
   each second, with a `callback_url`, are decided as fast as 32 connections can; that rate is from
   the first decision to the last arrival.
+- **The gate** is measured in a process that does nothing else, and hitloop's in one of its own, on
+  the same core, in turn. A call is timed from outside, from the proposal to what the tool returned.
 - **Start-up**: from the start of the process until it prints its link. `import sayso` and
   `sayso --help` are whole processes; beside them stands an interpreter that does nothing.
 

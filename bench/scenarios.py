@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from bench import million
+from bench import gate, million
 from bench.deliveries import SETTING, delivered
 from bench.errors import BenchError
 from bench.passes import Passes, Plan, Tell
@@ -52,7 +52,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "start-up": _scenario(in_turn(start_up)),
     "peers-pause": _asked_for(contest("pause")),
     "peers-wait": _asked_for(contest("wait")),
-    "peers-gate": _asked_for(contest("gate")),
+    gate.SCENARIO: _asked_for(gate.measure),
     "million-sqlite": _asked_for(million.growing("sqlite")),
     "million-postgres": _asked_for(million.growing("postgres")),
 }

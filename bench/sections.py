@@ -34,6 +34,13 @@ def growth(lines: Sequence[Line], few: int, many: int) -> Section:
     return section
 
 
+def gate(lines: Sequence[Line]) -> Section:
+    """The gate beside another one."""
+    section = figures("The gate", lines, ("Sayso", "hitloop"))
+    section.before = _GATE
+    return section
+
+
 def peers(shape: str, passes: Passes) -> Section:
     """Contenders beside one another."""
     columns = _COLUMNS[shape]
@@ -148,11 +155,6 @@ _COLUMNS: Mapping[str, Sequence[tuple[str, str, int]]] = {
         ("one by one, p50 ms", "alone_p50_ms", 1),
         ("p99 ms", "alone_p99_ms", 1),
     ),
-    "gate": (
-        ("calls/s", "calls", 0),
-        ("p50 ms", "call_p50_ms", 3),
-        ("p99 ms", "call_p99_ms", 3),
-    ),
 }
 _GROWTH = """\
 The store alone, opened in a process of its own: no HTTP, no broker. It is filled through its port,
@@ -161,6 +163,11 @@ each request with its event, about 1 KB; their deadlines are 5, 15 and 60 minute
 one after the other. A decision reads the request first. This is one pass, and rates are the medians
 of three rounds of 2,500. Below one third of the rate of the small store the goal is missed, below
 one fifth it falls short."""
+_GATE = """\
+One caller, one call after the other, each of about 1 KB, none of which anybody has to approve: the
+policy is asked, the tool does nothing, and proposal, start and end are logged to a SQLite file, in
+one process on one core. hitloop commits each event before it goes on; Sayso's are written by a
+thread a moment later, with all arguments, and are counted at the end: not one may be missing."""
 _LIMITS = """\
 The product under that load, looked at {looks:,} times in {seconds} s by a sampling profiler; it did
 {rate:,.0f}/s, slowed down by that. A thread is counted when it was running, or could have been if
@@ -168,7 +175,6 @@ the core had been free, so there are more counts than looks when two threads com
 _TITLES = {
     "pause": "Beside others: pause and resume",
     "wait": "Beside others: wait and go on",
-    "gate": "Beside others: the gate around a call that is allowed",
 }
 SHAPES = tuple(_TITLES)
 _SAID = {
@@ -183,7 +189,4 @@ other one for the most part. Sayso's server has a core, and its callers have the
 64 callers go round: ask, wait 5 ms or more, be answered, go on. With Sayso that is a submit, a held
 wait, a decision, the release, all over HTTP. Then 200 questions stand and 50 decisions a second
 come in; "one by one" is the time from giving one until the one who asked has it.""",
-    "gate": """\
-One caller, one call after the other, none of which anybody has to approve: the policy is asked, the
-tool does nothing, and both are logged. Sayso has no gate yet.""",
 }

@@ -18,7 +18,7 @@ from bench.servers import ROOT
 from bench.turns import server
 from sayso.settings import SETTINGS
 
-Shape = Literal["pause", "wait", "gate"]
+Shape = Literal["pause", "wait"]
 
 
 class Contender(Struct, frozen=True, kw_only=True):
@@ -44,9 +44,6 @@ CONTENDERS = (
     Contender(name="LangGraph, PostgreSQL", module="langgraph_peer", store="postgres"),
     Contender(name="DBOS, SQLite", module="dbos_peer", store="sqlite"),
     Contender(name="DBOS, PostgreSQL", module="dbos_peer", store="postgres"),
-    Contender(
-        name="hitloop, SQLite", module="hitloop_gate", store="sqlite", shapes=frozenset({"gate"})
-    ),
 )
 
 ABOUT = {

@@ -46,7 +46,7 @@ class Job(TypedDict):
     """What to do."""
 
     shape: str
-    """`pause`: many are asked, then all are answered. `wait`: they go round. `gate`: no answers."""
+    """`pause`: many are asked, then all are answered. `wait`: they go round."""
     seconds: float
     address: str
     bearer: str
@@ -62,7 +62,7 @@ async def pause(peer: Peer, seconds: float) -> dict[str, float]:
     async def ask(number: int) -> None:
         asked.append(await peer.ask(number))
 
-    spent, took = await _callers(seconds, sys.maxsize, ask)
+    spent, took = await callers(seconds, sys.maxsize, ask)
     values = {"pauses": len(took) / spent, **_named("pause", percentiles(took))}
     await asyncio.sleep(0.3)
     keys = iter(asked)
@@ -70,7 +70,7 @@ async def pause(peer: Peer, seconds: float) -> dict[str, float]:
     async def answer(_: int) -> None:
         await peer.answer(next(keys))
 
-    spent, took = await _callers(2 * seconds, len(asked), answer)
+    spent, took = await callers(2 * seconds, len(asked), answer)
     return values | {"resumes": len(took) / spent, **_named("resume", percentiles(took))}
 
 
@@ -85,7 +85,7 @@ async def wait(peer: Peer, seconds: float) -> dict[str, float]:
         await peer.answer(key)
         took.append(_now() - began)
 
-    spent, whole = await _callers(seconds, sys.maxsize, cycle)
+    spent, whole = await callers(seconds, sys.maxsize, cycle)
     values = {"cycles": len(whole) / spent, **_named("loaded", percentiles(took))}
     count = int(PACE * seconds)
     keys = [await peer.ask(number) for number in range(count + WAITING)]
@@ -106,13 +106,7 @@ async def wait(peer: Peer, seconds: float) -> dict[str, float]:
     return values | _named("alone", percentiles(alone))
 
 
-async def gate(peer: Peer, seconds: float) -> dict[str, float]:
-    """One caller, one call after the other, none of which anybody has to answer."""
-    spent, took = await _callers(seconds, sys.maxsize, peer.ask, at_once=1)
-    return {"calls": len(took) / spent, **_named("call", percentiles(took))}
-
-
-async def _callers(
+async def callers(
     seconds: float, most: int, one: Callable[[int], Awaitable[None]], at_once: int = AT_ONCE
 ) -> tuple[float, list[float]]:
     """Callers who do `one` over and over for so long; the time it took, in all and each."""
@@ -140,9 +134,7 @@ async def _measure(open_peer: Open, job: Job) -> dict[str, float]:
     async with open_peer(job) as peer:
         for number in range(_WARM_UP):
             await peer.answer(await peer.ask(number))
-        values = await {"pause": pause, "wait": wait, "gate": gate}[job["shape"]](
-            peer, job["seconds"]
-        )
+        values = await {"pause": pause, "wait": wait}[job["shape"]](peer, job["seconds"])
         print(json.dumps(values), flush=True)
         os._exit(0)  # what was never answered is not waited for
 

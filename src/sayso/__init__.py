@@ -1,6 +1,8 @@
 """Sayso: agents act on your say-so.
 
     sayso.client    ask a server: Client, AsyncClient
+    sayso.gate      a person in front of your tools: Gate, @gate.tool
+    sayso.policies  is a person needed?        sayso.backends  who is asked, without a server
     sayso.domain    the nouns and the rules: actions, requests, decisions, the state machine
     sayso.broker    the engine: submit, decide, cancel, wait, find
     sayso.stores    where state lives          sayso.signals   who gets woken
@@ -19,65 +21,105 @@ from sayso.version import __version__
 if TYPE_CHECKING:
     from sayso.client import AsyncClient, Client, Event, WebhookMessage, verify_webhook
     from sayso.domain.actions import Action, RiskClass
+    from sayso.domain.approvals import ApprovalRequest
     from sayso.domain.decisions import Decision, DecisionType
     from sayso.domain.requests import Kind, Option, Priority, Request, Status
     from sayso.errors import (
         BackendError,
         ConfigurationError,
         InvalidRequestError,
+        NotApprovedError,
         NotFoundError,
         RefusedError,
         SaysoError,
         ServerError,
         UsageError,
     )
+    from sayso.gate import ApprovalBackend, Gate
+    from sayso.policies import (
+        AlwaysApprovePolicy,
+        AlwaysAskPolicy,
+        AuditPlusEscalatePolicy,
+        Effect,
+        HITLPolicy,
+        Policy,
+        RiskBasedPolicy,
+        Verdict,
+    )
+    from sayso.telemetry import TelemetryLogger
 
 _HOMES = {
     "Action": "sayso.domain.actions",
+    "AlwaysApprovePolicy": "sayso.policies",
+    "AlwaysAskPolicy": "sayso.policies",
+    "ApprovalBackend": "sayso.gate",
+    "ApprovalRequest": "sayso.domain.approvals",
     "AsyncClient": "sayso.client",
+    "AuditPlusEscalatePolicy": "sayso.policies",
     "BackendError": "sayso.errors",
     "Client": "sayso.client",
     "ConfigurationError": "sayso.errors",
     "Decision": "sayso.domain.decisions",
     "DecisionType": "sayso.domain.decisions",
+    "Effect": "sayso.policies",
     "Event": "sayso.client",
+    "Gate": "sayso.gate",
+    "HITLPolicy": "sayso.policies",
     "InvalidRequestError": "sayso.errors",
     "Kind": "sayso.domain.requests",
+    "NotApprovedError": "sayso.errors",
     "NotFoundError": "sayso.errors",
     "Option": "sayso.domain.requests",
+    "Policy": "sayso.policies",
     "Priority": "sayso.domain.requests",
     "RefusedError": "sayso.errors",
     "Request": "sayso.domain.requests",
+    "RiskBasedPolicy": "sayso.policies",
     "RiskClass": "sayso.domain.actions",
     "SaysoError": "sayso.errors",
     "ServerError": "sayso.errors",
     "Status": "sayso.domain.requests",
+    "TelemetryLogger": "sayso.telemetry",
     "UsageError": "sayso.errors",
+    "Verdict": "sayso.policies",
     "WebhookMessage": "sayso.client",
     "verify_webhook": "sayso.client",
 }
 
 __all__ = [
     "Action",
+    "AlwaysApprovePolicy",
+    "AlwaysAskPolicy",
+    "ApprovalBackend",
+    "ApprovalRequest",
     "AsyncClient",
+    "AuditPlusEscalatePolicy",
     "BackendError",
     "Client",
     "ConfigurationError",
     "Decision",
     "DecisionType",
+    "Effect",
     "Event",
+    "Gate",
+    "HITLPolicy",
     "InvalidRequestError",
     "Kind",
+    "NotApprovedError",
     "NotFoundError",
     "Option",
+    "Policy",
     "Priority",
     "RefusedError",
     "Request",
+    "RiskBasedPolicy",
     "RiskClass",
     "SaysoError",
     "ServerError",
     "Status",
+    "TelemetryLogger",
     "UsageError",
+    "Verdict",
     "WebhookMessage",
     "__version__",
     "verify_webhook",

@@ -6,6 +6,7 @@
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     run, claims                 ask, then run a command; claim, report and reopen from a script
     grants, rules, stop         remembered decisions; how strictly to review; the kill switch
+    policy                      rules as data: check a file, explain a verdict, run its tests
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
     selftest, attacks           attack a running server, and tell what it refused
     audit                       the ledger: check it, show it, hand it on
@@ -43,6 +44,7 @@ COMMANDS = {
     "reopen": "Ask again what expired.",
     "grants": "Decisions that are remembered: list, give, preview, revoke.",
     "rules": "How strictly requests are reviewed: list, put, remove.",
+    "policy": "Rules as data, in a file: check, explain, test.",
     "stop": "The kill switch: everything, agent, client, session; list, lift.",
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",

@@ -47,6 +47,11 @@ _RULES = {
     "put": "Keep a rule, in place of one of the same name.",
     "remove": "Forget a rule.",
 }
+_POLICY = {
+    "check": "Check a policy's file, and tell where it is wrong.",
+    "explain": "Tell what a policy says of a call, and why.",
+    "test": "Run the tests that stand in a policy's file.",
+}
 _STOP = {
     "everything": "Stop everything.",
     "agent": "Stop an agent.",
@@ -84,6 +89,7 @@ _GROUPS = {
     "sessions": _SESSIONS,
     "grants": _GRANTS,
     "rules": _RULES,
+    "policy": _POLICY,
     "stop": _STOP,
 }
 _HOMES = {

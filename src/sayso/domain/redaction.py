@@ -27,7 +27,11 @@ class Redaction(Struct, frozen=True):
 
     def is_for(self, action: Action) -> bool:
         """Whether this tool's arguments are meant."""
-        return fnmatchcase(action.tool_name.casefold(), self.tools.casefold())
+        return self.names(action.tool_name)
+
+    def names(self, tool_name: str) -> bool:
+        """Whether this tool is meant."""
+        return fnmatchcase(tool_name.casefold(), self.tools.casefold())
 
 
 def parse(text: str) -> Redaction:
@@ -84,6 +88,15 @@ def redacted(request: Request, rules: Sequence[Redaction]) -> tuple[Request, tup
         proposed_args=proposed,
         decision=decision,
     )
+    return shown, tuple(sorted(found))
+
+
+def redacted_args(
+    args: JsonObject, paths: Sequence[tuple[str, ...]]
+) -> tuple[JsonObject, tuple[str, ...]]:
+    """Arguments with `[redacted]` at these paths, and sorted JSON pointers to where that stands."""
+    found: list[str] = []
+    shown = _without(args, paths, "", found)
     return shown, tuple(sorted(found))
 
 

@@ -271,7 +271,7 @@ class Gate:
             came = getattr(self._approver, call)(*step.args, **step.fields)
         else:
             blocking = partial(getattr(self._approver, call), *step.args, **step.fields)
-            return await asyncio.to_thread(blocking)
+            came = await asyncio.to_thread(blocking)
         return await came if inspect.isawaitable(came) else came
 
     def _walk_sync(self, proposal: Proposal) -> Any:

@@ -80,23 +80,27 @@ def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Telemetr
         if key is not None:
             memory.fix(key, action, verdict)
     if verdict.effect is Effect.ASK:
-        result = yield from _ask(proposal, known, verdict, policy, memory, telemetry)
+        try:
+            approved = yield from _ask(proposal, known, verdict, policy, memory, telemetry)
+        except Exception as error:
+            if telemetry is not None and not _is_rejection(error):
+                telemetry.log_error(run_id, error, {"action_id": action.id})
+            raise
+        result = yield from _execute(proposal, *approved, policy, memory, telemetry)
     else:
         allowed = verdict.effect is Effect.ALLOW
         by = Reviewer(id="policy", name=f"policy:{verdict.policy}")
-        memory.decided(
-            policy,
-            proposal.context,
-            action,
-            Decision(
-                approved=allowed,
-                action_id=action.id,
-                reason=verdict.reason,
-                by=by,
-                channel=Channel.POLICY,
-            ),
+        decision = Decision(
+            approved=allowed,
+            action_id=action.id,
+            reason=verdict.reason,
+            by=by,
+            channel=Channel.POLICY,
         )
+        memory.decided(policy, proposal.context, action, decision)
         if not allowed:
+            if telemetry is not None:
+                telemetry.log_approval_decided(run_id, decision, Channel.POLICY.value)
             raise denied(verdict)
         result = yield from _execute(
             proposal, action, action.tool_args, None, policy, memory, telemetry
@@ -116,6 +120,11 @@ def denied(verdict: Verdict) -> NotApprovedError:
     )
 
 
+def _is_rejection(error: Exception) -> bool:
+    """Whether somebody decided so, which was told when it was decided."""
+    return isinstance(error, NotApprovedError) and bool((error.request or {}).get("decision"))
+
+
 def _ask(
     proposal: Proposal,
     known: Request | None,
@@ -123,7 +132,8 @@ def _ask(
     policy: Policy,
     memory: Memory,
     telemetry: Telemetry | None,
-) -> Road:
+) -> Generator[Step, Any, tuple[Action, JsonObject, str]]:
+    """Have people decide, and take the grant: what may run now, its arguments, whose request."""
     action, key, run_id = proposal.action, proposal.key, proposal.context.run_id
     facts: JsonObject | None = None
     if proposal.facts is not None:
@@ -144,8 +154,8 @@ def _ask(
         if request.decision is not None and memory.is_news(request.id):
             memory.decided(policy, proposal.context, action, request.decision)
             if telemetry is not None:
-                channel = request.decision.channel.value
-                telemetry.log_approval_decided(run_id, request.decision, channel)
+                decision = msgspec.structs.replace(request.decision, action_id=action.id)
+                telemetry.log_approval_decided(run_id, decision, decision.channel.value)
         arguments = check_approved(request)
         if request.action is not None and arguments != request.action.tool_args:
             edited = action.with_args(arguments)
@@ -165,9 +175,7 @@ def _ask(
         except InvalidTransitionError as error:
             request = yield Step("wait", (asked_again(error),), {"timeout": proposal.timeout})
             continue
-        return (
-            yield from _execute(proposal, action, arguments, request.id, policy, memory, telemetry)
-        )
+        return action, arguments, request.id
     raise NotApprovedError(
         "It was asked again and again, and never came to run.",
         hint="Ask again when what it depends on does not change any more.",

@@ -378,3 +378,22 @@ async def test_channels_of_backends_are_kept() -> None:
     assert request is not None
     assert request.decision is not None
     assert (request.decision.channel, request.decision.tags) == (Channel.CONSOLE, ("checked",))
+
+
+async def test_telemetry_hears_of_what_did_not_run_and_which_call_was_decided() -> None:
+    denied, rejected, unanswered = Heard(), Heard(), Heard()
+
+    def nobody(_: Any) -> Decision:
+        raise ApprovalError("nobody is there")
+
+    cases = [(denied, DENY, yes), (rejected, ASK, no), (unanswered, ASK, nobody)]
+    for heard, effect, answer in cases:
+        gate = Gate(Says(effect), Person(answer), telemetry=heard)
+        with pytest.raises((NotApprovedError, ApprovalError)):
+            await gate.run(SEND, print)
+    assert denied.events == ["proposed", "decided"]
+    assert rejected.events == ["proposed", "requested", "decided"]
+    assert unanswered.events == ["proposed", "requested", "error"]
+    for heard in (denied, rejected):
+        (decision,) = heard.decisions
+        assert (decision.action_id, decision.approved) == (SEND.id, False)
