@@ -195,6 +195,7 @@ class Broker:
         by: Principal,
         channel: Channel,
         assertion: JsonObject | None = None,
+        tags: tuple[str, ...] = (),
     ) -> Request:
         """A person's answer; the first one stands, or as many as the rule wants.
 
@@ -204,6 +205,7 @@ class Broker:
             by: who they are, as authentication knows them.
             channel: by which way it came.
             assertion: what their passkey signed, checked already.
+            tags: words of the program through which it came, kept with the decision.
 
         Raises:
             NotFoundError: there is no such request.
@@ -218,7 +220,7 @@ class Broker:
             raise PersonRequiredError
         _need(by, Power.DECIDE)
         by = shown_strength(by, assertion)
-        command = Decide(answer=answer, by=by, channel=channel, assertion=assertion)
+        command = Decide(answer=answer, by=by, channel=channel, assertion=assertion, tags=tags)
         return await self._apply(request_id, command, by)
 
     async def claim(

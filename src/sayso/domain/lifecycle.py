@@ -44,6 +44,8 @@ class Decide(Struct, frozen=True, kw_only=True):
     """What an edited action needs on top of the request's own rule."""
     standing_grant: str | None = None
     """The remembered decision that this is."""
+    tags: tuple[str, ...] = ()
+    """Words of the program through which it came."""
 
 
 class Cancel(Struct, frozen=True, kw_only=True):
@@ -317,6 +319,7 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         content=answer.content,
         option=answer.option,
         reason=answer.reason,
+        tags=command.tags,
         by=Reviewer(id=command.by.id, name=command.by.name),
         channel=command.channel,
         strength=command.by.strength,
