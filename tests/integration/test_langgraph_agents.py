@@ -35,7 +35,7 @@ def says(*messages: AIMessage | str) -> Scripted:
 
 
 def calls(*named: tuple[str, str, dict[str, Any]]) -> AIMessage:
-    listed = [{"id": id, "name": name, "args": args} for id, name, args in named]
+    listed = [{"id": key, "name": name, "args": args} for key, name, args in named]
     return AIMessage(content="", tool_calls=listed)
 
 
