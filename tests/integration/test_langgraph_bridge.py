@@ -130,6 +130,22 @@ async def test_what_is_not_approved_does_not_run(
     assert ended.values["approval_decision"]["type"] == type
 
 
+async def test_a_schema_that_the_server_does_not_take_is_checked_by_the_gate(
+    client: AsyncClient, person: Person, fields: dict[str, Any]
+) -> None:
+    calls: list[Any] = []
+    schema = {
+        "type": "object",
+        "properties": {"amount": {"type": "integer"}, "to": {"type": "string"}, "x": {"$ref": "#"}},
+    }
+    bridged = Bridged(interrupting(calls), client, person, **fields)
+    running = bridged.start({"proposed_action": {**SEND, "args_schema": schema}})
+    await bridged.decide("edit", args={"to": "b", "amount": "many"})
+    ended = await running
+    assert calls == []
+    assert "could not be used" in ended.values["approval_decision"]["reason"]
+
+
 async def test_silence_is_a_rejection(
     client: AsyncClient, person: Person, fields: dict[str, Any]
 ) -> None:

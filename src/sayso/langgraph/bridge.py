@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeAlias, cast
 
+import msgspec
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Interrupt, StateSnapshot
 from msgspec import Struct
@@ -21,6 +22,7 @@ from sayso.domain.requests import Request
 from sayso.errors import (
     ConflictError,
     InvalidAnswerError,
+    InvalidRequestError,
     InvalidTransitionError,
     RefusedError,
     SaysoError,
@@ -210,6 +212,7 @@ class Bridge:
         fields["metadata"] = {**given, **fields["metadata"], **told}
         name = f"{thread_id}\n{interrupt_id}\n{n}"
         key = f"langgraph-{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+        action = question.action
         try:
             return await self._approver.submit(question.message, idempotency_key=key, **fields)
         except ConflictError:  # an earlier version of the program described it otherwise
@@ -217,6 +220,13 @@ class Bridge:
             if known is None or not _is_same(known, question):
                 raise
             return known
+        except InvalidRequestError:
+            if action is None or action.args_schema is None or "action" not in fields:
+                raise
+            # The server takes no such schema, a recursive one for instance; the graph has its own
+            # check of edits.
+            fields["action"] = msgspec.structs.replace(action, args_schema=None)
+            return await self._approver.submit(question.message, idempotency_key=key, **fields)
 
     def _value(self, interrupt: Interrupt, asked: Asked, requests: list[Request]) -> Json:
         try:
