@@ -30,6 +30,7 @@ KINDS: dict[str, tuple[str, int, Store]] = {
 LOOKS_A_SECOND = 250
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+):(?P<line>\d+)\)$")
 _WRITER = "sayso-writer"
+_IDLE = re.compile(r"_worker \(.*concurrent/futures/thread\.py:\d+\)$")
 _PARTS = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
@@ -47,6 +48,7 @@ _PARTS = tuple(
         ("PostgreSQL: driver", r"asyncpg/"),
         ("body: JSON to records, and checks of its shape", r"codec\.py:|server/http\.py:Call\."),
         ("checks of what was asked or answered", r"broker/(answers|schemas)|jsonschema|drafts\.py"),
+        ("ledger: hashes, and signing blocks", r"sayso/ledger/"),
         ("lifecycle: the change and its events", r"domain/"),
         ("waits and signals", r"signals/|:Broker\.wait|/waiter"),
         ("agents' sessions", r"broker/sessions"),
@@ -93,7 +95,9 @@ def profile(name: str, plan: Plan, tell: Tell) -> Profile:
     seen: Counter[str] = Counter()
     for line in raw.splitlines():
         stack, _, number = line.rpartition(" ")
-        seen[part(stack.split(";"))] += int(number)
+        frames = stack.split(";")
+        if not is_idle(frames):
+            seen[part(frames)] += int(number)
     looks = seconds * LOOKS_A_SECOND
     return Profile(
         name=name, looks=looks, seen=dict(seen.most_common()), rate=results[0].values["rate"]
@@ -113,6 +117,11 @@ def _looks(py_spy: str, pid: int, seconds: int, folder: Path) -> str:
         return file.read_text(encoding="utf-8")
     finally:
         file.unlink(missing_ok=True)
+
+
+def is_idle(stack: list[str]) -> bool:
+    """Whether it is a thread of an executor that waits for work: to py-spy it seems to run."""
+    return _IDLE.match(stack[-1]) is not None
 
 
 def part(stack: list[str]) -> str:

@@ -5,10 +5,7 @@ from typing import Any
 
 import msgspec
 
-try:
-    from bench import policies
-except ImportError:
-    policies = None
+from bench import policies
 from bench.peers.gating import Gates, main
 from bench.questions import question
 from sayso.domain.actions import Action
@@ -56,7 +53,7 @@ def gates(database: str) -> Gates:
         if written != calls * _EVENTS_OF_A_CALL:
             raise RuntimeError(f"Of {calls} calls there are {written} events in the file.")
         logger.close()
-        return {"rules_us": _rules()} if policies else {}
+        return {"rules_us": _rules()}
 
     def judge() -> Any:
         return policy.evaluate(actions[0])

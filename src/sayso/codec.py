@@ -6,10 +6,9 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from sayso.domain.blocks import Block
-from sayso.domain.decisions import Answer
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job
-from sayso.domain.requests import Draft, Request
+from sayso.domain.requests import Request
 from sayso.domain.sessions import Session
 from sayso.domain.webhooks import Webhook
 from sayso.errors import InvalidRequestError
@@ -29,8 +28,9 @@ MAX_NODES = 100_000
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
     record: msgspec.json.Decoder(record)
-    for record in (Request, Draft, Answer, Event, Session, Job, Webhook, Block)
+    for record in (Request, Event, Session, Job, Webhook, Block)
 }
+_decode = msgspec.json.Decoder().decode
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _TOKEN = re.compile(_STRING.pattern + rb"|[\[{]|[\]}]", re.DOTALL)
 _COLONS = (b'":', b" :", b"\t:", b"\n:", b"\r:")
@@ -75,12 +75,10 @@ def decode(record: type[T], body: bytes | str) -> T:
     """
     check_shape(body)
     raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
-    decoder = _decoders.get(record)
-    if decoder is None:
-        decoder = _decoders[record] = msgspec.json.Decoder(record)
     try:
-        decoded = decoder.decode(body)
-        _check_names(raw)
+        value = _decode(raw)
+        decoded = msgspec.convert(value, record)
+        _check_names(raw, value)
     except msgspec.ValidationError as error:
         raise _does_not_fit(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -107,7 +105,11 @@ def check_shape(body: bytes | str) -> None:
     opened = raw.count(b"{") + raw.count(b"[")
     if opened > MAX_DEPTH:
         _check_depth(raw)
-    if opened + raw.count(b",") > MAX_NODES and _separators(raw) > MAX_NODES:
+    if (
+        len(raw) > MAX_NODES
+        and opened + raw.count(b",") > MAX_NODES
+        and _separators(raw) > MAX_NODES
+    ):
         raise InvalidRequestError(
             f"The JSON holds more than {MAX_NODES} values.",
             hint="Send a link to what is large, or the data as one string.",
@@ -115,14 +117,20 @@ def check_shape(body: bytes | str) -> None:
         )
 
 
-def _check_names(raw: bytes) -> None:
+def _check_names(raw: bytes, value: Any) -> None:
     """Refuse an object that has a name twice: of its values, people may be shown the other one.
 
-    There are as many colons outside of strings as names in the text, and fewer names are left
+    What was read has each name once, so text that is the same when it is written again has none
+    twice: most programs write JSON as we do, or with a space behind each colon and comma.
+
+    Else there are as many colons outside of strings as names in the text, and fewer names are left
     once it is read if two were the same. Before such a colon there is a quote or a blank; only if
     the numbers differ, which colons in strings may cause, are strings cut out.
     """
-    names = _names(msgspec.json.decode(raw))
+    written = encode(value)
+    if written == raw or msgspec.json.format(written, indent=0) == raw:
+        return
+    names = _names(value)
     colons = sum(map(raw.count, _COLONS))
     if colons != names and _STRING.sub(b"", raw).count(b":") != names:
         raise InvalidRequestError(

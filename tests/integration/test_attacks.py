@@ -252,7 +252,8 @@ def test_what_changed_meanwhile_is_asked_again(everybody: Everybody) -> None:
 @pytest.mark.parametrize(
     "raw",
     [b'{"message": "x", "action": {"tool_name": "t", "tool_args": {"to": "Ann", "to": "Eve"}}}',
-     b'{"message": "x", "mess\\u0061ge": "y"}', b'{"message": "x", "message" :"y"}'],
+     b'{"message": "x", "mess\\u0061ge": "y"}', b'{"message": "x", "message" :"y"}',
+     b'{"message":"x","metadata":{"to":{},"to":{}}}', b'{"message":"x","message":"x"}'],
 )  # fmt: skip
 def test_a_name_with_two_values_is_refused(everybody: Everybody, raw: bytes) -> None:
     told(everybody.call("agent", "POST", REQUESTS, content=raw), 422, "duplicate_name")

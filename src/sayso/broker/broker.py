@@ -142,9 +142,11 @@ class Broker:
         answers.check_draft(draft)
         if draft.callback_url is not None and not any_callback:
             self.webhooks.guard.check_url(draft.callback_url, "$.callback_url")
-        if draft.session_id is not None:
-            await self.sessions.check_open(draft.session_id, by=by)
         now = self.clock.now()
+        session = draft.session_id
+        if session is not None and not self.sessions.is_label(session, now, by=by):
+            await self.sessions.check_open(session, by=by)
+            now = self.clock.now()
         tenant = self.tenants.peek(by.tenant, now) or await self.tenants.get(by.tenant)
         for _ in range(MAX_ROUNDS):
             change = lifecycle.submit(
@@ -413,7 +415,10 @@ class Broker:
                 refuse_stopped(request, (await self.tenants.fresh(request.tenant)).stops)
             if not change.events:  # it was so already
                 return request
-            change = with_jobs(change, await self.webhooks.of(request.tenant))
+            webhooks = self.webhooks.peek(request.tenant, now)
+            if webhooks is None:
+                webhooks = await self.webhooks.of(request.tenant)
+            change = with_jobs(change, webhooks)
             try:
                 await self._commit(change)
             except ConflictError:
@@ -426,7 +431,7 @@ class Broker:
     async def _decide(self, request: Request, command: Decide, now: datetime) -> Change:
         """The change that a decision makes, checked against what holds in the tenant."""
         answer = command.answer
-        tenant = await self.tenants.get(request.tenant)
+        tenant = self.tenants.peek(request.tenant, now) or await self.tenants.get(request.tenant)
         if request.votes:  # of those who may no longer decide none counts
             counted = [
                 vote

@@ -45,6 +45,13 @@ class LookUps(Generic[K, V]):
         age = (now or self._clock.now()) - remembered[0]
         return remembered[1] if _NO_TIME <= age < FRESH else None
 
+    def knows_none(self, key: K, now: datetime) -> bool:
+        """Whether there was none in the last second."""
+        remembered = self._remembered.get(key)
+        if remembered is None or remembered[1] is not None:
+            return False
+        return _NO_TIME <= now - remembered[0] < FRESH
+
     async def get(self, key: K) -> V:
         """The value, as it was at most a second ago."""
         now = self._clock.now()

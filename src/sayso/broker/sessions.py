@@ -4,6 +4,8 @@ A session is its agent's: others read, close and replace it only if they see all
 is their agent's.
 """
 
+from datetime import datetime
+
 import msgspec
 
 from sayso.broker.lookups import LookUps
@@ -93,6 +95,10 @@ class Sessions:
                 code="unknown_session",
             )
         return session
+
+    def is_label(self, session_id: str, now: datetime, *, by: Principal) -> bool:
+        """Whether it is known that nobody has registered it, so that there is nothing to check."""
+        return self._known.knows_none((by.tenant, session_id), now)
 
     async def check_open(self, session_id: str, *, by: Principal) -> None:
         """Refuse a session that was closed; one that nobody registered is a mere label.

@@ -27,8 +27,10 @@ class Strength(StrEnum):
 
     def reaches(self, least: "Strength") -> bool:
         """Whether it is at least as strong as that."""
-        order = list(Strength)
-        return order.index(self) >= order.index(least)
+        return _BY_STRENGTH.index(self) >= _BY_STRENGTH.index(least)
+
+
+_BY_STRENGTH = tuple(Strength)
 
 
 class Role(StrEnum):

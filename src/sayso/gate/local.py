@@ -162,7 +162,8 @@ class LocalApprover:
             run_id=request.session_id or request.id,
             action=request.action,
             summary_context=request.message,
-            policy_reason=request.message,
+            policy_name=str(request.metadata.get("policy", "")),
+            policy_reason=str(request.metadata.get("policy_reason", "")),
             request_id=request.id,
         )
         decision: Any = await self.backend.request_approval(asked)

@@ -256,11 +256,19 @@ def _submission(
     }
     fields: JsonObject = {name: value for name, value in asked.items() if value is not None}
     fields |= {"action": action, **proposal.fields}
+    fields["metadata"] = _why(verdict) | fields.get("metadata", {})
     if verdict.review is not None:
         fields["rule"] = msgspec.to_builtins(msgspec.structs.replace(verdict.review, names=()))
     if verdict.timeout_seconds is not UNSET:
         fields.setdefault("timeout_seconds", verdict.timeout_seconds)
     return fields
+
+
+def _why(verdict: Verdict) -> JsonObject:
+    """Why somebody is asked, for them to read beside the question."""
+    by = f"{verdict.policy}, rule {verdict.rule}" if verdict.rule else verdict.policy
+    why = {"policy": by, "policy_reason": verdict.reason}
+    return {name: text for name, text in why.items() if text}
 
 
 def _told(request: Request, verdict: Verdict, run_id: str) -> ApprovalRequest:

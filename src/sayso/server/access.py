@@ -8,6 +8,11 @@ from sayso.domain.accounts import Power, Principal
 from sayso.errors import NotPermittedError, PersonRequiredError, SignInRequiredError
 from sayso.server.auth import Authenticator
 
+_POWERS: Mapping[str, Power] = MappingProxyType(
+    {power.value: power for power in Power} | {"govern": Power.MANAGE}
+)
+_FOR_PEOPLE = frozenset({"person", "decide", "govern"})
+
 
 class Access(Enum):
     """Who may call a route. What is not theirs is not shown to them all the same."""
@@ -26,31 +31,23 @@ class Access(Enum):
     GOVERN = "govern"
     """People who may manage: what people are asked for is not for a program to say."""
 
-    @property
-    def power(self) -> Power | None:
+    def __init__(self, word: str) -> None:
+        self.power = _POWERS.get(word)
         """The power that it takes."""
-        return _POWERS.get(self)
-
-    @property
-    def is_for_people(self) -> bool:
+        self.is_for_people = word in _FOR_PEOPLE
         """Whether no agent's credential is ever enough."""
-        return self in (Access.PERSON, Access.DECIDE, Access.GOVERN)
 
 
-_POWERS: Mapping[Access, Power] = MappingProxyType(
-    {Access(power.value): power for power in Power} | {Access.GOVERN: Power.MANAGE}
-)
-
-
-async def admit(auth: Authenticator, access: Access, headers: Mapping[bytes, bytes]) -> Principal:
-    """Who is calling, if they may.
+def check(
+    auth: Authenticator, access: Access, principal: Principal, headers: Mapping[bytes, bytes]
+) -> None:
+    """Refuse a caller who may not.
 
     Raises:
-        SignInRequiredError: it takes a credential, and none was sent, or one that is not valid.
+        SignInRequiredError: it takes a credential, and none was sent.
         PersonRequiredError: only people may, and this is an agent's.
         NotPermittedError: their role or key does not go so far (`power_required`).
     """
-    principal = await auth.principal(headers)
     power = access.power
     if access.is_for_people and not principal.is_person:
         if auth.token_of(headers) is None:
@@ -68,4 +65,3 @@ async def admit(auth: Authenticator, access: Access, headers: Mapping[bytes, byt
             else "Use a key of another scope.",
             code="power_required",
         )
-    return principal

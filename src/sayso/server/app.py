@@ -39,7 +39,7 @@ from sayso.errors import (
     SignInRequiredError,
 )
 from sayso.ledger.stories import Story
-from sayso.server.access import Access, admit
+from sayso.server.access import Access, check
 from sayso.server.http import Call, Endpoint, HungUpError, Reply
 from sayso.server.inbox import pages as inbox_pages
 from sayso.server.openapi import (
@@ -391,9 +391,12 @@ class Road:
     async def answer(self, call: Call) -> Any:
         """What to reply, whatever happens; None if the caller hung up: nobody is left to hear."""
         try:
-            self._server.auth.check_origin(self._entry.method, call.headers)
-            if self._entry.access is not Access.ANYBODY:
-                call.principal = await self._admitted(call)
+            auth, access = self._server.auth, self._entry.access
+            auth.check_origin(self._entry.method, call.headers)
+            if access is not Access.ANYBODY:
+                principal = auth.peek(call.headers) or await self._look_up(call)
+                check(auth, access, principal, call.headers)
+                call.principal = principal
             if self.reads_body:
                 await call.read_body(self._server.settings.max_body_bytes)
             return await self._entry.endpoint(call)
@@ -409,11 +412,11 @@ class Road:
             log.exception("%s %s failed", self._entry.method, self._entry.path)
             return self._problem(internal())
 
-    async def _admitted(self, call: Call) -> Principal:
-        """Who is calling, if they may; credentials that are not good are counted."""
+    async def _look_up(self, call: Call) -> Principal:
+        """Who is calling; credentials that are not good are counted."""
         auth = self._server.auth
         try:
-            return await admit(auth, self._entry.access, call.headers)
+            return await auth.principal(call.headers)
         except SignInRequiredError as error:
             if error.reason_code == "invalid_credential" and auth.is_bearer(call.headers):
                 sent = call.headers.get(b"x-api-key") or call.headers.get(b"authorization", b"")

@@ -125,6 +125,18 @@ class Authenticator:
         ):
             raise _foreign("Another site's page may not call this server.")
 
+    def peek(self, headers: Mapping[bytes, bytes]) -> Principal | None:
+        """Who is calling, if that was looked up in the last second: without a coroutine's cost."""
+        sent = headers.get(b"authorization")
+        hashed = None if sent is None else self._hashes.get(sent)
+        if hashed is None:
+            return None
+        now = self._clock.now()
+        known = self._known.peek(hashed, now)
+        if known is None or (known.expires_at is not None and now >= known.expires_at):
+            return None
+        return known.principal
+
     async def principal(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Who is calling.
 
@@ -132,11 +144,6 @@ class Authenticator:
             SignInRequiredError: a credential was sent, and it is not valid (any more), or none was
                 sent where it takes one.
         """
-        sent = headers.get(b"authorization")
-        if sent is not None and (hashed := self._hashes.get(sent)) is not None:
-            known = self._known.peek(hashed)
-            if known is not None and self._is_good(known):
-                return known.principal
         token = self.token_of(headers)
         if token is None:
             if self.is_open:
@@ -151,6 +158,7 @@ class Authenticator:
         known = self._known.peek(hashed) or await self._known.get(hashed)
         if known is None or not self._is_good(known):
             raise _not_valid()
+        sent = headers.get(b"authorization")
         if sent is not None:
             if len(self._hashes) >= MAX_REMEMBERED:
                 self._hashes.clear()

@@ -1,10 +1,9 @@
 """`TelemetryLogger`: what happens in runs, as events in a file or database."""
 
+import contextlib
 import logging
-import threading
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -40,9 +39,9 @@ class TelemetryLogger:
 
     All `log_` methods return within microseconds and never raise: events are written by a thread
     in the background, a moment later, in order, and are all there when they are read, when it is
-    closed and when the program ends. Only a kill takes the last moment with it. Any thread may use
-    it. Several processes may write to one file, each with a logger of its own; a process that is
-    forked gets its own by itself.
+    closed and when the program ends. Only a signal that ends it on the spot takes the last moment
+    with it. Any thread may use it. Several processes may write to one file, each with a logger of
+    its own; a process that is forked gets its own by itself.
 
     What cannot be kept is counted and told by the log `sayso.telemetry`: `errors` is how often the
     sink failed, `lost` how many events were lost for good; the trace has an event where they were.
@@ -61,8 +60,7 @@ class TelemetryLogger:
     def __init__(self, db_path: str | Path = IN_MEMORY, *, redact: Sequence[str] = ()) -> None:
         self.db_path = db_path
         self._redactor = Redactor(redact)
-        self._asked: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
-        self._asked_lock = threading.Lock()
+        self._asked: dict[tuple[str, str], tuple[str, float]] = {}
         address = str(db_path)
         self._writer = Writer(lambda: _open(address), _lost_line)
         self._put = self._writer.put
@@ -170,10 +168,11 @@ class TelemetryLogger:
         """Somebody is asked."""
         now = _new(UTC)
         action = request.action
-        with self._asked_lock:
-            self._asked[run_id, action.id] = (action.tool_name, time.monotonic())
-            if len(self._asked) > _MOST_ASKED:
-                self._asked.popitem(last=False)
+        asked = self._asked  # without a lock: a lost entry costs one `waited_ms`
+        asked[run_id, action.id] = (action.tool_name, time.monotonic())
+        if len(asked) > _MOST_ASKED:
+            with contextlib.suppress(RuntimeError, StopIteration):
+                asked.pop(next(iter(asked)), None)
         payload = payloads.ApprovalRequested(
             action_id=action.id,
             request_id=request.request_id,
@@ -191,8 +190,7 @@ class TelemetryLogger:
     ) -> None:
         """It was decided, by a person or by the policy."""
         now = _new(UTC)
-        with self._asked_lock:
-            tool_name, since = self._asked.pop((run_id, decision.action_id), (None, None))
+        tool_name, since = self._asked.pop((run_id, decision.action_id), (None, None))
         args, redacted = decision.args, ()
         if args is not None:
             args, redacted = self._redactor.shown(tool_name, args)

@@ -113,7 +113,7 @@ class Writer:
         self._batch: list[bytes] = []
         self._bytes = 0
         self._bell = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a logger may be collected while its thread holds it
         self._thread: threading.Thread | None = None
         self._pause = 0.0
         self._gap = 0

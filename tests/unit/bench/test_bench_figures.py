@@ -71,3 +71,9 @@ def test_a_look_counts_for_the_innermost_frame_that_is_known(tmp_path: Path) -> 
     assert profile.part(["thread (1): MainThread", *frames[:2]]).startswith("HTTP: parsing")
     assert profile.part(["thread (2): sayso-writer", *frames]).startswith("SQLite: writing")
     assert profile.part(["thread (3): another"]) == "other"
+
+
+def test_a_thread_that_waits_for_work_is_not_at_work() -> None:
+    waiting = ["thread (4): asyncio_0", "_worker (/lib/python3.11/concurrent/futures/thread.py:81)"]
+    assert profile.is_idle(waiting)
+    assert not profile.is_idle([*waiting, "write (/sayso/ledger/kept.py:71)"])

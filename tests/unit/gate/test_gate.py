@@ -48,6 +48,14 @@ async def test_what_is_allowed_runs_and_nobody_is_asked() -> None:
     assert (policy.decisions, policy.successes) == ([True], [True])
 
 
+async def test_whoever_is_asked_is_told_why() -> None:
+    person = Person(yes)
+    await Gate(Says(ASK, rule="large"), person).run(SEND, Outbox().send, message="Send it?")
+    asked = person.asked[0]
+    assert (asked.policy_name, asked.policy_reason) == ("says, rule large", "because")
+    assert asked.summary_context == "Send it?"
+
+
 async def test_what_is_denied_does_not_run_and_nobody_is_asked() -> None:
     outbox, person = Outbox(), Person(yes)
     with pytest.raises(NotApprovedError, match="because") as caught:

@@ -163,7 +163,7 @@ async def test_message_preview_risk_and_key_may_depend_on_the_arguments() -> Non
     assert request.action is not None
     assert request.message == "Pay 20 to bob?"
     assert request.action.risk_class is RiskClass.HIGH
-    assert request.metadata == {"preview": "Balance after: 80"}
+    assert request.metadata["preview"] == "Balance after: 80"
 
 
 def test_methods_can_be_tools() -> None:

@@ -133,6 +133,17 @@ def test_more_values_than_can_be_looked_through_are_asked_about() -> None:
     assert "too many to check" in verdict.reason
 
 
+def test_names_that_agents_choose_are_not_kept_without_end() -> None:
+    policy = RiskBasedPolicy(max_amount_without_approval=10)
+    for n in range(5_000):
+        assert (
+            policy.evaluate(call(args={f"amount {n} {'x' * (n % 600)}": 50})).effect is Effect.ASK
+        )
+    kept = policy._known
+    assert len(kept) <= 4_096
+    assert max(map(len, kept)) <= 256
+
+
 def test_depth_does_not_stop_the_search() -> None:
     args: Any = {"amount": 5_000}
     for _ in range(300):

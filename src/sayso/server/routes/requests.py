@@ -96,7 +96,7 @@ async def decide(call: Call) -> Reply:
     said = call.decode(SignedAnswer)
     request = await call.server.signing.decide(
         call.params["id"],
-        said.plain(),
+        said if said.assertion is None else said.plain(),
         said.assertion,
         by=call.principal,
         channel=Channel.API if call.server.auth.is_bearer(call.headers) else Channel.WEB,

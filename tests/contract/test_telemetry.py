@@ -1,4 +1,4 @@
-"""What a logger keeps, whatever it is given, and who may read it."""
+"""What a logger keeps, whatever it is given, and who may read it; on every sink."""
 
 import logging
 import subprocess
@@ -25,9 +25,16 @@ from sayso.telemetry import Several, TelemetryLogger
 from sayso.telemetry.otel import OpenTelemetry
 
 
-@pytest.fixture(params=[":memory:", "trace.db", "trace.jsonl"])
+@pytest.fixture(params=[":memory:", "trace.db", "trace.jsonl", "postgresql"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return request.param if request.param == ":memory:" else str(tmp_path / request.param)
+    match request.param:
+        case "postgresql":
+            dsn: str = request.getfixturevalue("postgres_dsn")
+            return dsn
+        case ":memory:":
+            return ":memory:"
+        case name:
+            return str(tmp_path / name)
 
 
 @pytest.fixture
@@ -211,7 +218,7 @@ def test_nothing_that_is_logged_raises_whatever_it_holds(logger: TelemetryLogger
     told = [event.payload["validation_details"] for event in events[::2]]
     assert told[0] == {"object": "<Unprintable: no text: RuntimeError>"}
     assert told[1] == {"day": "2026-01-02"}
-    assert told[4] == {"nul": "a\0b"}
+    assert told[4] in ({"nul": "a\0b"}, {"nul": "a\ufffdb"})  # PostgreSQL has no such character
     assert told[5] == {"half": "\\ud800"}
     assert told[6] == {"3": "three"}
     assert set(told[-1]) == {str(key) for key in details}
@@ -372,15 +379,36 @@ def test_after_the_end_reading_is_refused_and_logging_is_counted(
 
 
 def test_a_logger_that_nobody_has_any_more_ends_its_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
     logger = TelemetryLogger(tmp_path / "t.db")
     logger.log_llm_call("r")
-    thread = next(t for t in threading.enumerate() if t.name == "sayso-telemetry")
+    (thread,) = set(threading.enumerate()) - before
     del logger
     thread.join(10)
     assert not thread.is_alive()
     again = TelemetryLogger(tmp_path / "t.db")
     assert len(again.get_events()) == 1
     again.close()
+
+
+def test_each_event_is_kept_or_counted_as_lost_also_when_it_is_closed_meanwhile(
+    tmp_path: Path,
+) -> None:
+    logger = TelemetryLogger(tmp_path / "t.db")
+
+    def work(number: int) -> None:
+        for count in range(2000):
+            logger.log_llm_call(f"run-{number}", tokens_in=count)
+            if (number, count) == (0, 1000):
+                logger.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    again = TelemetryLogger(tmp_path / "t.db")
+    kept = len(again.get_events())
+    again.close()
+    assert 1000 <= kept < 8000
+    assert kept + logger.lost == 8000
 
 
 @pytest.mark.parametrize("end", ["pass", "raise SystemExit(3)", "1 / 0"])
