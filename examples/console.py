@@ -5,11 +5,21 @@
 Piped answers count as well (`printf 'y\\n\\n' | python examples/console.py`); no answer is a no.
 """
 
-import asyncio
-
 from sayso import Action, RiskClass
 from sayso.backends import CLIBackend
-from sayso.domain.approvals import ApprovalRequest
+from sayso.errors import NotApprovedError
+from sayso.gate import Gate
+from sayso.policies import RiskBasedPolicy
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "to": {"type": "string"},
+        "amount": {"type": "integer", "exclusiveMinimum": 0, "maximum": 10_000},
+    },
+    "required": ["to", "amount"],
+    "additionalProperties": False,
+}
 
 
 def transfer(to: str, amount: int) -> str:
@@ -17,21 +27,16 @@ def transfer(to: str, amount: int) -> str:
     return f"sent {amount} EUR to {to}"
 
 
-async def main() -> None:
-    action = Action(
-        tool_name="transfer",
-        tool_args={"to": "Northwind Traders", "amount": 1250},
-        risk_class=RiskClass.HIGH,
-        side_effects=("Moves money; it cannot be taken back",),
-        rationale="The invoice INV-2047 is due tomorrow.",
-    )
-    backend = CLIBackend(timeout_seconds=60)
-    decision = await backend.request_approval(ApprovalRequest(run_id="billing", action=action))
-    if decision.approved:
-        args = action.tool_args if decision.args is None else decision.args
-        print(f"\n{transfer(**args)}")
-    else:
-        print(f"\nnot run: {decision.reason}")
-
-
-asyncio.run(main())
+gate = Gate(RiskBasedPolicy(), CLIBackend(timeout_seconds=60))
+action = Action(
+    tool_name="transfer",
+    tool_args={"to": "Northwind Traders", "amount": 1250},
+    args_schema=SCHEMA,
+    risk_class=RiskClass.HIGH,
+    side_effects=("Moves money; it cannot be taken back",),
+    rationale="The invoice INV-2047 is due tomorrow.",
+)
+try:
+    print(gate.run_sync(action, transfer))
+except NotApprovedError as error:
+    print(f"not run: {error.detail}")

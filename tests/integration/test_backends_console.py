@@ -134,7 +134,10 @@ async def one(name):
     except ApprovalCancelledError as error:
         print(f"<{name}: {error}>", flush=True)
 async def main():
-    await asyncio.gather(one("first"), one("second"))
+    both = asyncio.gather(one("first"), one("second"))
+    await asyncio.sleep(0.2)
+    print("<both wait>", flush=True)
+    await both
     told(await CLIBackend().request_approval(asked("third")))
     print("again", flush=True)
     await asyncio.sleep(30)
@@ -146,6 +149,7 @@ except KeyboardInterrupt:
     )
     with TypedAt(program) as terminal:
         terminal.until(QUESTION)
+        terminal.until("<both wait>")
         terminal.type("\x03")
         shown = terminal.until(QUESTION)
         assert "<first: User cancelled approval>" in shown
@@ -156,6 +160,32 @@ except KeyboardInterrupt:
         terminal.until("again")
         terminal.type("\x03")
         assert "<as usual>" in terminal.ended()
+
+
+def test_ctrl_c_in_a_gate_without_an_event_loop_leaves_the_terminal() -> None:
+    program = (
+        BEGIN
+        + """
+from sayso.gate import Gate
+from sayso.policies import HITLPolicy
+class Ask(HITLPolicy):
+    name = "ask"
+    def should_request_approval(self, action, state):
+        return True, "always"
+try:
+    Gate(Ask(), CLIBackend()).run_sync(asked("pay").action, lambda to: print("<ran>"))
+except KeyboardInterrupt:
+    print("<as usual>", flush=True)
+print("word:", input())
+"""
+    )
+    with TypedAt(program) as terminal:
+        terminal.until(QUESTION)
+        terminal.type("\x03")
+        terminal.until("<as usual>")
+        terminal.type("y\n")
+        assert "word: y" in terminal.ended()
+        assert "<ran>" not in terminal.all
 
 
 def test_a_question_that_is_called_off_by_its_program_leaves_the_terminal() -> None:

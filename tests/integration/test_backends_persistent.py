@@ -24,8 +24,10 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Answer, Decision, DecisionType
 from sayso.domain.requests import Status
-from sayso.errors import ConfigurationError, InvalidAnswerError
+from sayso.errors import ConfigurationError, InvalidAnswerError, NotApprovedError
+from sayso.gate import Gate
 from sayso.gate.ports import ApprovalError
+from sayso.policies import RiskBasedPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -280,6 +282,22 @@ async def test_a_record_is_written_and_read_as_json(opener: Opener) -> None:
     answer = Answer(type=DecisionType.APPROVE)
     assert not await store.decide(record.callback_id, answer, decided_by="x")
     assert await store.wait("made-up") is None
+
+
+async def test_a_gate_runs_what_the_callback_approved_and_nothing_else(outbox: Outbox) -> None:
+    backend = PersistentWebhookBackend(outbox, timeout_seconds=30)
+    gate = Gate(RiskBasedPolicy(), backend)
+    ran: list[dict[str, Any]] = []
+    running = asyncio.ensure_future(gate.run(asked().action, lambda **args: ran.append(args)))
+    await backend.handle_callback(await outbox.ids.get(), True, args={"to": "alice"})
+    await running
+    assert ran == [{"to": "alice"}]
+    running = asyncio.ensure_future(gate.run(asked().action, lambda **args: ran.append(args)))
+    await backend.handle_callback(await outbox.ids.get(), False, "too much")
+    with pytest.raises(NotApprovedError, match="too much"):
+        await running
+    assert len(ran) == 1
+    await backend.close()
 
 
 async def test_a_healthy_channel_stays_so_however_long_people_take(outbox: Outbox) -> None:

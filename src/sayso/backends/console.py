@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from sayso.backends.terminal import (
 )
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision
-from sayso.errors import SaysoError
+from sayso.errors import InvalidAnswerError, SaysoError
 from sayso.gate.ports import ApprovalBackend, ApprovalCancelledError, ApprovalError
 from sayso.types import JsonObject
 from sayso.visible import spelled
@@ -172,6 +173,7 @@ class CLIBackend(ApprovalBackend):
             text = self._typed(args, talk)
             new = codec.decode(dict[str, Any], text) if text.strip() else args
             same = request.action.with_args(new).digest == request.action.digest
+            _check_fits(new, request.action.args_schema)
         except SaysoError as error:
             talk.show([(f"Not taken: {spelled(error.detail)}", "red")])
             return args
@@ -224,6 +226,8 @@ class _Talk:
         else:
             print(question, end="", flush=True)  # noqa: T201  it is a console
         line = self.reader.line(self.stop, self.deadline)
+        if self._output is None and not self.reader.is_terminal:  # nobody's Enter ends the line
+            print(flush=True)  # noqa: T201  the same
         self.ended = self.ended or line is None
         return line
 
@@ -245,6 +249,23 @@ def _decision(
         channel=Channel.CONSOLE,
         took_seconds=took,
     )
+
+
+def _check_fits(args: JsonObject, schema: JsonObject | None) -> None:
+    """Refuse an edit that whoever runs the action would refuse; they check it in any case.
+
+    Raises:
+        InvalidAnswerError: it does not fit the tool's schema.
+    """
+    if schema is None:
+        return
+    try:
+        checks = import_module("jsonschema_rs")
+    except ImportError:
+        return
+    error = next(iter(checks.validator_for(schema).iter_errors(args)), None)
+    if error is not None:
+        raise InvalidAnswerError(f"It does not fit the tool: {error.message}.")
 
 
 def _standard_input() -> Reader:

@@ -21,7 +21,7 @@ _NAMES = 11
 _INDENT = " " * _NAMES
 _FENCE = f"{_INDENT}\u2502 "
 _RISKS = {"high": "bold red", "medium": "yellow", "low": "green"}
-_DIFF = {"+": "green", "-": "red", "@": "dim"}
+_DIFF = {"+": "green", "-": "red"}
 
 
 def lines(request: ApprovalRequest, width: int) -> list[Line]:
@@ -32,7 +32,7 @@ def lines(request: ApprovalRequest, width: int) -> list[Line]:
         width: columns of the terminal.
     """
     action = request.action
-    risk = "unknown" if action.risk_class is None else action.risk_class.value
+    risk = spelled(str(action.risk_class or "unknown"))  # made by hand it may be a plain text
     policy = f"{request.policy_name}: {request.policy_reason}".strip(": ")
     out: list[Line] = [("", ""), (f"-- Approval request {'-' * 40}"[: max(20, width)], "bold")]
     for name, text, style in (
@@ -68,7 +68,7 @@ def difference(before: JsonObject, after: JsonObject, width: int) -> list[Line]:
     told = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     return [
         (f"{_INDENT}{line[0]} {part}", _DIFF.get(line[0], ""))
-        for line in told
+        for line in (" ..." if each.startswith("@") else each for each in told)
         for part in folded(line[1:], width - _NAMES - 2)
     ]
 

@@ -81,6 +81,9 @@ class Stop:
 class Reader(Protocol):
     """Where answers come from."""
 
+    is_terminal: bool
+    """Whether it shows what is typed, and where a line ends."""
+
     def forget(self) -> None:
         """Drop what was typed before the question was shown: it answers something else."""
         ...
@@ -136,6 +139,8 @@ class FunctionReader:
     Args:
         function: returns a line, or raises EOFError.
     """
+
+    is_terminal = False
 
     def __init__(self, function: Callable[[], str]) -> None:
         self._function = function

@@ -94,6 +94,14 @@ async def test_what_is_no_edit_is_told_and_approves_nothing(typed: str, told: st
     assert decision.args is None
 
 
+async def test_an_edit_that_does_not_fit_the_tool_is_told_and_not_taken() -> None:
+    schema = {"type": "object", "properties": {"amount": {"type": "integer", "maximum": 20}}}
+    typed = ("e", '{"amount": 21}', "e", '{"amount": 20}', "y", "")
+    decision, shown = await said(*typed, request=asked(args_schema=schema))
+    assert "Not taken: It does not fit the tool: 21 is greater than the maximum of 20." in shown
+    assert decision.args == {"amount": 20}
+
+
 async def test_an_edit_that_is_taken_back_leaves_the_arguments_as_they_were() -> None:
     original = '{"to": "bob@example.org", "amount": 12}'
     decision, _ = await said("e", '{"amount": 0}', "e", original, "y", "")

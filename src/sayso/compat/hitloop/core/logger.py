@@ -1,0 +1,5 @@
+"""hitloop.core.logger."""
+
+from sayso.telemetry import TelemetryLogger
+
+__all__ = ["TelemetryLogger"]

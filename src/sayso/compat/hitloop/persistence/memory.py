@@ -1,0 +1,5 @@
+"""hitloop.persistence.memory."""
+
+from sayso.backends import InMemoryApprovalStore
+
+__all__ = ["InMemoryApprovalStore"]

@@ -1,0 +1,5 @@
+"""hitloop.persistence.postgres."""
+
+from sayso.backends import PostgresApprovalStore
+
+__all__ = ["PostgresApprovalStore"]

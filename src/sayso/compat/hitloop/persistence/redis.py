@@ -1,0 +1,5 @@
+"""hitloop.persistence.redis."""
+
+from sayso.backends import RedisApprovalStore
+
+__all__ = ["RedisApprovalStore"]

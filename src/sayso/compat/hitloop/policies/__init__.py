@@ -1,0 +1,5 @@
+"""hitloop.policies."""
+
+from sayso.policies import AlwaysApprovePolicy, AuditPlusEscalatePolicy, RiskBasedPolicy
+
+__all__ = ["AlwaysApprovePolicy", "AuditPlusEscalatePolicy", "RiskBasedPolicy"]

@@ -1,0 +1,5 @@
+"""hitloop.policies.always_approve."""
+
+from sayso.policies import AlwaysApprovePolicy
+
+__all__ = ["AlwaysApprovePolicy"]
