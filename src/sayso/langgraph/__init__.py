@@ -13,6 +13,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("langgraph", "langgraph") from error
 
+from sayso.langgraph.bridge import Bridge, Ended
 from sayso.langgraph.decorator import hitl_action
 from sayso.langgraph.interrupts import (
     create_interrupt_gate_node,
@@ -41,6 +42,8 @@ from sayso.langgraph.state import HITLState
 __all__ = [
     "ActionRequest",
     "AnomalyValidator",
+    "Bridge",
+    "Ended",
     "HITLInterruptPayload",
     "HITLResumePayload",
     "HITLState",

@@ -135,7 +135,8 @@ def _summary(messages: Any) -> str:
             text = cast("JsonObject", message).get("content")
         else:
             text = getattr(message, "content", message)
-        lines.append(f"- {str(text)[:_SHOWN_CHARACTERS]}")
+        if text:
+            lines.append(f"- {str(text)[:_SHOWN_CHARACTERS]}")
     return "Recent conversation:\n" + "\n".join(lines)
 
 

@@ -154,3 +154,8 @@ def _read(text: str, kinds: set[str]) -> Json:
         return text
     kind = "null" if value is None else _kind(value)
     return value if kind in kinds or (kind == "number" and "integer" in kinds) else text
+
+
+def typed_text(text: str, schema: JsonObject) -> Json:
+    """What a text says, if the schema wants something else than a text."""
+    return _typed(text, schema, schema)

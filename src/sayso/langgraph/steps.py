@@ -153,7 +153,7 @@ async def _awaited(result: Awaitable[T]) -> T:
 _ASKING = "sayso_asking"
 _in_order = threading.Lock()
 _open: OrderedDict[str, tuple[str, Interrupt]] = OrderedDict()
-_MAX_OPEN = 10_000
+_MAX_OPEN = 1_000
 
 
 class _Note:

@@ -91,13 +91,13 @@ def test_two_in_one_node_run_once_each() -> None:
 def test_what_failed_once_fails_again_without_running_again() -> None:
     tried: list[str] = []
 
-    class Strange(Exception):
+    class StrangeError(Exception):
         pass
 
     @hitl_action()
     def send(to: str) -> str:
         tried.append(to)
-        raise (ValueError if to == "a" else Strange)(f"no {to}")
+        raise (ValueError if to == "a" else StrangeError)(f"no {to}")
 
     @hitl_action()
     def wait() -> str:
@@ -114,7 +114,7 @@ def test_what_failed_once_fails_again_without_running_again() -> None:
 
     out = answered(graph_of(call), ACCEPT, ACCEPT, ACCEPT)
     assert tried == ["a", "b"]
-    assert out == ["ValueError: no a", "RuntimeError: Strange: no b", "waited"]
+    assert out == ["ValueError: no a", "RuntimeError: StrangeError: no b", "waited"]
 
 
 # hitloop 29, from here on: defaults were not shown, asynchronous functions became synchronous, ...

@@ -1,6 +1,7 @@
 """The gate that waits for a backend, and the node that runs what was approved."""
 
 import asyncio
+import contextlib
 import datetime
 import operator
 import threading
@@ -24,7 +25,9 @@ from sayso.langgraph import (
     hitl_gate_node,
     should_execute_condition,
 )
+from sayso.policies import AuditPlusEscalatePolicy
 from sayso.policies.base import Effect, HITLPolicy, Verdict
+from sayso.telemetry import TelemetryLogger
 
 YES = Decision(approved=True, decided_by="bob", latency_ms=12.0, reason="looks right")
 NO = Decision(approved=False, decided_by="bob", reason="wrong person")
@@ -379,3 +382,36 @@ def test_the_policy_is_not_asked_again_when_the_node_is_begun_again() -> None:
     result = graph.invoke(None, thread())
     assert len(policy.seen) == 1
     assert result["approval_decision"]["decided_by"] == "bob"
+
+
+# hitloop 28: what the policy of the package itself counted was dropped between two nodes.
+def test_a_streak_over_several_visits_is_noticed() -> None:
+    policy = AuditPlusEscalatePolicy(audit_sample_rate=0, consecutive_action_threshold=3)
+    backend = Says(YES)
+    graph = workflow(backend, {"send": recorder([])}, policy, saver=InMemorySaver())
+    low = {**SEND, "risk_class": "low"}
+    for n in range(3):
+        result = graph.invoke({"proposed_action": {**low, "id": f"c{n}"}}, thread())
+        assert result["tool_result"]["success"]
+        assert len(backend.asked) == (n == 2)
+    assert "3 consecutive" in backend.asked[0].policy_reason
+
+
+# hitloop 27: events from worker threads failed with "no such table".
+async def test_events_are_kept_from_whatever_thread_the_nodes_run_in() -> None:
+    with contextlib.closing(TelemetryLogger()) as logger:
+        graph = workflow(Says(YES), {"send": recorder([])}, logger=logger)
+        await asyncio.to_thread(graph.invoke, {"proposed_action": SEND, "run_id": "r"})
+        await graph.ainvoke({"proposed_action": SEND, "run_id": "r"})
+        kinds = [event.event_type.value for event in logger.get_events("r")]
+    assert (
+        kinds
+        == [
+            "action_proposed",
+            "approval_requested",
+            "approval_decided",
+            "tool_execution_start",
+            "tool_execution_end",
+        ]
+        * 2
+    )
