@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -38,8 +39,8 @@ from sayso.domain.lifecycle import (
     Report,
 )
 from sayso.domain.passkeys import shown_strength
-from sayso.domain.requests import Draft, Request
-from sayso.domain.stops import refuse_stopped
+from sayso.domain.requests import Draft, OnTimeout, Request
+from sayso.domain.stops import Stop, refuse_stopped
 from sayso.errors import (
     BusyError,
     ConflictError,
@@ -378,11 +379,14 @@ class Broker:
         return await self.store.find(query)
 
     async def expire_due(self) -> int:
-        """Close what nobody answered in time; how many were closed."""
+        """What silence means for what nobody answered in time; how many requests it was."""
         now = self.clock.now()
         due = await self.store.due(now, SWEEP_SIZE)
+        yes = {request.tenant for request in due if request.on_timeout is OnTimeout.APPROVE}
+        stops = {tenant: (await self.tenants.fresh(tenant)).stops for tenant in yes}
         closed = await asyncio.gather(
-            *(self._expire(request, now) for request in due), return_exceptions=True
+            *(self._expire(request, now, stops.get(request.tenant, ())) for request in due),
+            return_exceptions=True,
         )
         failed = [each for each in closed if isinstance(each, BaseException)]
         if failed and not any(each is True for each in closed):
@@ -459,8 +463,9 @@ class Broker:
             await self._apply(request_id, EndGrant(by=by, reason=reason), by)
         return (await self.reopen(request_id, by=by, facts=facts)).request
 
-    async def _expire(self, request: Request, now: datetime) -> bool:
-        change = lifecycle.apply(request, Expire(), now)
+    async def _expire(self, request: Request, now: datetime, stops: Iterable[Stop]) -> bool:
+        is_stopped = any(stop.covers(request) for stop in stops)
+        change = lifecycle.apply(request, Expire(is_stopped=is_stopped), now)
         change = with_jobs(change, await self.webhooks.of(request.tenant))
         try:
             await self._commit(change)
