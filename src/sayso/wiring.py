@@ -19,6 +19,7 @@ from sayso.ledger.keeper import Keeper
 from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import Keys
 from sayso.links import load_secret
+from sayso.policies.base import Policy
 from sayso.settings import Settings
 from sayso.signals.base import Signal
 from sayso.signals.memory import MemorySignal
@@ -164,7 +165,19 @@ def make_broker(settings: Settings) -> Broker:
         default_timeout=settings.default_timeout,
         max_waits=settings.max_waits,
         guard=AddressGuard(settings.callback_networks),
+        load_policy=load_policy,
     )
+
+
+def load_policy(text: str) -> Policy:
+    """A policy of its text, as servers keep it.
+
+    Raises:
+        SaysoError: it is none, with the places; or what reads it is not installed.
+    """
+    from sayso.policies.rules import load  # what it is read with is an extra
+
+    return load(text, source="policy")
 
 
 def make_accounts(settings: Settings, broker: Broker) -> Accounts:

@@ -39,6 +39,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """With `ask`: how long people have. None: for ever. Unset: as usual."""
     on_timeout: str | None = None
     """With `ask`: what silence means, as in `Draft.on_timeout`. None: as usual."""
+    escalate_to: Rule | None = None
+    """With `on_timeout` `escalate`: who is asked as well when nobody answers."""
     because: tuple["Verdict", ...] = ()
     """Of a combination: what each of its policies said, in order."""
 
