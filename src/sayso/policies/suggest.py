@@ -22,6 +22,7 @@ LEAST_APPROVALS = 30
 MOST_SUGGESTIONS = 50
 _MOST_VALUES = 8
 """Values of one argument that are listed; more of them need a range or a common part."""
+_LONGEST_VALUE = 500
 _MOST_BRANCHES = 20
 _SHORTEST_PART = 4
 """Characters that texts have in common, at the least."""
@@ -165,7 +166,8 @@ def _one(approved: Sequence[Recorded], names: Sequence[str]) -> Suggestion | Non
 def _bound(name: str, values: Sequence[Json]) -> Bound | None:
     """What all values have in common; None if that is too little to be a rule."""
     distinct = {_key(value): value for value in values}
-    if len(distinct) <= _MOST_VALUES and len(values) >= 3 * len(distinct):
+    is_short = all(len(key) <= _LONGEST_VALUE for key in distinct)
+    if is_short and len(distinct) <= _MOST_VALUES and len(values) >= 3 * len(distinct):
         return Bound(name=name, values=tuple(distinct[key] for key in sorted(distinct)))
     if all(map(_is_number, values)):
         numbers = [_number(value) for value in values]
