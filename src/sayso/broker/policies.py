@@ -4,9 +4,11 @@ Versions are kept for good, each as a record of its own, and the newest once mor
 name, where each look-up finds it. Whatever is wrong with a policy, people are asked.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec import Struct
 
 from sayso.broker.journal import Journal, next_of, record_of
 from sayso.broker.tenants import POLICY, POLICY_VERSION, LoadPolicy, Tenant, Tenants, loaded
@@ -30,16 +32,32 @@ from sayso.errors import (
     RefusedError,
     SaysoError,
 )
-from sayso.policies.base import Context, Effect, Verdict, judge
-from sayso.stores.base import RecordQuery, RecordStore
+from sayso.policies.backtest import Backtest, Recorded, compare, recorded
+from sayso.policies.base import Context, Effect, Policy, Verdict, judge
+from sayso.policies.suggest import Suggestion, as_yaml, suggest
+from sayso.stores.base import Query, RecordQuery, Stores
 from sayso.types import JsonObject
 
 MAX_ROUNDS = 10
 MOST_VERSIONS = 100
 """Of one page of versions."""
+PREVIEW_DAYS = 30
+PREVIEW_REQUESTS = 5_000
+"""How many requests a preview looks at, at most."""
 _LAST = 10**9
 """Versions are kept by how far they are from this one, so that the newest comes first."""
 _MOST_REASON = 1_024
+
+
+class History(Struct, frozen=True, kw_only=True):
+    """What is on record of the last days."""
+
+    records: tuple[Recorded, ...]
+    days: int
+    looked_at: int
+    """Requests in this time; not each is one that policies say anything of."""
+    is_all: bool
+    """Whether that was all of them."""
 
 
 class Policies:
@@ -47,7 +65,7 @@ class Policies:
 
     def __init__(
         self,
-        store: RecordStore,
+        store: Stores,
         clock: Clock,
         journal: Journal,
         tenants: Tenants,
@@ -109,13 +127,53 @@ class Policies:
             )
         return version_in(record)
 
-    async def check(self, text: str) -> None:
-        """Refuse a text that is no policy.
+    async def check(self, text: str) -> Policy:
+        """A text as a policy.
 
         Raises:
-            InvalidRequestError: with each place, as line and column (`invalid_policy`).
+            InvalidRequestError: it is none; with each place, as line and column
+                (`invalid_policy`).
         """
-        await compiled(self._load, text)
+        try:
+            return await loaded(self._load, text)
+        except SaysoError as error:
+            raise InvalidRequestError(
+                error.detail, hint=error.hint, errors=error.errors, code="invalid_policy"
+            ) from None
+
+    async def history(self, *, by: Principal) -> History:
+        """What is on record of the last days, newest first, up to a number of requests."""
+        since = self._clock.now() - timedelta(days=PREVIEW_DAYS)
+        found: list[Recorded] = []
+        looked_at, after = 0, None
+        while looked_at < PREVIEW_REQUESTS:
+            page = await self._store.find(Query(tenant=by.tenant, limit=200, after=after))
+            fresh = [request for request in page.items if request.created_at >= since]
+            looked_at += len(fresh)
+            found += [each for request in fresh if (each := recorded(request)) is not None]
+            after = page.next if len(fresh) == len(page.items) else None
+            if after is None:
+                break
+        return History(
+            records=tuple(found), days=PREVIEW_DAYS, looked_at=looked_at, is_all=after is None
+        )
+
+    async def preview(self, text: str, *, by: Principal) -> tuple[Backtest, History]:
+        """What a text would have changed lately, beside the policy in force.
+
+        Raises:
+            InvalidRequestError: it is no policy (`invalid_policy`).
+        """
+        new, active = await self.check(text), (await self._tenants.fresh(by.tenant)).policy
+        history = await self.history(by=by)
+        old = None if active is None else active.policy
+        return await asyncio.to_thread(compare, history.records, old, new), history
+
+    async def suggestions(self, *, by: Principal) -> tuple[tuple[Suggestion, ...], str, History]:
+        """Rules that the record of the last days speaks for, and the same as a policy's text."""
+        history = await self.history(by=by)
+        found = await asyncio.to_thread(suggest, history.records)
+        return found, as_yaml(found), history
 
     async def put(self, draft: PolicyDraft, *, by: Principal) -> PolicyVersion:
         """Keep a new version; it holds for what is submitted from now on.
@@ -203,9 +261,13 @@ class Policies:
 
 
 def context_of(request: Request) -> Context:
-    """What a policy is told of whoever asks: as authentication knows them."""
+    """What a policy is told of whoever asks: as authentication knows them.
+
+    The run is whoever asks, too: by a session of its own choice an agent could try until it is
+    not drawn.
+    """
     return Context(
-        run_id=request.session_id or "",
+        run_id=request.requested_by.actor,
         client_id=request.client_id,
         session_id=request.session_id,
         tenant=request.tenant,
@@ -290,20 +352,6 @@ def rule_of_edit(tenant: Tenant, request: Request, edited: Action) -> Rule | Non
 def version_in(record: Record) -> PolicyVersion:
     """What a record holds."""
     return msgspec.json.decode(record.body, type=PolicyVersion)
-
-
-async def compiled(load: LoadPolicy, text: str) -> None:
-    """Load a text once, to see whether it can be.
-
-    Raises:
-        InvalidRequestError: it cannot (`invalid_policy`).
-    """
-    try:
-        await loaded(load, text)
-    except SaysoError as error:
-        raise InvalidRequestError(
-            error.detail, hint=error.hint, errors=error.errors, code="invalid_policy"
-        ) from None
 
 
 def _settled(change: Change, verdict: Verdict, now: datetime) -> Change:

@@ -5,6 +5,8 @@
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     run, claims                 ask, then run a command; claim, report and reopen from a script
+    policy_server               the server's policy: push, show, versions, activate, remove
+    policy_history              what a policy would have done: diff, suggest
     grants, rules, stop         remembered decisions; how strictly to review; the kill switch
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
     selftest, attacks           attack a running server, and tell what it refused
@@ -43,6 +45,7 @@ COMMANDS = {
     "reopen": "Ask again what expired.",
     "grants": "Decisions that are remembered: list, give, preview, revoke.",
     "rules": "How strictly requests are reviewed: list, put, remove.",
+    "policy": "What needs a person: push, show, versions, activate, remove, diff, suggest.",
     "stop": "The kill switch: everything, agent, client, session; list, lift.",
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",

@@ -47,6 +47,15 @@ _RULES = {
     "put": "Keep a rule, in place of one of the same name.",
     "remove": "Forget a rule.",
 }
+_POLICY = {
+    "push": "Keep a new version of the server's policy.",
+    "show": "Print the policy in force, or another version.",
+    "versions": "List all versions, newest first.",
+    "activate": "Go back to an older version.",
+    "remove": "Have no policy from now on.",
+    "diff": "Tell what a new policy would have changed, on the record.",
+    "suggest": "Print narrow rules that the record speaks for.",
+}
 _STOP = {
     "everything": "Stop everything.",
     "agent": "Stop an agent.",
@@ -84,6 +93,7 @@ _GROUPS = {
     "sessions": _SESSIONS,
     "grants": _GRANTS,
     "rules": _RULES,
+    "policy": _POLICY,
     "stop": _STOP,
 }
 _HOMES = {
@@ -94,6 +104,11 @@ _HOMES = {
     "reopen": "claims:reopen",
 }
 """Commands that share a file with others; any other is a function in a file of its name."""
+_POLICY_HOMES = {
+    **dict.fromkeys(("push", "show", "versions", "activate", "remove"), "policy_server"),
+    **dict.fromkeys(("diff", "suggest"), "policy_history"),
+}
+"""The same within a group."""
 _HINTS = {"run": "The command to run comes after --, as in: sayso run --risk high -- git push"}
 _USAGES = {"run": "Usage: sayso run [OPTIONS] -- COMMAND..."}
 
@@ -124,7 +139,8 @@ def _group(name: str) -> App:
     group = App(name=name, help=COMMANDS[name])
     for inner, text in _GROUPS[name].items():
         function = inner.replace("-", "_")
-        group.command(f"sayso.cli.{name}:{function}_command", name=inner, help=text)
+        home = _POLICY_HOMES.get(inner, name) if name == "policy" else name
+        group.command(f"sayso.cli.{home}:{function}_command", name=inner, help=text)
     return group
 
 

@@ -128,7 +128,7 @@ def recorded(request: Request) -> Recorded | None:
         id=request.id,
         action=request.action,
         context=Context(
-            run_id=request.session_id or "",
+            run_id=request.requested_by.actor,
             client_id=request.client_id,
             session_id=request.session_id,
             tenant=request.tenant,

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from sayso.domain.actions import RiskClass
@@ -27,6 +28,9 @@ _MOST_BRANCHES = 20
 _SHORTEST_PART = 4
 """Characters that texts have in common, at the least."""
 _MOST_AGENTS = 10
+_LONGEST_CONDITION = 2_000
+_LAST_SHORT = 0xFFFF
+_ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _SEPARATORS = frozenset("/.-_:@ =?&#,")
 
 
@@ -238,3 +242,95 @@ def _is_number(value: object) -> bool:
 
 def _number(value: Any) -> float:
     return value
+
+
+def as_yaml(found: Sequence[Suggestion]) -> str:
+    """The suggestions as a policy: these are allowed, and people are asked about everything else.
+
+    Whatever cannot be written down exactly is left out.
+    """
+    lines = ["version: 1", "defaults:", "  verdict: ask"]
+    rules: list[str] = []
+    for number, each in enumerate(found, start=1):
+        condition = condition_of(each)
+        if len(condition) <= _LONGEST_CONDITION and _writable(each):
+            rules += _rule(f"suggested-{number}", each, condition)
+    return "\n".join([*lines, "rules:" if rules else "rules: []", *rules]) + "\n"
+
+
+def condition_of(suggestion: Suggestion) -> str:
+    """The condition in CEL: these arguments and no others, each within its bound.
+
+    An argument that is not there, or is of another kind, makes it fail, and so people are asked.
+    """
+    parts = [f"size(args) == {len(suggestion.bounds)}"]
+    for bound in suggestion.bounds:
+        value = f"args[{_text(bound.name)}]"
+        if bound.values:
+            parts.append(f"{value} in [{', '.join(map(_literal, bound.values))}]")
+        elif bound.low is not None and bound.high is not None:
+            parts.append(f"{value} >= {_literal(bound.low)}")
+            parts.append(f"{value} <= {_literal(bound.high)}")
+        else:
+            parts.append(f"{value}.startsWith({_text(bound.begins)})")
+            if bound.ends:
+                parts.append(f"{value}.endsWith({_text(bound.ends)})")
+                parts.append(f"size({value}) >= {len(bound.begins) + len(bound.ends)}")
+            parts.append(f'!{value}.contains("..")')
+    return " && ".join(parts)
+
+
+def _rule(name: str, each: Suggestion, condition: str) -> list[str]:
+    risk = "unknown" if each.risk is None else each.risk.value
+    agents = ", ".join(_text(_exactly(agent)) for agent in each.agents)
+    error = f"{100 * each.error_bound:.1f}"
+    return [
+        f"  - name: {name}",
+        f"    # {each.n} approvals, no refusal, no edit: at most {error} % of what comes might be",
+        "    # refused, with 95 % certainty",
+        "    match:",
+        f"      tools: [{_text(_exactly(each.tool_name))}]",
+        f"      agents: [{agents}]",
+        f"      risk: [{risk}]",
+        "    when: >-",
+        *(f"      {part}" for part in condition.split("\n")),
+        "    verdict: allow",
+        f"    reason: People approved it {each.n} times, and never refused it.",
+    ]
+
+
+def _writable(suggestion: Suggestion) -> bool:
+    """Whether all of it can be written down: YAML has no way for half a character."""
+    try:
+        msgspec.json.encode(suggestion)
+    except (UnicodeEncodeError, msgspec.MsgspecError):
+        return False
+    return True
+
+
+def _exactly(name: str) -> str:
+    """A glob that matches this name alone."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _literal(value: Json) -> str:
+    """A value in CEL."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_text(k)}: {_literal(v)}' for k, v in value.items())}}}"
+    return json.dumps(value)
+
+
+def _text(text: str) -> str:
+    """A text in quotes, good for CEL and for YAML alike; what cannot be printed is spelled out."""
+    return "".join(('"', *(_ESCAPED.get(c) or _spelled(c) for c in text), '"'))
+
+
+def _spelled(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= _LAST_SHORT else f"\\U{code:08x}"

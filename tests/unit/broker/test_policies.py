@@ -331,7 +331,7 @@ async def test_who_asks_is_what_authentication_says(broker: Broker) -> None:
     broker = Broker(broker.store, MemorySignal(), broker.clock, load_policy=load)
     await put(broker, pay="ask")
     await ask(broker, client_id="c")
-    assert seen == [Context(client_id="c", tenant="default", asked_by="agent:agent-1")]
+    assert seen == [Context(run_id=AGENT.actor, client_id="c", asked_by=AGENT.actor)]
 
 
 async def test_what_is_asked_again_is_looked_at_by_the_policy_of_now(
