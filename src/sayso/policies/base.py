@@ -10,6 +10,7 @@ from sayso.domain.actions import Action
 from sayso.domain.decisions import Decision
 from sayso.domain.rules import Rule
 from sayso.errors import SaysoError
+from sayso.policies import history
 
 State = dict[str, Any]
 """What a run has shown so far: JSON values by name. Belongs to whoever runs the policy."""
@@ -38,9 +39,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
     timeout_seconds: float | UnsetType | None = UNSET
     """With `ask`: how long people have. None: for ever. Unset: as usual."""
     on_timeout: str | None = None
-    """With `ask`: what silence means, as in `Draft.on_timeout`. None: as usual."""
+    """With `ask`: what silence means: `expire`, `reject`, `approve`, `escalate` or `park`.
+
+    None: as usual, which is `expire`. `approve` stands only where a policy for actions of low risk
+    wrote it out.
+    """
     escalate_to: Rule | None = None
-    """With `on_timeout` `escalate`: who is asked as well when nobody answers."""
+    """With `escalate`: what the decision needs once the time is over."""
+    is_default: bool = False
+    """Whether the policy has nothing on such an action: this is what it says of all others."""
     because: tuple["Verdict", ...] = ()
     """Of a combination: what each of its policies said, in order."""
 
@@ -73,14 +80,18 @@ class Policy(ABC):
         """What it says of `action`. It changes nothing, so that asked twice it says the same."""
 
     def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:
-        """The state of the run after a decision; a new one, or `state` as it is."""
-        del action, decision
-        return state
+        """The state of the run after a decision: a new one; `state` itself is left as it is.
+
+        To be called once for each call of a tool, whoever decided: a person, a remembered
+        decision, or the policy, whose `allow` comes as `Decision(approved=True,
+        channel=Channel.POLICY)` and whose `deny` as `approved=False`. So each proposal counts in
+        streaks, of whatever risk it was. What is kept is bounded and plain JSON (`history`).
+        """
+        return history.after_decision(state, action, decision)
 
     def post_execution_update(self, state: State, action: Action, result: State) -> State:
-        """The state after a run, of which `result` tells at least `success`."""
-        del action, result
-        return state
+        """The state after a run, of which `result` tells at least `success`: a new one."""
+        return history.after_run(state, action, result)
 
     def should_request_approval(self, action: Action, state: State) -> tuple[bool, str]:
         """Whether the action must not run by itself, and why: `evaluate` as hitloop has it."""
@@ -100,7 +111,7 @@ class HITLPolicy(Policy):
         """What `should_request_approval` says."""
         needed, reason = self.should_request_approval(action, context.state)
         effect = Effect.ASK if needed else Effect.ALLOW
-        return Verdict(effect=effect, reason=reason, policy=self.name)
+        return Verdict(effect=effect, reason=reason, policy=self.name, is_default=not needed)
 
 
 def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verdict:

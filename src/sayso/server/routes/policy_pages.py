@@ -217,10 +217,10 @@ def _counts(tally: Tally) -> list[dict[str, Any]]:
 def _difference(old: str, new: str) -> list[tuple[str, str]]:
     """Lines with what became of each: `+`, `-`, a blank, or `@` where some are left out."""
     found = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=3)
-    told: list[tuple[str, str]] = []
-    for line in list(found)[2 : _MOST_LINES + 2]:
-        told.append(("@", "") if line.startswith("@@") else (line[0], line[1:]))
-    return told
+    return [
+        ("@", "") if line.startswith("@@") else (line[0], line[1:])
+        for line in list(found)[2 : _MOST_LINES + 2]
+    ]
 
 
 def _plain(text: str) -> str:
