@@ -9,14 +9,14 @@ came.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
 from sayso.domain.actions import RiskClass
 from sayso.policies.backtest import Recorded, Said
-from sayso.types import Json
+from sayso.types import Json, JsonObject
 
 LEAST_APPROVALS = 30
 """How many approvals have to stand behind a rule, if nobody says otherwise."""
@@ -318,9 +318,10 @@ def _literal(value: Json) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(_literal, cast('list[Json]', value)))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_text(k)}: {_literal(v)}' for k, v in value.items())}}}"
+        fields = cast("JsonObject", value).items()
+        return f"{{{', '.join(f'{_text(name)}: {_literal(inner)}' for name, inner in fields)}}}"
     return json.dumps(value)
 
 

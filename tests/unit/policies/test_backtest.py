@@ -13,7 +13,8 @@ from sayso.domain.requests import Kind, Option, Request, Status
 from sayso.domain.rules import Rule
 from sayso.policies.backtest import Recorded, Said, compare, recorded
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
-from sayso.policies.suggest import Suggestion, suggest
+from sayso.policies.rules import load
+from sayso.policies.suggest import Suggestion, as_yaml, suggest
 from sayso.testing.factories import NOW
 
 _ids = itertools.count(1)
@@ -248,3 +249,43 @@ def test_no_suggestion_lets_anything_through_that_people_refused_or_changed(
         covered = [each for each in records if found.covers(each)]
         assert sum(each.said is Said.APPROVED for each in covered) >= found.n
         assert not any(each.said in (Said.REJECTED, Said.EDITED) for each in covered)
+
+
+ODD = st.sampled_from(
+    [
+        "ann",
+        'b"\\*\u2028\x07\u00e9\U0001f600',
+        "",
+        1,
+        2.5,
+        -3,
+        2**53 - 1,
+        True,
+        False,
+        None,
+        [1, "a"],
+        {"a": [None]},
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(ODD, st.sampled_from(["a-b", "*[?", "x.y"])), min_size=1, max_size=30),
+    st.dictionaries(st.sampled_from(["n", "o'd\"d", "x"]), ODD, max_size=3),
+    st.sampled_from(["pay", "re*[d]", "a\nb"]),
+)
+def test_the_text_of_suggestions_lets_through_what_they_cover_and_nothing_else(
+    values: list[tuple[Any, str]], other: dict[str, Any], tool: str
+) -> None:
+    records = [
+        record(tool=tool, agent="agent:*", **{"n": value, "o'd\"d": name})
+        for value, name in values * 3
+    ]
+    found = suggest(records, least=3)
+    policy = load(as_yaml(found))
+    tried = [*records, record(tool=tool, agent="agent:*", **other)]
+    tried += [record(tool=name, agent=who, **other) for name in ("pay", "re1") for who in ("x", "")]
+    for each in tried:
+        effect = policy.evaluate(each.action, each.context).effect
+        is_covered = any(suggestion.covers(each) for suggestion in found)
+        assert effect is (Effect.ALLOW if is_covered else Effect.ASK), as_yaml(found)
