@@ -8,6 +8,7 @@
     policy_server               the server's policy: push, show, versions, activate, remove
     policy_history              what a policy would have done: diff, suggest
     grants, rules, stop         remembered decisions; how strictly to review; the kill switch
+    policy                      rules as data: check a file, explain a verdict, run its tests
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
     selftest, attacks           attack a running server, and tell what it refused
     audit                       the ledger: check it, show it, hand it on
@@ -45,7 +46,7 @@ COMMANDS = {
     "reopen": "Ask again what expired.",
     "grants": "Decisions that are remembered: list, give, preview, revoke.",
     "rules": "How strictly requests are reviewed: list, put, remove.",
-    "policy": "What needs a person: push, show, versions, activate, remove, diff, suggest.",
+    "policy": "Rules as data: in a file (check, explain, test), on the server (push, diff...).",
     "stop": "The kill switch: everything, agent, client, session; list, lift.",
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",

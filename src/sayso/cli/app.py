@@ -48,6 +48,9 @@ _RULES = {
     "remove": "Forget a rule.",
 }
 _POLICY = {
+    "check": "Check a policy's file, and tell where it is wrong.",
+    "explain": "Tell what a policy says of a call, and why.",
+    "test": "Run the tests that stand in a policy's file.",
     "push": "Keep a new version of the server's policy.",
     "show": "Print the policy in force, or another version.",
     "versions": "List all versions, newest first.",

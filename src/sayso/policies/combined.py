@@ -128,10 +128,12 @@ def strictest(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _together(asking: Sequence[Verdict]) -> Verdict:
     """What demands all that several demand."""
+    of_one = len({verdict.policy for verdict in asking}) == 1
+    reasons = [verdict.reason if of_one else _because(verdict) for verdict in asking]
     silent = max(asking, key=lambda verdict: _SILENCES.index(verdict.on_timeout or "expire"))
     return msgspec.structs.replace(
         asking[0],
-        reason=" ".join(f"{_because(verdict)}." for verdict in asking).replace("..", "."),
+        reason=" ".join(f"{reason.rstrip('.')}." for reason in reasons),
         rule=", ".join(dict.fromkeys(verdict.rule for verdict in asking if verdict.rule)),
         review=_stricter([v.review for v in asking]),
         timeout_seconds=_shortest([v.timeout_seconds for v in asking]),

@@ -122,7 +122,7 @@ class RiskBasedPolicy(Policy):
             if seen > MOST_VALUES:
                 return [(0, f"Arguments hold more than {MOST_VALUES} values, too many to check")]
             in_object = isinstance(value, dict)
-            items: Any = value.items() if in_object else ((name, inner) for inner in value)
+            items: Any = value.items() if in_object else ((name, each) for each in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
             for key, inner in items:
                 both = checks
                 if in_object:
