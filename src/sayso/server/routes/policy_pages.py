@@ -170,7 +170,7 @@ async def _editor(
         "policy_edit",
         problem,
         text=text,
-        note=note,
+        why=note,
         replaces=replaces,
         places=[] if problem is None else _places(problem, text),
         seen=seen,
