@@ -22,8 +22,11 @@ def check(key: str, signature: str, text: str) -> None:
 
 
 def main(path: str, trusted: str | None) -> None:
-    archive = zipfile.ZipFile(path)
-    files = {name: archive.read(name) for name in archive.namelist()}
+    try:
+        archive = zipfile.ZipFile(path)
+        files = {name: archive.read(name) for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        sys.exit(f"{path} is not a bundle that can be read: {error}")
     rows = {n: [json.loads(x) for x in files[n].splitlines()] for n in files if n.endswith("l")}
     events = {row["number"]: row for row in rows["events.jsonl"]}
     manifest, keys = json.loads(files["manifest.json"]), {}

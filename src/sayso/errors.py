@@ -249,6 +249,7 @@ HTTP_STATUS: dict[type[SaysoError], int] = {
 PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "cancelled": (InvalidTransitionError, "The request was cancelled by the agent's side."),
     "expired": (InvalidTransitionError, "The request has expired: nobody answered in time."),
+    "denied": (NotApprovedError, "A policy does not let it run."),
     "not_due": (InvalidTransitionError, "The request's deadline has not come."),
     "not_later": (InvalidTransitionError, "The request has more time than that already."),
     "already_reminded": (InvalidTransitionError, "People were reminded already."),

@@ -15,6 +15,7 @@ from reader import Reviewer
 from support.server import RunningServer
 
 from sayso.client import Client
+from sayso.policies.rules import load_file, run_cases
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,6 +26,7 @@ ONLY_READ = "only read"
 """For machines that a test has not got: with systemd, containers, a cluster."""
 _MAKE = re.compile(r"^(?:\$ )?make(?P<words>[^#\n]*)(?:#[^\n]*)?\n", re.MULTILINE)
 _NAMED = re.compile(r"# (?P<name>\w+\.py)\n")
+_POLICY = re.compile(r"# (?P<name>\w+\.yaml)\n")
 _SAID = re.compile(r"# -> (?P<text>.+)$", re.MULTILINE)
 
 
@@ -56,6 +58,8 @@ class Visit:
                 self._console(block.code)
             case "json":
                 json.loads(code)
+            case "yaml":
+                self._policy(code)
             case "text":
                 pass  # a diagram
             case other:
@@ -83,6 +87,13 @@ class Visit:
             assert any(fits(text, line) for line in lines), (
                 f"{text!r} was not printed, but:\n{printed.getvalue()}"
             )
+
+    def _policy(self, code: str) -> None:
+        named = _POLICY.match(code)
+        assert named, "A policy begins with its file's name."
+        file = self._terminal.folder / named["name"]
+        file.write_text(code)  # later blocks use it
+        assert all(result.passed for result in run_cases(load_file(file)))
 
     def _bash(self, block: Block, code: str) -> None:
         check_make_targets(code)

@@ -166,6 +166,8 @@ def test_a_rotated_key_goes_on_for_its_overlap_as_the_same_agent(
         "ci",
     )
     assert me(server, x_api_key=old["key"]).json() == me(server, x_api_key=new["key"]).json()
+    again = member.http.post(f"{KEYS}/{old['id']}/rotate", json={"overlap_seconds": 1})
+    assert again.json()["code"] == "key_ended", "a second one would shorten the overlap"
     newest = member.http.post(f"{KEYS}/{new['id']}/rotate").json()
     told(me(server, x_api_key=new["key"]), 401)
     assert me(server, x_api_key=newest["key"]).status_code == 200

@@ -140,7 +140,7 @@ class Broker:
         check_binding(by, draft.client_id, draft.session_id)
         scoped_key, fingerprint = None, ""
         if key is not None:
-            scoped_key = f"{by.plane}:{by.id}:{key}"
+            scoped_key = _scoped(by, key)
             fingerprint = hashlib.sha256(encode(draft)).hexdigest()
             known = await self._replayed(by, scoped_key, fingerprint)
             if known is not None:
@@ -191,6 +191,11 @@ class Broker:
                 self.tenants.changed(by.tenant)
             return Submitted(request=change.request, replayed=False)
         raise ConflictError("The standing grant is used again and again.", hint="Try again.")
+
+    async def recall(self, key: str, *, by: Principal) -> Request | None:
+        """The request that this caller submitted under an idempotency key, as it is now."""
+        known = await self.store.replay(by.tenant, _scoped(by, key))
+        return None if known is None else known.request
 
     async def decide(
         self,
@@ -530,3 +535,8 @@ def _need(by: Principal, power: Power) -> None:
         raise NotPermittedError(
             f"{by.name!r} does not have the power to {power.value}.", code="power_required"
         )
+
+
+def _scoped(by: Principal, key: str) -> str:
+    """Each caller has idempotency keys of their own."""
+    return f"{by.plane}:{by.id}:{key}"

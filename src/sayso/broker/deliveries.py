@@ -42,7 +42,8 @@ class Deliveries:
         visible = {webhook.id for webhook in await self._webhooks.find(by=by)}
         if job is None or not _may_see(job, visible, by):
             raise NotFoundError(
-                f"There is no delivery {job_id[:600]!r}.", hint="List them: GET /api/v1/deliveries."
+                f"There is no delivery {job_id[:600]!r}.",
+                hint="List them: sayso deliveries, or GET /api/v1/deliveries.",
             )
         if job.state is JobState.RUNNING:
             raise ConflictError("The delivery is being tried in this moment.", hint="Look again.")

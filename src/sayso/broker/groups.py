@@ -89,7 +89,7 @@ class Groups:
             if user.id not in group.members:
                 raise NotFoundError(
                     f"{user.username!r} is not in a group {name!r}.",
-                    hint="List them: GET /api/v1/groups.",
+                    hint="List them: sayso groups, or GET /api/v1/groups.",
                 )
             left = tuple(each for each in group.members if each != user.id)
             return await self._put(group, left, version, by, removed=user.id)

@@ -147,7 +147,7 @@ class Keys:
         Raises:
             NotFoundError: there is none, or not for `by`.
             NotPermittedError: it is somebody else's; admins revoke, too (`not_yours`).
-            RefusedError: it is not good any more (`key_ended`).
+            RefusedError: it is not good any more or is being replaced (`key_ended`).
             InvalidRequestError: the time is past, or the overlap too long.
         """
         if not timedelta(0) <= overlap <= MAX_OVERLAP:
@@ -166,6 +166,13 @@ class Keys:
                 raise RefusedError(
                     "The key was revoked or has expired.", hint="Make a new one.", code="key_ended"
                 )
+            for newer in await self._all(by.tenant, old.owner):
+                if newer.replaces == old.id and newer.is_good(now):
+                    raise RefusedError(
+                        f"The key is being replaced already, by {newer.id!r}.",
+                        hint="Rotate that one; this one ends when its overlap does.",
+                        code="key_ended",
+                    )
             ends = expires_at
             if ends is None and old.expires_at is not None:
                 ends = now + (old.expires_at - old.created_at)
@@ -329,7 +336,9 @@ def _check_may_make(scope: Scope, by: Principal) -> None:
 
 
 def _none(key_id: str) -> NotFoundError:
-    return NotFoundError(f"There is no key {key_id!r}.", hint="List them: GET /api/v1/keys.")
+    return NotFoundError(
+        f"There is no key {key_id!r}.", hint="List them: sayso keys, or GET /api/v1/keys."
+    )
 
 
 def _cannot(at: str, message: str) -> InvalidRequestError:

@@ -114,7 +114,8 @@ class Logins:
                 await self._tell(login, by)
                 return login
         raise NotFoundError(
-            f"There is no session {login_id!r} of yours.", hint="List them: GET /api/v1/logins."
+            f"There is no session {login_id!r} of yours.",
+            hint="List them: sayso sessions, or GET /api/v1/logins.",
         )
 
     async def end_all(self, person_id: str, *, by: Principal, keep: str = "") -> int:

@@ -415,7 +415,9 @@ def _if_kept(user: User, old: str, new: str) -> User:
 
 
 def _nobody(user_id: str) -> NotFoundError:
-    return NotFoundError(f"There is no user {user_id!r}.", hint="List them: GET /api/v1/users.")
+    return NotFoundError(
+        f"There is no user {user_id!r}.", hint="List them: sayso users, or GET /api/v1/users."
+    )
 
 
 def _not_them() -> SignInRequiredError:

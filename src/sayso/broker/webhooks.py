@@ -94,7 +94,8 @@ class Webhooks:
         webhook = _with_id(webhook_id, await self.find(by=by))
         if webhook is None:
             raise NotFoundError(
-                f"There is no subscription {webhook_id!r}.", hint="List them: GET /api/v1/webhooks."
+                f"There is no subscription {webhook_id!r}.",
+                hint="List them: sayso webhooks, or GET /api/v1/webhooks.",
             )
         return webhook
 

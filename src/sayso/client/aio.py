@@ -106,6 +106,10 @@ class AsyncClient:
         """The request as it is now."""
         return await self._run(self._protocol.get(request_id))
 
+    async def recall(self, idempotency_key: str) -> Request | None:
+        """The request that this caller asked under the key; see `Client.recall`."""
+        return await self._run(self._protocol.recall(idempotency_key))
+
     async def wait(
         self,
         request_id: str,

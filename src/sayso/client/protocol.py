@@ -87,6 +87,12 @@ class Protocol:
         reply = yield from self.call(messages.get(request_id))
         return messages.read_request(reply)
 
+    def recall(self, idempotency_key: str) -> Operation[Request | None]:
+        """The request that this caller asked under the key."""
+        send = messages.page(None, {"idempotency_key": idempotency_key})
+        reply = yield from self.call(send, retry_seconds=self.retry_seconds)
+        return next(iter(messages.read_page(reply).items), None)
+
     def wait(
         self, request_id: str, *, timeout: float | None = None, latest: Request | None = None
     ) -> Operation[Request]:

@@ -127,6 +127,10 @@ class Client:
         """The request as it is now."""
         return self._run(self._protocol.get(request_id))
 
+    def recall(self, idempotency_key: str) -> Request | None:
+        """The request that this caller asked under the key; None if none was, or it is gone."""
+        return self._run(self._protocol.recall(idempotency_key))
+
     def wait(self, request_id: str, *, timeout: float | None = None) -> Request:
         """Wait until it is decided, cancelled or expired.
 

@@ -7,7 +7,6 @@ nothing, and whoever asks has to treat that as too much.
 import math
 import re
 import unicodedata
-from functools import lru_cache
 from typing import Any
 
 from sayso.policies.plain import plain
@@ -36,7 +35,6 @@ _LONGEST = 64
 _CURRENCY = re.compile(r"[a-z]{3}")
 
 
-@lru_cache(maxsize=4096)
 def is_amount_name(name: str) -> bool:
     """Whether an argument of this name holds an amount: `Amount`, `amount_usd`, `totalPrice`."""
     folded = plain(name)

@@ -43,22 +43,31 @@ class _Combined(Policy):
     def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:
         """What all policies make of it, one after the other; the history is kept once."""
         usual = Policy.post_decision_update
-        own = [p for p in self.policies if type(p).post_decision_update is not usual]
+        leaves = self.leaves()
+        own = [p for p in leaves if type(p).post_decision_update is not usual]
         for policy in own:
             state = policy.post_decision_update(state, action, decision)
-        if len(own) < len(self.policies):
+        if len(own) < len(leaves):
             state = super().post_decision_update(state, action, decision)
         return state
 
     def post_execution_update(self, state: State, action: Action, result: State) -> State:
         """The same after a run."""
         usual = Policy.post_execution_update
-        own = [p for p in self.policies if type(p).post_execution_update is not usual]
+        leaves = self.leaves()
+        own = [p for p in leaves if type(p).post_execution_update is not usual]
         for policy in own:
             state = policy.post_execution_update(state, action, result)
-        if len(own) < len(self.policies):
+        if len(own) < len(leaves):
             state = super().post_execution_update(state, action, result)
         return state
+
+    def leaves(self) -> list[Policy]:
+        """All policies that are no combinations themselves, at any depth."""
+        found: list[Policy] = []
+        for policy in self.policies:
+            found += policy.leaves() if isinstance(policy, _Combined) else [policy]
+        return found
 
     def _told(self, verdict: Verdict, because: Sequence[Verdict]) -> Verdict:
         """`verdict` as this combination's own."""
@@ -133,6 +142,7 @@ def _together(asking: Sequence[Verdict]) -> Verdict:
     silent = max(asking, key=lambda verdict: _SILENCES.index(verdict.on_timeout or "expire"))
     return msgspec.structs.replace(
         asking[0],
+        policy=asking[0].policy if of_one else "",
         reason=" ".join(f"{reason.rstrip('.')}." for reason in reasons),
         rule=", ".join(dict.fromkeys(verdict.rule for verdict in asking if verdict.rule)),
         review=_stricter([v.review for v in asking]),

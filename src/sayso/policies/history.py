@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Channel, Decision
 from sayso.errors import UsageError
-from sayso.policies.plain import plain_name
+from sayso.policies.plain import LONGEST_NAME, plain_name
 from sayso.types import JsonObject
 
 HISTORY: Final = "history"
@@ -40,7 +40,7 @@ def history_of(state: JsonObject) -> JsonObject:
 
 def streak_with(history: JsonObject, action: Action) -> int:
     """How many calls of this tool come one after the other, this one among them."""
-    return history["streak"] + 1 if history["tool"] == plain_name(action.tool_name) else 1
+    return history["streak"] + 1 if history["tool"] == _tool(action) else 1
 
 
 def after_decision(state: JsonObject, action: Action, decision: Decision) -> JsonObject:
@@ -55,7 +55,7 @@ def after_decision(state: JsonObject, action: Action, decision: Decision) -> Jso
         HISTORY: {
             **kept,
             "calls": kept["calls"] + 1,
-            "tool": plain_name(action.tool_name),
+            "tool": _tool(action),
             "streak": streak_with(kept, action),
             **({count: kept[count] + 1} if counts else {}),
         },
@@ -69,3 +69,7 @@ def after_run(state: JsonObject, action: Action, result: JsonObject) -> JsonObje
         return state
     kept = history_of(state)
     return {**state, HISTORY: {**kept, "failures": kept["failures"] + 1}}
+
+
+def _tool(action: Action) -> str:
+    return plain_name(action.tool_name)[:LONGEST_NAME]

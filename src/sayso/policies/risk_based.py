@@ -9,7 +9,7 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.rules import Rule
 from sayso.policies.amounts import is_amount_name, is_currency, magnitude
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
-from sayso.policies.plain import plain, plain_name
+from sayso.policies.plain import LONGEST_NAME, plain, plain_name
 from sayso.types import JsonObject
 
 MOST_VALUES: Final = 10_000
@@ -17,6 +17,7 @@ MOST_VALUES: Final = 10_000
 _MOST_NAMES = 4_096
 _OPENING = frozenset("{[ \t\r\n")
 """How JSON of an object or a list may begin."""
+_FLAT: frozenset[type] = frozenset({int, float, bool, type(None)})
 _Checks: TypeAlias = tuple[bool, tuple[tuple[str, str, str], ...]]
 """Whether it is an amount; and patterns: of which argument, as written, as compared."""
 _NO_CHECKS: _Checks = (False, ())
@@ -131,25 +132,26 @@ class RiskBasedPolicy(Policy):
                     both = self._known.get(key) or self._checks_of(key)
                     if checks is not _NO_CHECKS:
                         both = _both(checks, both)
-                if both is _NO_CHECKS and _is_flat(inner):
+                flat = _is_flat(inner)
+                if flat and both is _NO_CHECKS:
                     continue
-                nested = _nested(inner)
+                nested = None if flat else _nested(inner)
                 if nested is not None:
                     left.append((key, nested, both))
                     if both[0] and not nested:
                         found.append((3, f"Amount in argument '{key}' cannot be read: it is empty"))
-                if both is _NO_CHECKS or nested is inner:
-                    continue
-                if both[1]:
-                    found += _sensitive(inner, both[1])
-                if both[0] and nested is None and self.max_amount_without_approval is not None:
+                elif both[0] and self.max_amount_without_approval is not None:
                     found += _over(key, inner, self.max_amount_without_approval)
+                if both[1] and (nested is None or isinstance(inner, str)):
+                    found += _sensitive(inner, both[1])
         return found
 
     def _checks_of(self, name: str) -> "_Checks":
         """What is looked for in an argument of this name; names come again and again."""
         known = self._known.get(name)
         if known is None:
+            if len(name) > LONGEST_NAME:
+                return self._looked_up(name)
             if len(self._known) >= _MOST_NAMES:
                 self._known.clear()
             known = self._known[name] = self._looked_up(name)
@@ -170,17 +172,16 @@ def _both(outer: "_Checks", inner: "_Checks") -> "_Checks":
 
 def _is_flat(value: Any) -> bool:
     """Whether nothing can be within it; a text that could be JSON is not told to be flat."""
-    kind: object = value.__class__
-    if kind is str:
+    if value.__class__ is str:
         return not value or value[0] not in _OPENING
-    return kind is int or kind is float or kind is bool or value is None
+    return value.__class__ in _FLAT
 
 
 def _nested(value: Any) -> Any:
     """The object or list that it is, or that it is the JSON of; None if neither."""
     kind: object = value.__class__
     if kind is str:
-        return None if _is_flat(value) else _decoded(value)
+        return _decoded(value)
     return value if kind is dict or kind is list or kind is tuple else None
 
 

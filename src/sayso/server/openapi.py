@@ -63,6 +63,7 @@ FILTERS = (
     Parameter("session_id", "Only of this session."),
     Parameter("client_id", "Only of this client."),
     Parameter("q", "A text in the message, the arguments or the answer."),
+    Parameter("idempotency_key", "The one that the caller submitted under this key; nothing else."),
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),
     Parameter("after", "The `next` of the page before."),
 )

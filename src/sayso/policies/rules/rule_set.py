@@ -11,6 +11,7 @@ from sayso.domain.actions import Action
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.combined import strictest
 from sayso.policies.history import COUNTS, history_of, streak_with
+from sayso.policies.plain import LONGEST_NAME
 from sayso.policies.rules.expressions import Calls, Condition, context_of
 from sayso.policies.rules.matching import agents_of, for_risk, names
 from sayso.policies.rules.records import RISKS, Case, Defaults, PolicyRule, risk_of
@@ -279,7 +280,8 @@ class RuleSet(Policy):
         )
         if len(self._plans) >= _MOST_KEPT:
             self._plans.clear()
-        self._plans[(tool, risk)] = plan
+        if len(tool) <= LONGEST_NAME:
+            self._plans[(tool, risk)] = plan
         return plan
 
 

@@ -250,5 +250,5 @@ def place_within(node: Node, source: str, offset: int) -> tuple[int, int]:
 
 def close_to(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` if there is such a word among those known; else nothing."""
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = get_close_matches(word, [str(each) for each in known], n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

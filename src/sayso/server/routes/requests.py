@@ -13,6 +13,7 @@ from sayso.server.http import Call, Reply, bad_parameter, json_reply
 from sayso.stores.base import Query
 
 MAX_PAGE = 200
+MAX_KEY = 256
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CURSOR = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -56,7 +57,7 @@ class Extension(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 async def submit(call: Call) -> Reply:
     """Ask people. Returns at once, with the request as kept."""
     key = call.headers.get(b"idempotency-key")
-    if key is not None and not 0 < len(key) <= 256:
+    if key is not None and not 0 < len(key) <= MAX_KEY:
         raise InvalidRequestError("An Idempotency-Key has 1 to 256 characters.")
     if key is not None and _CONTROL.search(key):  # over a socket it may hold any
         raise InvalidRequestError("An Idempotency-Key has no control characters.")
@@ -69,7 +70,11 @@ async def submit(call: Call) -> Reply:
 
 
 async def find(call: Call) -> Reply:
-    """Find requests, newest first."""
+    """Find requests, newest first; with `idempotency_key` the one that was asked under it."""
+    key = call.one("idempotency_key")
+    if key is not None:
+        asked = await call.server.broker.recall(key, by=call.principal)
+        return json_reply(200, RequestPage(items=() if asked is None else (asked,), next=None))
     page = await call.server.broker.find(query_of(call))
     return json_reply(200, RequestPage(items=page.items, next=page.next))
 

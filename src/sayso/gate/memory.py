@@ -1,0 +1,113 @@
+"""What a gate remembers: verdicts by key, and what each run has shown so far."""
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from sayso.clock import Clock
+from sayso.domain.actions import Action
+from sayso.domain.decisions import Decision
+from sayso.errors import InvalidTransitionError
+from sayso.policies.base import Context, Policy, State, Verdict
+
+MAX_KEPT = 10_000
+"""Keys, and runs, that are remembered at the most; the oldest are forgotten."""
+
+
+class Fixed(Struct):
+    """The verdict on a key, and what the run came to."""
+
+    digest: str
+    verdict: Verdict
+    finished: bool = False
+    result: Any = None
+
+
+class Memory:
+    """Keeps verdicts, results and the state of runs; for use by several threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.now = clock.now
+        self._lock = threading.Lock()
+        self._fixed: OrderedDict[str, Fixed] = OrderedDict()
+        self._states: OrderedDict[str, State] = OrderedDict()
+        self._told: OrderedDict[str, None] = OrderedDict()
+
+    def verdict(self, key: str, action: Action) -> Verdict | None:
+        """What the policy said under this key, if it was asked.
+
+        Raises:
+            InvalidTransitionError: it was about another action (`digest_mismatch`).
+        """
+        found = self._find(key, action)
+        return None if found is None else found.verdict
+
+    def done(self, key: str, action: Action) -> Fixed | None:
+        """The run under this key, if it was finished: it does not run twice."""
+        found = self._find(key, action)
+        return found if found is not None and found.finished else None
+
+    def fix(self, key: str, action: Action, verdict: Verdict) -> None:
+        """Keep the verdict, before anything waits."""
+        with self._lock:
+            self._fixed[key] = Fixed(digest=action.digest, verdict=verdict)
+            _trim(self._fixed)
+
+    def finish(self, key: str, action: Action, result: Any) -> None:
+        """Keep what the run came to."""
+        found = self._find(key, action)
+        if found is not None:
+            found.finished, found.result = True, result
+
+    def context(self, context: Context) -> Context:
+        """`context`, with what its run has shown so far."""
+        if context.state:
+            return context
+        state = self._states.get(context.run_id)
+        return msgspec.structs.replace(context, state=state) if state else context
+
+    def is_news(self, request_id: str) -> bool:
+        """Whether nobody was told yet how this request was decided; from now on they were."""
+        with self._lock:
+            if request_id in self._told:
+                return False
+            self._told[request_id] = None
+            _trim(self._told)
+            return True
+
+    def decided(self, policy: Policy, context: Context, action: Action, decision: Decision) -> None:
+        """Have the policy note a decision."""
+        with self._lock:
+            state = self._states.get(context.run_id, {})
+            self._keep(context.run_id, policy.post_decision_update(state, action, decision))
+
+    def executed(self, policy: Policy, context: Context, action: Action, *, success: bool) -> None:
+        """Have the policy note how a run ended."""
+        with self._lock:
+            state = self._states.get(context.run_id, {})
+            result = {"success": success}
+            self._keep(context.run_id, policy.post_execution_update(state, action, result))
+
+    def _keep(self, run_id: str, state: State) -> None:
+        if state:
+            self._states[run_id] = state
+            self._states.move_to_end(run_id)
+            _trim(self._states)
+
+    def _find(self, key: str, action: Action) -> Fixed | None:
+        found = self._fixed.get(key)
+        if found is not None and found.digest != action.digest:
+            raise InvalidTransitionError(
+                f"The key {key!r} was used for another action.",
+                hint="Give each call a key of its own.",
+                code="digest_mismatch",
+            )
+        return found
+
+
+def _trim(kept: OrderedDict[str, Any]) -> None:
+    while len(kept) > MAX_KEPT:
+        kept.popitem(last=False)

@@ -1,0 +1,162 @@
+"""Several policies as one: the strictest, the mildest, the first that has a say."""
+
+from typing import Any
+
+import pytest
+
+from sayso.domain.actions import Action, RiskClass
+from sayso.domain.decisions import Channel, Decision
+from sayso.domain.rules import Rule
+from sayso.policies import (
+    AllOf,
+    AlwaysApprovePolicy,
+    AnyOf,
+    AuditPlusEscalatePolicy,
+    Context,
+    Effect,
+    FirstMatch,
+    HITLPolicy,
+    Policy,
+    RiskBasedPolicy,
+    Verdict,
+)
+from sayso.policies.base import NO_CONTEXT, State
+from sayso.policies.history import history_of
+
+ACTION = Action(tool_name="pay", risk_class=RiskClass.LOW)
+
+
+class Says(Policy):
+    def __init__(self, effect: Effect, name: str = "", **fields: Any) -> None:
+        self._verdict = Verdict(effect=effect, policy=name or effect.value, **fields)
+
+    @property
+    def name(self) -> str:
+        return self._verdict.policy
+
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        return self._verdict
+
+
+class Breaks(Says):
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        raise RuntimeError("no answer")
+
+
+class Counts(Says):
+    def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:
+        return {**state, "mine": state.get("mine", 0) + 1}
+
+
+ALLOW, ASK, DENY = (Says(effect) for effect in (Effect.ALLOW, Effect.ASK, Effect.DENY))
+
+
+@pytest.mark.parametrize(
+    ("policies", "strict", "mild"),
+    [
+        ((ALLOW, ALLOW), Effect.ALLOW, Effect.ALLOW),
+        ((ALLOW, ASK), Effect.ASK, Effect.ALLOW),
+        ((DENY, ASK), Effect.DENY, Effect.ASK),
+        ((ASK, ALLOW, DENY), Effect.DENY, Effect.ALLOW),
+        ((Breaks(Effect.ALLOW), ALLOW), Effect.ASK, Effect.ALLOW),
+        ((Breaks(Effect.ALLOW),), Effect.ASK, Effect.ASK),
+    ],
+)
+def test_all_of_takes_the_strictest_and_any_of_the_mildest(
+    policies: tuple[Policy, ...], strict: Effect, mild: Effect
+) -> None:
+    of_all, of_any = AllOf(*policies).evaluate(ACTION), AnyOf(*policies).evaluate(ACTION)
+    assert (of_all.effect, of_any.effect) == (strict, mild)
+    assert len(of_all.because) == len(of_any.because) == len(policies)
+    assert (of_all.policy, of_any.policy) == ("all_of", "any_of")
+
+
+def test_what_several_ask_for_adds_up() -> None:
+    one = Says(
+        Effect.ASK,
+        "one",
+        rule="a",
+        reason="It is large.",
+        review=Rule(approvals=2),
+        timeout_seconds=600.0,
+        on_timeout="approve",
+    )
+    other = Says(
+        Effect.ASK,
+        "other",
+        rule="b",
+        reason="It is late",
+        review=Rule(four_eyes=True, groups=("finance",)),
+        timeout_seconds=60.0,
+        on_timeout="escalate",
+        escalate_to=Rule(groups=("board",)),
+    )
+    verdict = AllOf(one, other).evaluate(ACTION)
+    assert verdict.review is not None
+    assert (verdict.review.approvals, verdict.review.four_eyes) == (2, True)
+    assert verdict.review.groups == ("finance",)
+    assert verdict.timeout_seconds == 60.0
+    assert (verdict.on_timeout, verdict.escalate_to) == ("escalate", Rule(groups=("board",)))
+    assert verdict.rule == "a, b"
+    assert verdict.reason == "one: It is large. other: It is late."
+
+
+def test_silence_approves_only_if_all_that_ask_agree_on_it() -> None:
+    approves = Says(Effect.ASK, "a", on_timeout="approve")
+    assert AllOf(approves, approves).evaluate(ACTION).on_timeout == "approve"
+    assert AllOf(approves, ASK).evaluate(ACTION).on_timeout is None
+
+
+def test_the_first_that_has_a_say_decides() -> None:
+    risks = RiskBasedPolicy(high_risk_tools=["delete"])
+    policy = FirstMatch(risks, AlwaysApprovePolicy(), DENY)
+    assert policy.evaluate(ACTION).effect is Effect.ALLOW
+    delete = Action(tool_name="delete", risk_class=RiskClass.LOW)
+    verdict = policy.evaluate(delete)
+    assert (verdict.effect, len(verdict.because)) == (Effect.ASK, 1)
+
+
+def test_if_none_has_a_say_the_strictest_default_holds() -> None:
+    usual = Says(Effect.ASK, "rules", is_default=True)
+    policy = FirstMatch(usual, RiskBasedPolicy())
+    assert policy.evaluate(ACTION).effect is Effect.ASK
+
+
+def test_a_policy_of_ones_own_that_needs_nobody_leaves_it_to_the_next() -> None:
+    class Mine(HITLPolicy):
+        @property
+        def name(self) -> str:
+            return "mine"
+
+        def should_request_approval(self, action: Action, state: State) -> tuple[bool, str]:
+            return False, "nothing to object to"
+
+    assert FirstMatch(Mine(), ASK).evaluate(ACTION).effect is Effect.ASK
+
+
+def test_each_verdict_names_what_decided() -> None:
+    verdict = AllOf(RiskBasedPolicy(high_risk_tools=["pay"]), ALLOW, name="mine").evaluate(ACTION)
+    assert verdict.policy == "mine"
+    assert verdict.reason == "risk_based: Tool 'pay' is in high-risk tool list"
+    assert [each.policy for each in verdict.because] == ["risk_based", "allow"]
+
+
+@pytest.mark.parametrize("kind", [AllOf, AnyOf, FirstMatch])
+def test_a_call_is_counted_once_however_many_policies_there_are(kind: Any) -> None:
+    inner = AllOf(AuditPlusEscalatePolicy(), RiskBasedPolicy())
+    policy = kind(inner, AuditPlusEscalatePolicy(), Counts(Effect.ALLOW))
+    state = policy.post_decision_update({}, ACTION, Decision(approved=False))
+    state = policy.post_execution_update(state, ACTION, {"success": False})
+    assert history_of(state)["calls"] == history_of(state)["rejections"] == 1
+    assert history_of(state)["failures"] == 1
+    assert state["mine"] == 1
+
+
+def test_a_combination_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        AllOf()
+
+
+def test_what_the_policy_allowed_is_no_approval_by_people() -> None:
+    state = ALLOW.post_decision_update({}, ACTION, Decision(approved=True, channel=Channel.POLICY))
+    assert (history_of(state)["calls"], history_of(state)["approvals"]) == (1, 0)

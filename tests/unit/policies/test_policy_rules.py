@@ -1,0 +1,389 @@
+"""The first rule that matches decides; what cannot be told has a person asked."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sayso.domain.actions import Action, RiskClass
+from sayso.errors import InvalidRequestError
+from sayso.policies import AllOf, Context, Effect, RiskBasedPolicy, judge
+from sayso.policies.rules import load, run_cases
+from sayso.policies.rules.expressions import MOST_CHARACTERS
+from sayso.policies.rules.rule_set import MOST_VALUES
+
+LOW, HIGH = RiskClass.LOW, RiskClass.HIGH
+
+
+def call(tool: str = "pay", risk: RiskClass | None = LOW, **args: Any) -> Action:
+    return Action(tool_name=tool, tool_args=args, risk_class=risk)
+
+
+def policy_of(*rules: str, before: str = "") -> Any:
+    return load(f"name: p\n{before}rules:\n" + "".join(f"  - {rule}\n" for rule in rules))
+
+
+def said(policy: Any, action: Action, **context: Any) -> tuple[str, str]:
+    verdict = policy.evaluate(action, Context(**context))
+    return verdict.effect.value, verdict.rule
+
+
+def test_the_first_rule_that_matches_decides() -> None:
+    policy = policy_of(
+        "{name: a, match: {tools: 'read_*'}, verdict: allow}",
+        "{name: b, match: {tools: [read_secret, drop]}, verdict: deny}",
+    )
+    assert said(policy, call("read_secret")) == ("allow", "a")
+    assert said(policy, call("drop")) == ("deny", "b")
+
+
+def test_what_no_rule_matches_has_a_person_asked_unless_it_says_otherwise() -> None:
+    verdict = policy_of("{name: a, match: {tools: x}, verdict: deny}").evaluate(call())
+    assert (verdict.effect, verdict.rule, verdict.is_default) == (Effect.ASK, "", True)
+    for effect in ("allow", "deny"):
+        policy = policy_of(before=f"defaults: {{verdict: {effect}}}\n").evaluate(call())
+        assert (policy.effect.value, policy.is_default) == (effect, True)
+
+
+def test_every_verdict_names_its_rule() -> None:
+    policy = policy_of("{name: a, verdict: deny, reason: Not today.}")
+    assert policy.evaluate(call()).reason == "Rule 'a' of 'p': Not today."
+    assert policy.evaluate(call()).policy == "p"
+
+
+def test_a_rule_that_stops_knows_a_tool_in_any_spelling_and_one_that_lets_through_does_not() -> (
+    None
+):
+    """hitloop 32."""
+    policy = policy_of(
+        "{name: never, match: {tools: drop_*}, verdict: deny}",
+        "{name: reads, match: {tools: read_*}, verdict: allow}",
+    )
+    for tool in ("drop_db", "DROP_db", "\uff44rop_db", "dr\u200bop_db"):
+        assert said(policy, call(tool)) == ("deny", "never")
+    assert said(policy, call("read_file")) == ("allow", "reads")
+    for tool in ("Read_file", "\uff52ead_file"):
+        assert said(policy, call(tool)) == ("ask", "")
+
+
+def test_an_action_of_unknown_risk_is_treated_as_of_high_risk() -> None:
+    """hitloop 33."""
+    policy = policy_of(
+        "{name: low, match: {risk: low}, verdict: allow}",
+        "{name: high, match: {risk: high}, verdict: deny}",
+    )
+    assert said(policy, call(risk=None)) == ("deny", "high")
+    assert said(policy, call(risk=RiskClass.MEDIUM)) == ("ask", "")
+    named = policy_of("{name: u, match: {risk: unknown}, verdict: deny}")
+    assert said(named, call(risk=None)) == ("deny", "u")
+    assert said(named, call(risk=HIGH)) == ("ask", "")
+
+
+def test_what_lets_an_agent_through_does_not_believe_what_it_calls_itself() -> None:
+    policy = policy_of(
+        "{name: ours, match: {agents: trusted}, verdict: allow}",
+        "{name: banned, match: {agents: rogue}, verdict: deny}",
+    )
+    assert said(policy, call(), client_id="trusted") == ("allow", "ours")
+    assert said(policy, call(), client_id="trusted", asked_by="agent:7") == ("ask", "")
+    assert said(policy, call(), asked_by="trusted", client_id="x") == ("allow", "ours")
+    assert said(policy, call(), client_id="Rogue", asked_by="agent:7") == ("deny", "banned")
+
+
+def test_sessions_and_tenants_are_matched() -> None:
+    policy = policy_of("{name: a, match: {sessions: 's-*', tenants: acme}, verdict: deny}")
+    assert said(policy, call(), session_id="s-1", tenant="acme") == ("deny", "a")
+    assert said(policy, call(), session_id="s-1") == ("ask", "")
+    assert said(policy, call(), tenant="acme") == ("ask", "")
+
+
+@pytest.mark.parametrize(
+    ("condition", "args", "holds"),
+    [
+        ("args.amount > 10", {"amount": 11}, True),
+        ("args.amount > 10.5", {"amount": 11}, True),
+        ("amount(args.amount) > 10.0", {"amount": "€ 1.000"}, True),
+        ("amount(args.amount) > 10", {"amount": -11}, True),
+        ("plain(args.to).endsWith('@evil.example')", {"to": "A@EVIL.example"}, True),
+        ("glob(args.path, '/tmp/*')", {"path": "/tmp/x"}, True),
+        ("args['odd name'] == 1", {"odd name": 1}, True),
+        ("has(args.to)", {}, False),
+        ("has(args.to) && args.to == 'x'", {}, False),
+        ("args.rows.exists(row, row.price > 5)", {"rows": [{"price": 6}]}, True),
+        ("args.rows.all(row, row > 5)", {"rows": [6, 5]}, False),
+        ("args.to.matches('^[a-z]+$')", {"to": "bob"}, True),
+        ("size(args) == 2 && 'b' in args", {"a": 1, "b": 2}, True),
+        ("tool == 'pay' && risk == 'low' && tenant == 'default'", {}, True),
+        ("agent == 'agent:7' && client == 'c' && session == 's'", {}, True),
+        ("run.rejections == 2 && run.id == 'r' && run.streak == 1", {}, True),
+        ("state.mine == 3", {}, True),
+        ("type(args.x) == string", {"x": "a"}, True),
+    ],
+)
+def test_a_condition_looks_at_the_call_and_its_context(
+    condition: str, args: dict[str, Any], holds: bool
+) -> None:
+    policy = policy_of(f'{{name: a, verdict: deny, when: "{condition}"}}')
+    history = {"calls": 2, "approvals": 0, "rejections": 2, "denials": 0, "failures": 0}
+    verdict = policy.evaluate(
+        call(**args),
+        Context(
+            run_id="r",
+            client_id="c",
+            asked_by="agent:7",
+            session_id="s",
+            state={"mine": 3, "history": {**history, "tool": "x", "streak": 1}},
+        ),
+    )
+    assert verdict.effect is (Effect.DENY if holds else Effect.ASK)
+    assert (verdict.rule == "a") is holds
+
+
+@pytest.mark.parametrize(
+    ("condition", "args", "why"),
+    [
+        ("args.amount < 10", {}, "there is no 'amount'"),
+        ("args.amount < 10", {"amount": "5"}, "another type"),
+        ("args.amount < 10", {"amount": None}, "another type"),
+        ("args.amount < 10", {"amount": [5]}, "another type"),
+        ("amount(args.amount) < 10.0", {"amount": "five"}, "cannot be read"),
+        ("amount(args.amount) != 10.0", {"amount": "nan"}, "cannot be read"),
+        ("amount(args.amount) > 10.0 || true", {"amount": "x"}, "cannot be read"),
+        ("plain(args.to) == 'x'", {"to": 3}, "plain"),
+        ("args.l[3] == 1", {"l": []}, "index out of bounds"),
+        ("args.a / args.b == 1", {"a": 1, "b": 0}, "division by zero"),
+        ("args.ok", {"ok": "yes"}, "it gives str"),
+        ("state.mine == 1", {}, "there is no 'mine'"),
+        ("args.rows.all(row, row.ok)", {"rows": [{}]}, "there is no 'ok'"),
+    ],
+)
+def test_a_condition_that_fails_has_a_person_asked_and_names_its_rule(
+    condition: str, args: dict[str, Any], why: str
+) -> None:
+    """hitloop 32: what cannot be read never passes for harmless."""
+    policy = policy_of(
+        f'{{name: cheap, verdict: allow, when: "{condition}"}}', "{name: rest, verdict: allow}"
+    )
+    verdict = policy.evaluate(call(**args))
+    assert (verdict.effect, verdict.rule) == (Effect.ASK, "cheap")
+    assert why in verdict.reason
+
+
+def test_a_state_that_is_not_ours_has_a_person_asked() -> None:
+    policy = policy_of("{name: a, verdict: allow, when: run.rejections < 3}")
+    assert said(policy, call(), state={"history": "forged"}) == ("ask", "a")
+
+
+def test_making_a_condition_fail_gets_nobody_more_than_the_rules_after_it_give() -> None:
+    policy = policy_of(
+        "{name: small, match: {tools: pay}, when: args.amount < 10, verdict: allow}",
+        "{name: two, match: {tools: pay}, verdict: ask, approvals: 2, route: {groups: [board]}}",
+    )
+    verdict = policy.evaluate(call(amount="5,000"))
+    assert verdict.effect is Effect.ASK
+    assert verdict.review is not None
+    assert (verdict.review.approvals, verdict.review.groups) == (2, ("board",))
+    denied = policy_of(
+        "{name: small, when: args.amount < 10, verdict: allow}", "{name: no, verdict: deny}"
+    )
+    assert said(denied, call(amount="5,000")) == ("deny", "no")
+
+
+def test_a_failed_condition_keeps_the_review_that_its_own_rule_wants() -> None:
+    policy = policy_of(
+        "{name: large, when: args.amount > 10, verdict: ask, approvals: 3}",
+        "{name: rest, verdict: allow}",
+    )
+    verdict = policy.evaluate(call(amount="5,000"))
+    assert verdict.review is not None
+    assert verdict.review.approvals == 3
+
+
+def test_doubt_has_a_person_asked_where_the_default_would_deny_or_allow() -> None:
+    for effect in ("deny", "allow"):
+        policy = policy_of(
+            "{name: a, when: args.amount < 10, verdict: allow}",
+            before=f"defaults: {{verdict: {effect}}}\n",
+        )
+        assert said(policy, call()) == ("ask", "a")
+
+
+def test_silence_never_approves_what_was_asked_in_doubt() -> None:
+    policy = policy_of(
+        "{name: a, match: {risk: low}, when: args.amount < 10, verdict: ask, silence: approve}",
+        before="defaults: {silence: {low: approve}}\n",
+    )
+    assert policy.evaluate(call(amount=1)).on_timeout == "approve"
+    assert policy.evaluate(call(amount="?")).on_timeout is None
+
+
+def test_what_is_too_large_for_conditions_has_a_person_asked() -> None:
+    policy = policy_of("{name: a, when: 'args.rows.all(x, x == 0)', verdict: allow}")
+    assert said(policy, call(rows=[0] * 10)) == ("allow", "a")
+    assert said(policy, call(rows=[0] * (MOST_VALUES + 1))) == ("ask", "a")
+    assert said(policy, call(rows=["x" * 70_000])) == ("ask", "a")
+    # What no condition looks at may be as large as it likes.
+    other = policy_of("{name: a, when: args.amount < 10, verdict: allow}")
+    assert said(other, call(amount=1, body="x" * 1_000_000)) == ("allow", "a")
+
+
+def test_depth_breaks_nothing() -> None:
+    deep: Any = 1
+    for _ in range(200):
+        deep = [deep]
+    policy = policy_of("{name: a, when: args.x == 1, verdict: allow}")
+    assert said(policy, call(x=deep)) == ("ask", "")
+
+
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("args.x.map(y, y) == []", "'map' is not taken"),
+        ("args.x.filter(y, true) == []", "'filter' is not taken"),
+        ("args.x.all(a, args.y.exists(b, a == b))", "within another macro"),
+        ("args.x.matches(args.y)", "written out"),
+        ("args.x.matches('(')", "no regular expression"),
+        ("args.x.all(args, true)", "The name 'args' is taken"),
+        ("args.x.all(y, y > 1) && y > 1", "no variable 'y'"),
+        ("args.x.exists(1, true)", "not CEL"),
+        ("args.x.lowerAscii() == 'a'", "no function 'lowerAscii'"),
+        ("lower(args.x) == 'a'", "no function 'lower'"),
+        ("ammount(args.x) > 1.0", "Did you mean 'amount'?"),
+        (".tool == 'x'", "without a dot"),
+        ("true && .tool == 'x'", "without a dot"),
+        ("cel.bind(x, 1, x > 0)", "no variable 'cel'"),
+        ("tool", "it gives str"),
+        ("1 + 1", "it gives int"),
+        ("run.rejectons > 1", "Did you mean 'rejections'?"),
+        ("(" * 100 + "true" + ")" * 100, "nested too deep"),
+        ("true" + " || true" * 300, f"at most {MOST_CHARACTERS}"),
+        ("args.x ==", "not CEL"),
+    ],
+)
+def test_a_condition_that_cannot_work_or_might_take_long_is_refused(
+    condition: str, why: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        load(f'rules: [{{name: a, verdict: deny, when: "{condition}"}}]')
+    assert any(why in each["message"] for each in caught.value.errors), caught.value.errors
+
+
+def test_names_in_texts_and_comments_of_a_condition_are_no_variables() -> None:
+    policy = policy_of("{name: a, verdict: deny, when: \"args.x == 'map(wrng' // wrng\"}")
+    assert said(policy, call(x="map(wrng")) == ("deny", "a")
+
+
+def test_a_part_of_what_is_allowed_is_drawn_and_always_the_same_one() -> None:
+    text = "name: p\nrules: [{name: a, verdict: allow, sample: 0.3}]\n"
+    secret = b"sixteen bytes or more"
+    one, other = load(text, secret=secret), load(text, secret=secret)
+    calls = [call(n=n) for n in range(300)]
+    asked = [one.evaluate(each).effect is Effect.ASK for each in calls]
+    assert asked == [other.evaluate(each).effect is Effect.ASK for each in calls]
+    assert 50 < sum(asked) < 140
+    drawn = one.evaluate(calls[asked.index(True)])
+    assert (drawn.rule, "drawn" in drawn.reason) == ("a", True)
+    assert all(one.unsampled().evaluate(each).effect is Effect.ALLOW for each in calls)
+
+
+def test_an_explanation_tells_of_each_rule_that_was_tried_and_why() -> None:
+    policy = policy_of(
+        "{name: a, match: {tools: x}, verdict: deny}",
+        "{name: b, match: {risk: high}, verdict: deny}",
+        "{name: c, match: {agents: z}, verdict: deny}",
+        "{name: d, when: args.amount > 10, verdict: deny}",
+        "{name: e, when: args.missing > 10, verdict: ask}",
+        "{name: f, verdict: allow}",
+        "{name: g, verdict: deny}",
+    )
+    told = policy.explain(call(amount=5))
+    assert [(step.rule, step.outcome) for step in told.steps] == [
+        ("a", "passed over"),
+        ("b", "passed over"),
+        ("c", "passed over"),
+        ("d", "passed over"),
+        ("e", "failed"),
+        ("f", "matched"),
+    ]
+    assert [step.why for step in told.steps][:5] == [
+        "the tool is none of: x",
+        "the risk is low, not of: high",
+        "the agent is none of: z",
+        "false: args.amount > 10",
+        "there is no 'missing': args.missing > 10",
+    ]
+    assert told.verdict == policy.evaluate(call(amount=5))
+
+
+values = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers())
+conditions = st.sampled_from(
+    ["args.a > 1", "args.a == args.b", "has(args.b)", "amount(args.a) > 1.0", "args.a in args.b",
+     "args.b.exists(x, x == args.a)", "risk == 'high'", "tool.startsWith('p')", "args.a"]
+)  # fmt: skip
+rules = st.builds(
+    lambda tools, verdict, when, risk: (tools, verdict, when, risk),
+    st.sampled_from(["pay", "p*", "read", "*"]),
+    st.sampled_from(["allow", "ask", "deny"]),
+    st.none() | conditions,
+    st.sampled_from([None, "low", "high", "unknown"]),
+)
+
+
+@given(
+    st.lists(rules, max_size=5),
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), values, max_size=3),
+    st.sampled_from([None, *RiskClass]),
+)
+def test_it_is_pure_and_its_explanation_tells_the_same(
+    drafted: list[Any], args: dict[str, Any], risk: RiskClass | None
+) -> None:
+    policy = policy_of(
+        *(
+            f"{{name: r{n}, verdict: {verdict}, match: {{tools: '{tools}'"
+            + (f", risk: {of}" if of else "")
+            + "}"
+            + (f', when: "{when}"' if when else "")
+            + "}"
+            for n, (tools, verdict, when, of) in enumerate(drafted)
+        )
+    )
+    try:
+        action = call(risk=risk, **args)
+    except InvalidRequestError:
+        return  # an integer that JSON cannot hold
+    verdict = policy.evaluate(action)
+    assert policy.evaluate(action) == verdict
+    assert policy.evaluate(call(risk=risk, **dict(reversed(args.items())))) == verdict
+    told = policy.explain(action)
+    assert told.verdict == verdict
+    failed = [step for step in told.steps if step.outcome == "failed"]
+    if failed:
+        assert verdict.effect is not Effect.ALLOW
+    elif told.steps and told.steps[-1].outcome == "matched":
+        assert verdict.rule == told.steps[-1].rule
+    else:
+        assert verdict.is_default
+
+
+def test_rules_and_other_policies_combine() -> None:
+    both = AllOf(policy_of("{name: a, verdict: allow}"), RiskBasedPolicy())
+    assert both.evaluate(call()).effect is Effect.ALLOW
+    assert both.evaluate(call(risk=None)).effect is Effect.ASK
+    assert judge(both, call()).because[0].rule == "a"
+
+
+def test_the_tests_in_a_policy_are_run() -> None:
+    policy = load(
+        "name: p\nrules: [{name: a, match: {tools: pay}, when: args.amount > 10, verdict: ask,"
+        " approvals: 2, route: {groups: [finance]}, silence: reject}]\n"
+        "defaults: {verdict: allow}\n"
+        "tests:\n"
+        "- {name: large, tool: pay, args: {amount: 11}, expect: {verdict: ask, rule: a,"
+        " approvals: 2, groups: [finance], silence: reject}}\n"
+        "- {name: small, tool: pay, args: {amount: 1}, risk: low, expect: deny}\n"
+        "- {name: other, tool: read, expect: {verdict: allow, rule: ''}}\n"
+    )
+    results = run_cases(policy)
+    assert [result.passed for result in results] == [True, False, True]
+    assert results[1].problems == ("verdict: allow, not deny",)
