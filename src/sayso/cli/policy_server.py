@@ -36,7 +36,7 @@ def push_command(
         desk: Where the server is, and who you are.
     """
     text = sys.stdin.read() if str(file) == "-" else read_file(file)
-    with desk.manager() as server:
+    with desk.reviewer() as server:
         kept = server.put_policy(text, note=note, replaces=replaces)
     terminal.tell(kept, _row(kept), as_json=as_json)
 
@@ -89,7 +89,7 @@ def activate_command(
         as_json: Print JSON.
         desk: Where the server is, and who you are.
     """
-    with desk.manager() as server:
+    with desk.reviewer() as server:
         kept = server.activate_policy(number, note=note)
     terminal.tell(kept, _row(kept), as_json=as_json)
 
@@ -102,7 +102,7 @@ def remove_command(*, note: str = "", as_json: AsJson = False, desk: Desk = _DES
         as_json: Print JSON.
         desk: Where the server is, and who you are.
     """
-    with desk.manager() as server:
+    with desk.reviewer() as server:
         kept = server.remove_policy(note=note)
     terminal.tell(kept, _row(kept), as_json=as_json)
 
