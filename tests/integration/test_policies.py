@@ -179,7 +179,9 @@ def test_it_survives_a_restart(fresh_server: RunningServer) -> None:
         assert ask(agent, "drop_all")["status"] == "rejected"
 
 
-def test_evidence_has_the_version_that_decided(agent: httpx2.Client, person: Person) -> None:
+def test_evidence_has_the_version_that_decided_and_verifies(
+    agent: httpx2.Client, person: Person, tmp_path: Path
+) -> None:
     version = put(person)
     request = ask(agent, "pay", amount=1)
     until, reply = time.monotonic() + 20, None
@@ -192,6 +194,13 @@ def test_evidence_has_the_version_that_decided(agent: httpx2.Client, person: Per
     mark = f'"policy":{{"version":{version["number"]},"effect":"allow","rule":"small"'
     assert mark in kept.replace("\\", "")
     assert version["digest"] in records
+    file = tmp_path / "evidence.zip"
+    file.write_bytes(reply.content)
+    verified = subprocess.run(
+        [sys.executable, "-m", "sayso.cli", "audit", "verify", str(file)],
+        capture_output=True, text=True, check=False, timeout=50, env=clean_environment(),
+    )  # fmt: skip
+    assert (verified.returncode, verified.stdout.splitlines()[0]) == (0, "Everything fits.")
 
 
 class Sayso:
