@@ -2,12 +2,14 @@
 
 import secrets
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
 from sayso.broker.dispatch import Dispatcher
+from sayso.broker.tenants import LoadPolicy
 from sayso.channels.addresses import AddressGuard
 from sayso.channels.base import Courier
 from sayso.channels.webhook import WebhookCourier
@@ -19,6 +21,7 @@ from sayso.ledger.keeper import Keeper
 from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import Keys
 from sayso.links import load_secret
+from sayso.policies.base import Policy
 from sayso.settings import Settings
 from sayso.signals.base import Signal
 from sayso.signals.memory import MemorySignal
@@ -164,7 +167,20 @@ def make_broker(settings: Settings) -> Broker:
         default_timeout=settings.default_timeout,
         max_waits=settings.max_waits,
         guard=AddressGuard(settings.callback_networks),
+        load_policy=policy_loader(settings),
     )
+
+
+def policy_loader(settings: Settings) -> LoadPolicy:
+    """What makes policies of their texts; what they sample is drawn by the server's secret."""
+    secret = sha256(b"sayso policy sampling" + make_secret(settings)).digest()
+
+    def load_policy(text: str) -> Policy:
+        from sayso.policies.rules import load  # what it is read with is an extra
+
+        return load(text, "policy", secret=secret)
+
+    return load_policy
 
 
 def make_accounts(settings: Settings, broker: Broker) -> Accounts:

@@ -22,7 +22,8 @@ from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job, JobState, replayed
 from sayso.domain.lifecycle import Cancel, Change, Command, Decide, Expire, Extend, Remind
 from sayso.domain.records import Record
-from sayso.domain.requests import Request, Status
+from sayso.domain.requests import OnTimeout, Request, Status
+from sayso.domain.rules import Rule
 from sayso.domain.sessions import Session
 from sayso.errors import ConflictError, SaysoError
 from sayso.stores.base import EventQuery, JobQuery, Query, RecordQuery, Stores
@@ -64,7 +65,13 @@ def step(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Ste
 
 STEPS = st.lists(
     st.one_of(
-        step("submit", _SESSIONS, st.sampled_from([None, 5, 60]), st.sampled_from([None, "k"])),
+        step(
+            "submit",
+            _SESSIONS,
+            st.sampled_from([None, 5, 60]),
+            st.sampled_from([None, "k"]),
+            st.sampled_from(list(OnTimeout)),
+        ),
         step("apply", _WHICH, st.sampled_from(["approve", "reject", "cancel", "extend", "remind"])),
         step("stale", _WHICH),
         step("sweep"),
@@ -138,9 +145,15 @@ class Story:
         if await self.all(lambda store: store.commit(change)) is None:
             self.requests.append(change.request.id)
 
-    async def submit(self, session: str | None, seconds: float | None, key: str | None) -> None:
+    async def submit(
+        self, session: str | None, seconds: float | None, key: str | None, silence: OnTimeout
+    ) -> None:
         draft = make_draft(session_id=session, timeout_seconds=seconds)
         change = make_change(draft, now=self.now, key=key, fingerprint="f")
+        request = msgspec.structs.replace(
+            change.request, on_timeout=silence, escalate_to=Rule(groups=("bosses",))
+        )
+        change = msgspec.structs.replace(change, request=request)
         job = make_job(change.request, "a", due_at=self.now, webhook_id=session)
         await self.commit(change, job=job)
         if key is not None:

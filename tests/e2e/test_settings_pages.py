@@ -12,7 +12,19 @@ from support.server import RunningServer
 
 pytestmark = pytest.mark.browser
 
-PLACES = ("/grants", "/rules", "/rules/edit", "/stops", "/users", "/groups", "/keys", "/sessions")
+PLACES = (
+    "/grants",
+    "/rules",
+    "/rules/edit",
+    "/policy",
+    "/policy/edit",
+    "/policy/suggestions",
+    "/stops",
+    "/users",
+    "/groups",
+    "/keys",
+    "/sessions",
+)
 
 
 def entry(page: Page, text: str):

@@ -33,6 +33,12 @@ TABLE = {
     "GET /api/v1/rules":                                    "s x x + +  x + + +",
     "POST /api/v1/rules":                                   "s p p p p  x x x +",
     "DELETE /api/v1/rules/{name}":                          "s p p p p  x x x +",
+    "GET /api/v1/policy":                                   "s x x + +  x + + +",
+    "PUT /api/v1/policy":                                   "s p p p p  x x x +",
+    "DELETE /api/v1/policy":                                "s p p p p  x x x +",
+    "POST /api/v1/policy/activate":                         "s p p p p  x x x +",
+    "GET /api/v1/policy/versions":                          "s x x + +  x + + +",
+    "GET /api/v1/policy/versions/{number}":                 "s x x + +  x + + +",
     "GET /api/v1/stops":                                    "s x x + +  x + + +",
     "POST /api/v1/stops":                                   "s x x x +  x x + +",
     "DELETE /api/v1/stops/{name}":                          "s p p p p  x x x +",
@@ -176,6 +182,17 @@ def stopped(all_: Everybody) -> Try:
     return Try(f"/api/v1/stops/session:{body['value']}")
 
 
+POLICY = "version: 1\nrules: []\n"
+
+
+def governed(path: str = "/api/v1/policy", body: Any = None) -> Maker:
+    def make(all_: Everybody) -> Try:
+        all_.did("PUT", "/api/v1/policy", all_.headers["admin"], text=POLICY)
+        return Try(path, body)
+
+    return make
+
+
 def somebody(verb: str = "", body: Any = None) -> Maker:
     def make(all_: Everybody) -> Try:
         new = {"username": f"u-{uuid.uuid4().hex[:8]}"}
@@ -270,6 +287,11 @@ HOW: dict[str, Maker] = {
         "/api/v1/rules", {"name": "r", "tools": ["none"], "rule": {"approvals": 2}}
     ),
     "DELETE /api/v1/rules/{name}": ruled,
+    "GET /api/v1/policy": governed(),
+    "PUT /api/v1/policy": plain("/api/v1/policy", {"text": POLICY}),
+    "DELETE /api/v1/policy": governed(),
+    "POST /api/v1/policy/activate": governed("/api/v1/policy/activate", {"number": 1}),
+    "GET /api/v1/policy/versions/{number}": governed("/api/v1/policy/versions/1"),
     "POST /api/v1/stops": plain("/api/v1/stops", {"kind": "session", "value": "nothing"}),
     "DELETE /api/v1/stops/{name}": stopped,
     "POST /api/v1/webhooks": plain("/api/v1/webhooks", {"url": "http://127.0.0.1:9/"}),

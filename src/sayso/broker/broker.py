@@ -3,19 +3,21 @@
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
-from sayso.broker import answers, standing
+from sayso.broker import answers, policies, standing
 from sayso.broker.deliveries import Deliveries
 from sayso.broker.journal import Journal
+from sayso.broker.policies import Policies
 from sayso.broker.rules import Rules
 from sayso.broker.sessions import Sessions, check_binding
 from sayso.broker.standing import StandingGrants
 from sayso.broker.stops import Stops
-from sayso.broker.tenants import Tenants
+from sayso.broker.tenants import LoadPolicy, Tenant, Tenants, no_policies
 from sayso.broker.webhooks import Webhooks, with_jobs
 from sayso.channels.addresses import AddressGuard
 from sayso.clock import Clock, RequestIds
@@ -38,8 +40,9 @@ from sayso.domain.lifecycle import (
     Report,
 )
 from sayso.domain.passkeys import shown_strength
-from sayso.domain.requests import Draft, Request
-from sayso.domain.stops import refuse_stopped
+from sayso.domain.requests import Draft, OnTimeout, Request
+from sayso.domain.rules import Rule
+from sayso.domain.stops import Stop, refuse_stopped
 from sayso.errors import (
     BusyError,
     ConflictError,
@@ -79,6 +82,7 @@ class Broker:
         default_timeout: the deadline of a request that names none.
         max_waits: waits held at once, at the most.
         guard: which addresses may be told of something. Default: public ones.
+        load_policy: makes a policy of its text. Default: there are none.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Broker:
         default_timeout: timedelta = timedelta(seconds=300),
         max_waits: int = 20_000,
         guard: AddressGuard | None = None,
+        load_policy: LoadPolicy = no_policies,
     ) -> None:
         self.store = store
         self.signal = signal
@@ -98,7 +103,8 @@ class Broker:
         self.deliveries = Deliveries(store, signal, clock, self.webhooks)
         self.sessions = Sessions(store, signal, clock, self.webhooks)
         self.journal = Journal(store, signal, clock, self.webhooks)
-        self.tenants = Tenants(store, clock)
+        self.tenants = Tenants(store, clock, load_policy)
+        self.policies = Policies(store, clock, self.journal, self.tenants, load_policy)
         self.rules = Rules(store, self.journal, self.tenants)
         self.stops = Stops(store, clock, self.journal, self.tenants)
         self.standing = StandingGrants(store, clock, self.journal, self.tenants)
@@ -159,12 +165,16 @@ class Broker:
                 key=scoped_key,
                 fingerprint=fingerprint,
             )
-            if tenant.by_tool:
+            if tenant.policy is not None:
+                is_timed = draft.timeout_seconds is not msgspec.UNSET
+                change = self._by_policy(tenant, change, now, draft.rule, is_timed=is_timed)
+            if tenant.by_tool and not change.request.is_terminal:
                 change = standing.applied(tenant, change, now)
             webhooks = self.webhooks.peek(by.tenant, now)
             if webhooks is None:
                 webhooks = await self.webhooks.of(by.tenant)
-            if webhooks or draft.remind_every_seconds is not None or change.records:
+            is_closed = change.request.is_terminal
+            if webhooks or draft.remind_every_seconds is not None or is_closed:
                 change = with_jobs(change, webhooks)
             try:
                 await self._commit(change)
@@ -294,16 +304,17 @@ class Broker:
         known = await self.store.replay(by.tenant, key)
         if known is not None:
             return Submitted(request=known.request, replayed=True)
-        tenant = await self.tenants.get(by.tenant)
+        tenant, now = await self.tenants.get(by.tenant), self.clock.now()
         change = lifecycle.reopen(
             request,
             request_id=self._ids.next(),
             facts=facts,
-            now=self.clock.now(),
+            now=now,
             by=by,
             rule=tenant.rule(request.action, request.rule),
             key=key,
         )
+        change = self._by_policy(tenant, change, now, request.rule, is_timed=True)
         change = with_jobs(change, await self.webhooks.of(by.tenant))
         try:
             await self._commit(change)
@@ -387,11 +398,14 @@ class Broker:
         return await self.store.find(query)
 
     async def expire_due(self) -> int:
-        """Close what nobody answered in time; how many were closed."""
+        """What silence means for what nobody answered in time; how many requests it was."""
         now = self.clock.now()
         due = await self.store.due(now, SWEEP_SIZE)
+        yes = {request.tenant for request in due if request.on_timeout is OnTimeout.APPROVE}
+        stops = {tenant: (await self.tenants.fresh(tenant)).stops for tenant in yes}
         closed = await asyncio.gather(
-            *(self._expire(request, now) for request in due), return_exceptions=True
+            *(self._expire(request, now, stops.get(request.tenant, ())) for request in due),
+            return_exceptions=True,
         )
         failed = [each for each in closed if isinstance(each, BaseException)]
         if failed and not any(each is True for each in closed):
@@ -441,7 +455,7 @@ class Broker:
             request = msgspec.structs.replace(request, votes=tuple(counted))
         if answer.type is DecisionType.EDIT and answer.args is not None and request.action:
             edited = request.action.with_args(answer.args)
-            rule = tenant.rule(edited, None)
+            rule = policies.rule_of_edit(tenant, request, edited)
             command = msgspec.structs.replace(command, rule=rule)
         change = lifecycle.apply(request, command, now)
         answers.check_answer(request, answer)
@@ -451,6 +465,13 @@ class Broker:
         if answer.remember is None:
             return change
         return await self.standing.remembered(change, answer.remember, by=command.by)
+
+    def _by_policy(
+        self, tenant: Tenant, change: Change, now: datetime, asked: Rule | None, *, is_timed: bool
+    ) -> Change:
+        return policies.applied(
+            tenant, change, now, asked=asked, is_timed=is_timed, usual=self._default_timeout
+        )
 
     async def _tell_refused(
         self, request_id: str, error: RefusedError, by: Principal, digest: str
@@ -471,8 +492,9 @@ class Broker:
             await self._apply(request_id, EndGrant(by=by, reason=reason), by)
         return (await self.reopen(request_id, by=by, facts=facts)).request
 
-    async def _expire(self, request: Request, now: datetime) -> bool:
-        change = lifecycle.apply(request, Expire(), now)
+    async def _expire(self, request: Request, now: datetime, stops: Iterable[Stop]) -> bool:
+        is_stopped = any(stop.covers(request) for stop in stops)
+        change = lifecycle.apply(request, Expire(is_stopped=is_stopped), now)
         change = with_jobs(change, await self.webhooks.of(request.tenant))
         try:
             await self._commit(change)

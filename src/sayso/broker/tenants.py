@@ -1,10 +1,14 @@
-"""What a tenant has laid down: its review rules, standing grants and stops, looked up each time.
+"""What a tenant has laid down: policy, review rules, standing grants, stops; looked up each time.
 
 It is believed for a second, as all look-ups are; where that is too long (a grant is claimed), it
 is read anew.
 """
 
+import asyncio
+import logging
+from collections.abc import Callable
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -13,17 +17,27 @@ from sayso.broker.lookups import LookUps
 from sayso.clock import Clock
 from sayso.domain.accounts import Power
 from sayso.domain.actions import Action
+from sayso.domain.policies import PolicyVersion
 from sayso.domain.records import Record
 from sayso.domain.rules import ReviewRule, Rule, rule_for
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
 from sayso.domain.users import LOCAL_PERSON, User
+from sayso.errors import MissingExtraError, SaysoError
+from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.stores.base import RecordQuery, RecordStore
 
 RULE, STANDING, STOP, USER = "rule", "standing", "stop", "user"
+POLICY, POLICY_VERSION = "policy", "policy_version"
 """The kinds of records."""
 MAX_RECORDS = 1_000
 """Of each kind, in one tenant."""
+MAX_POLICIES = 1_000
+"""How many texts of policies are held ready."""
+LoadPolicy: TypeAlias = Callable[[str], Policy]
+"""Makes a policy of its text. It raises a `SaysoError` that tells where it cannot."""
+
+log = logging.getLogger("sayso.policies")
 
 
 class Standing(Struct, frozen=True):
@@ -31,6 +45,13 @@ class Standing(Struct, frozen=True):
 
     record: Record
     grant: StandingGrant
+
+
+class ActivePolicy(Struct, frozen=True, kw_only=True):
+    """A tenant's policy, ready to be asked."""
+
+    version: int
+    policy: Policy
 
 
 class Tenant(Struct, frozen=True, kw_only=True):
@@ -41,6 +62,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     by_tool: dict[str, tuple[Standing, ...]] = {}
     """The standing grants by the tool that they are for, of those who may still decide."""
     stops: tuple[Stop, ...] = ()
+    policy: ActivePolicy | None = None
 
     def rule(self, action: Action | None, asked: Rule | None) -> Rule | None:
         """What a request needs; None: one reviewer, whoever it is."""
@@ -50,10 +72,18 @@ class Tenant(Struct, frozen=True, kw_only=True):
 
 
 class Tenants:
-    """Looks up what holds in a tenant."""
+    """Looks up what holds in a tenant.
 
-    def __init__(self, store: RecordStore, clock: Clock) -> None:
+    Args:
+        store: where it is kept.
+        clock: what time it is.
+        load: makes policies of their texts.
+    """
+
+    def __init__(self, store: RecordStore, clock: Clock, load: LoadPolicy) -> None:
         self._store = store
+        self._load = load
+        self._policies: dict[str, Policy] = {}
         self._known = LookUps(self._read, clock)
 
     def peek(self, tenant: str, now: datetime) -> Tenant | None:
@@ -99,7 +129,28 @@ class Tenants:
                 msgspec.json.decode(record.body, type=Stop)
                 for record in await self._records(STOP, tenant)
             ),
+            policy=await self._policy(tenant),
         )
+
+    async def _policy(self, tenant: str) -> ActivePolicy | None:
+        """The policy in force; one that cannot be loaded any more has people asked."""
+        record = await self._store.get_record(POLICY, tenant)
+        if record is None:
+            return None
+        kept = msgspec.json.decode(record.body, type=PolicyVersion)
+        if kept.is_removed:
+            return None
+        policy = self._policies.get(kept.digest)
+        if policy is None:
+            try:
+                policy = await loaded(self._load, kept.text)
+            except SaysoError as error:
+                log.error("version %d of the policy of %r fails: %s", kept.number, tenant, error)
+                policy = Unusable(str(error))
+            if len(self._policies) >= MAX_POLICIES:
+                self._policies.clear()
+            self._policies[kept.digest] = policy
+        return ActivePolicy(version=kept.number, policy=policy)
 
     async def may_decide(self, person_id: str, tenant: str) -> bool:
         """Whether somebody who once decided here still may."""
@@ -120,3 +171,43 @@ class Tenants:
             if len(page) < MAX_RECORDS:
                 return found
             query = msgspec.structs.replace(query, after=page[-1].id)
+
+
+class Unusable(Policy):
+    """Stands for a policy that was kept and cannot be loaded: people are asked about everything."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    @property
+    def name(self) -> str:
+        """What verdicts call it."""
+        return "unusable"
+
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        """Ask."""
+        reason = f"The policy cannot be used: {self._why}"
+        return Verdict(effect=Effect.ASK, reason=reason, policy=self.name)
+
+
+async def loaded(load: LoadPolicy, text: str) -> Policy:
+    """A policy of its text, made beside the event loop: that takes a while.
+
+    Raises:
+        SaysoError: it cannot be.
+    """
+    try:
+        return await asyncio.to_thread(load, text)
+    except SaysoError:
+        raise
+    except Exception as error:
+        raise SaysoError(f"The policy cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def no_policies(text: str) -> Policy:
+    """Load nothing: what makes policies of texts was not given.
+
+    Raises:
+        MissingExtraError: always.
+    """
+    raise MissingExtraError("common-expression-language", "rules")

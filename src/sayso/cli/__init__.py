@@ -5,6 +5,8 @@
     worker                      carry out deliveries beside servers
     ask, requests               ask from a script; list, show, decide, cancel, watch, extend
     run, claims                 ask, then run a command; claim, report and reopen from a script
+    policy_server               the server's policy: push, show, versions, activate, remove
+    policy_history              what a policy would have done: diff, suggest
     grants, rules, stop         remembered decisions; how strictly to review; the kill switch
     policy                      rules as data: check a file, explain a verdict, run its tests
     webhooks, deliveries        whom to tell of events; what was sent, and sending it again
@@ -44,7 +46,7 @@ COMMANDS = {
     "reopen": "Ask again what expired.",
     "grants": "Decisions that are remembered: list, give, preview, revoke.",
     "rules": "How strictly requests are reviewed: list, put, remove.",
-    "policy": "Rules as data, in a file: check, explain, test.",
+    "policy": "Rules as data: in a file (check, explain, test), on the server (push, diff...).",
     "stop": "The kill switch: everything, agent, client, session; list, lift.",
     "webhooks": "Whom to tell of events: list, add, remove, rotate, test, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",

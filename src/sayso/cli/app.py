@@ -51,6 +51,13 @@ _POLICY = {
     "check": "Check a policy's file, and tell where it is wrong.",
     "explain": "Tell what a policy says of a call, and why.",
     "test": "Run the tests that stand in a policy's file.",
+    "push": "Keep a new version of the server's policy.",
+    "show": "Print the policy in force, or another version.",
+    "versions": "List all versions, newest first.",
+    "activate": "Go back to an older version.",
+    "remove": "Have no policy from now on.",
+    "diff": "Tell what a new policy would have changed, on the record.",
+    "suggest": "Print narrow rules that the record speaks for.",
 }
 _STOP = {
     "everything": "Stop everything.",
@@ -100,6 +107,11 @@ _HOMES = {
     "reopen": "claims:reopen",
 }
 """Commands that share a file with others; any other is a function in a file of its name."""
+_POLICY_HOMES = {
+    **dict.fromkeys(("push", "show", "versions", "activate", "remove"), "policy_server"),
+    **dict.fromkeys(("diff", "suggest"), "policy_history"),
+}
+"""The same within a group."""
 _HINTS = {"run": "The command to run comes after --, as in: sayso run --risk high -- git push"}
 _USAGES = {"run": "Usage: sayso run [OPTIONS] -- COMMAND..."}
 
@@ -130,7 +142,8 @@ def _group(name: str) -> App:
     group = App(name=name, help=COMMANDS[name])
     for inner, text in _GROUPS[name].items():
         function = inner.replace("-", "_")
-        group.command(f"sayso.cli.{name}:{function}_command", name=inner, help=text)
+        home = _POLICY_HOMES.get(inner, name) if name == "policy" else name
+        group.command(f"sayso.cli.{home}:{function}_command", name=inner, help=text)
     return group
 
 

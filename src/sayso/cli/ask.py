@@ -32,6 +32,7 @@ def ask(
     timeout: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     session: str | None = None,
     client: str | None = None,
+    on_timeout: Literal["expire", "reject", "park"] | None = None,
     priority: Literal["low", "normal", "high", "urgent"] | None = None,
     metadata: str | None = None,
     facts: str | None = None,
@@ -56,6 +57,7 @@ def ask(
         timeout: Seconds after which the question expires. Default: the server's, 300.
         session: The session it belongs to.
         client: Who asks.
+        on_timeout: What silence means. Default: it expires; park: it waits without a deadline.
         priority: How much it hurries.
         metadata: What to show beside it, a JSON object.
         facts: What holds now, a JSON object; compared with what holds when the grant is claimed.
@@ -72,6 +74,7 @@ def ask(
         "schema": parse_object(read_file(schema), "--schema") if schema else None,
         "session_id": session,
         "client_id": client,
+        "on_timeout": on_timeout,
         "priority": priority,
         "metadata": parse_object(metadata, "--metadata") if metadata else None,
         "facts": parse_object(facts, "--facts") if facts else None,

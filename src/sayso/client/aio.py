@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
-from sayso.client import keys, rules, running, webhooks
+from sayso.client import keys, policies, rules, running, webhooks
 from sayso.client import transport as http
 from sayso.client.feed import Feed
 from sayso.client.keys import Key, KeyWishes, Me
@@ -36,6 +36,7 @@ from sayso.client.webhooks import (
 )
 from sayso.domain.actions import Action
 from sayso.domain.patterns import StandingDraft
+from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
 from sayso.domain.rules import ReviewRule
 from sayso.domain.standing import StandingGrant
@@ -310,6 +311,28 @@ class AsyncClient:
     async def remove_rule(self, name: str) -> ReviewRule:
         """Forget a rule; requests that were made under it keep it."""
         return await self._run(rules.remove(self._protocol, name))
+
+    async def policy(self, number: int | None = None) -> PolicyVersion | None:
+        """A version of the policy; without a number the one in force. See `Client.policy`."""
+        return await self._run(policies.get(self._protocol, number))
+
+    async def policy_versions(self) -> tuple[PolicyVersion, ...]:
+        """All versions of the policy, newest first, without their texts."""
+        return await self._run(policies.versions(self._protocol))
+
+    async def put_policy(
+        self, text: str, *, note: str = "", replaces: int | None = None
+    ) -> PolicyVersion:
+        """Keep a new version of the policy; see `Client.put_policy`."""
+        return await self._run(policies.put(self._protocol, text, note, replaces))
+
+    async def activate_policy(self, number: int, *, note: str = "") -> PolicyVersion:
+        """Go back to an older version; see `Client.activate_policy`."""
+        return await self._run(policies.activate(self._protocol, number, note))
+
+    async def remove_policy(self, *, note: str = "") -> PolicyVersion:
+        """Have no policy from now on; see `Client.remove_policy`."""
+        return await self._run(policies.remove(self._protocol, note))
 
     async def stops(self) -> tuple[Stop, ...]:
         """What is stopped."""

@@ -36,6 +36,9 @@ class Wish(TypedDict, total=False):
     timeout_seconds: float | None
     """The deadline, in seconds from now; None: there is none. Left out: the server's default, 300.
     How long this program waits is another thing: the `timeout` of `wait` and `ask`."""
+    on_timeout: Literal["expire", "reject", "park"] | None
+    """What silence means: that it expires (the default), is rejected, or goes on waiting without a
+    deadline. Only a policy of the server can have it mean more."""
     priority: Literal["low", "normal", "high", "urgent"] | None
     metadata: JsonObject | None
     remind_every_seconds: float | None

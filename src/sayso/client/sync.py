@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx2
 
-from sayso.client import keys, rules, running, webhooks
+from sayso.client import keys, policies, rules, running, webhooks
 from sayso.client import transport as http
 from sayso.client.feed import Feed
 from sayso.client.keys import Key, KeyWishes, Me
@@ -36,6 +36,7 @@ from sayso.client.webhooks import (
 )
 from sayso.domain.actions import Action
 from sayso.domain.patterns import StandingDraft
+from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
 from sayso.domain.rules import ReviewRule
 from sayso.domain.standing import StandingGrant
@@ -452,6 +453,51 @@ class Client:
     def remove_rule(self, name: str) -> ReviewRule:
         """Forget a rule; requests that were made under it keep it."""
         return self._run(rules.remove(self._protocol, name))
+
+    def policy(self, number: int | None = None) -> PolicyVersion | None:
+        """A version of the tenant's policy, with its text.
+
+        Args:
+            number: which. Default: the one in force; None if there is none.
+
+        Raises:
+            NotFoundError: there is no version of this number.
+        """
+        return self._run(policies.get(self._protocol, number))
+
+    def policy_versions(self) -> tuple[PolicyVersion, ...]:
+        """All versions of the policy, newest first, without their texts."""
+        return self._run(policies.versions(self._protocol))
+
+    def put_policy(
+        self, text: str, *, note: str = "", replaces: int | None = None
+    ) -> PolicyVersion:
+        """Keep a new version of the policy; it holds for what is submitted from now on.
+
+        Args:
+            text: the rules, as YAML.
+            note: why, in a sentence.
+            replaces: the version that it was made from (0: none). Default: whatever is in force.
+
+        Raises:
+            NotPermittedError: this client's token is none of an admin.
+            InvalidRequestError: it is no policy; `errors` has the places, as line and column.
+            ConflictError: another version is in force than the one it replaces.
+        """
+        return self._run(policies.put(self._protocol, text, note, replaces))
+
+    def activate_policy(self, number: int, *, note: str = "") -> PolicyVersion:
+        """Go back to an older version: its text becomes a new one. Raises as `put_policy` does."""
+        return self._run(policies.activate(self._protocol, number, note))
+
+    def remove_policy(self, *, note: str = "") -> PolicyVersion:
+        """Have no policy from now on; the versions stay.
+
+        Raises:
+            NotPermittedError: this client's token is none of an admin.
+            NotFoundError: there is none.
+        """
+        return self._run(policies.remove(self._protocol, note))
 
     def stops(self) -> tuple[Stop, ...]:
         """What is stopped."""

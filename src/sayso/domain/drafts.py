@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from sayso.domain.requests import Draft, Kind, Option, OptionDraft
+from sayso.domain.requests import ASKERS_CHOICES, Draft, Kind, Option, OptionDraft
 from sayso.errors import InvalidRequestError
 
 # fmt: off
@@ -83,6 +83,12 @@ def check(draft: Draft, kind: Kind) -> None:
         raise _invalid("$.options", "An input has no options.", "Use the kind 'choice'.")
     if draft.schema is not None and kind is not Kind.INPUT:
         raise _invalid("$.schema", "Only an input has a form.", "Use the kind 'input'.")
+    if draft.on_timeout not in ASKERS_CHOICES:
+        raise _invalid(
+            "$.on_timeout",
+            f"What asks does not choose {draft.on_timeout.value!r} for when nobody answers.",
+            "Use 'expire', 'reject' or 'park'; a rule of the server's policy can say more.",
+        )
     texts = _shown_texts(draft)
     if not all(text.isprintable() for _, text in texts):  # most are, and this is fast
         refuse_control_characters(texts)

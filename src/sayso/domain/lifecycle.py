@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import UNSET, Struct
 
-from sayso.domain import claims, drafts, review
+from sayso.domain import claims, drafts, review, silence
 from sayso.domain.accounts import Principal
 from sayso.domain.actions import Action, digest_of
 from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer, Vote
@@ -20,7 +20,15 @@ from sayso.domain.events import Event, EventType
 from sayso.domain.grants import Grant, Outcome, OutcomeDraft
 from sayso.domain.jobs import Job
 from sayso.domain.records import Record
-from sayso.domain.requests import Draft, Kind, Option, Request, Status
+from sayso.domain.requests import (
+    ASKERS_CHOICES,
+    Draft,
+    Kind,
+    OnTimeout,
+    Option,
+    Request,
+    Status,
+)
 from sayso.domain.rules import GRANT_SECONDS, Rule
 from sayso.errors import (
     InvalidAnswerError,
@@ -69,8 +77,19 @@ class Remind(Struct, frozen=True, kw_only=True):
     """The reminders before this one; with another number it was given already."""
 
 
+class Settle(Struct, frozen=True, kw_only=True):
+    """A rule of the tenant's policy decides: nobody is asked."""
+
+    approves: bool
+    rule: str
+    reason: str
+
+
 class Expire(Struct, frozen=True, kw_only=True):
-    """Nobody answered in time."""
+    """Nobody answered in time: what the request says of that comes about."""
+
+    is_stopped: bool = False
+    """The kill switch is set for it: silence is no."""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -96,7 +115,7 @@ class EndGrant(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Command: TypeAlias = Decide | Cancel | Extend | Remind | Expire | Claim | Report | EndGrant
+Command: TypeAlias = Decide | Settle | Cancel | Extend | Remind | Expire | Claim | Report | EndGrant
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -124,15 +143,18 @@ TRANSITIONS: Mapping[tuple[Status, type[Command]], frozenset[Status]] = MappingP
         (Status.PENDING, Cancel): frozenset({Status.CANCELLED}),
         (Status.PENDING, Extend): frozenset({Status.PENDING}),
         (Status.PENDING, Remind): frozenset({Status.PENDING}),
-        (Status.PENDING, Expire): frozenset({Status.EXPIRED}),
+        (Status.PENDING, Settle): frozenset({Status.APPROVED, Status.REJECTED}),
+        (Status.PENDING, Expire): frozenset(
+            {Status.EXPIRED, Status.REJECTED, Status.APPROVED, Status.PENDING}
+        ),
         (Status.APPROVED, Claim): frozenset({Status.APPROVED}),
         (Status.APPROVED, Report): frozenset({Status.APPROVED}),
         (Status.APPROVED, EndGrant): frozenset({Status.APPROVED}),
     }
 )
 """From a status, by a command, to one of these. What is not here does not happen. A decision
-leaves a request pending while it takes more people; what an approval lets run is claimed and
-reported without changing the status."""
+leaves a request pending while it takes more people, and so does silence that asks further people
+or parks; what an approval lets run is claimed and reported without changing the status."""
 
 OUTCOMES = MappingProxyType(
     {
@@ -247,17 +269,10 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
             change = _extend(request, command, now)
         case Remind():
             change = _remind(request, command, now)
+        case Settle():
+            change = _settle(request, command, now)
         case Expire():
-            if request.deadline_at is None or now < request.deadline_at:
-                raise InvalidTransitionError("The request is not due yet.", code="not_due")
-            change = _close(
-                request,
-                Status.EXPIRED,
-                EventType.REQUEST_EXPIRED,
-                now,
-                actor="system",
-                reason="Nobody answered in time.",
-            )
+            change = _expire(request, command, now)
         case Claim():
             change = _claim(request, command, now)
         case Report():
@@ -350,6 +365,111 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         data["standing_grant"] = command.standing_grant
     event = _event(decided, EventType.REQUEST_DECIDED, now, command.by.actor, data)
     return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+def _settle(
+    request: Request, command: Settle, now: datetime, *, is_silence: bool = False
+) -> Change:
+    """What a rule decides, by itself or because nobody has answered."""
+    digest = None
+    if command.approves:
+        if request.kind is not Kind.APPROVAL or request.action is None or request.options:
+            raise InvalidAnswerError("A rule approves actions, and answers nothing.")
+        digest = request.action.digest
+    said = DecisionType.APPROVE if command.approves else DecisionType.REJECT
+    decision = Decision(
+        type=said,
+        approved=command.approves,
+        digest=digest,
+        reason=command.reason,
+        by=Reviewer(id="policy", name=command.rule),
+        channel=Channel.POLICY,
+        decided_at=now,
+        took_seconds=max(0.0, round((now - request.created_at).total_seconds(), 3)),
+    )
+    grant = None
+    if digest is not None:
+        grant = Grant(digest=digest, expires_at=now + _lifetime(review.rule_of(request)))
+    status = Status.APPROVED if command.approves else Status.REJECTED
+    decided = msgspec.structs.replace(
+        request,
+        status=status,
+        decision=decision,
+        grant=grant,
+        closed_at=now,
+        version=request.version + 1,
+    )
+    data: JsonObject = {
+        "status": status,
+        "type": said,
+        "approved": command.approves,
+        "digest": digest,
+        "channel": Channel.POLICY,
+        "strength": None,
+        "rule": command.rule,
+    }
+    if is_silence:
+        data["silence"] = True
+    event = _event(decided, EventType.REQUEST_DECIDED, now, "system", data)
+    return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+def _expire(request: Request, command: Expire, now: datetime) -> Change:
+    """What silence means for this request."""
+    if request.deadline_at is None or now < request.deadline_at:
+        raise InvalidTransitionError("The request is not due yet.", code="not_due")
+    means = silence.meaning(request)
+    if means is OnTimeout.APPROVE and command.is_stopped:
+        means = OnTimeout.EXPIRE
+    match means:
+        case OnTimeout.REJECT | OnTimeout.APPROVE:
+            approves = means is OnTimeout.APPROVE
+            rule = "on_timeout" if request.policy is None else request.policy.rule
+            reason = f"Nobody answered in time, which here means {'yes' if approves else 'no'}."
+            settle = Settle(approves=approves, rule=rule or "on_timeout", reason=reason)
+            return _settle(request, settle, now, is_silence=True)
+        case OnTimeout.ESCALATE:
+            return _escalate(request, now)
+        case OnTimeout.PARK:
+            parked = msgspec.structs.replace(
+                request, deadline_at=None, parked_at=now, version=request.version + 1
+            )
+            event = _event(parked, EventType.REQUEST_PARKED, now, "system", {})
+            return Change(request=parked, expected_version=request.version, events=(event,))
+        case OnTimeout.EXPIRE:
+            return _close(
+                request,
+                Status.EXPIRED,
+                EventType.REQUEST_EXPIRED,
+                now,
+                actor="system",
+                reason="Nobody answered in time.",
+            )
+
+
+def _escalate(request: Request, now: datetime) -> Change:
+    """Ask further people, and give them as much time as there was at first."""
+    assert request.escalate_to is not None  # noqa: S101  silence.meaning has seen it
+    assert request.deadline_at is not None  # noqa: S101  it is due
+    old, rule = review.rule_of(request), silence.widened(request.rule, request.escalate_to)
+    deadline = now + (request.deadline_at - request.created_at)
+    # What was said under a milder rule does not count under a stricter one.
+    is_as_strict = (old.four_eyes, old.min_strength) == (rule.four_eyes, rule.min_strength)
+    escalated = msgspec.structs.replace(
+        request,
+        rule=rule,
+        votes=request.votes if is_as_strict else (),
+        escalated_at=now,
+        deadline_at=deadline,
+        version=request.version + 1,
+    )
+    data: JsonObject = {
+        "people": list(request.escalate_to.people),
+        "groups": list(request.escalate_to.groups),
+        "deadline_at": _shown(deadline),
+    }
+    event = _event(escalated, EventType.REQUEST_ESCALATED, now, "system", data)
+    return Change(request=escalated, expected_version=request.version, events=(event,))
 
 
 def _vote(
@@ -474,7 +594,7 @@ def reopen(
         metadata=request.metadata,
         callback_url=request.callback_url,
         remind_every_seconds=request.remind_every_seconds,
-        on_timeout=request.on_timeout,
+        on_timeout=request.on_timeout if request.on_timeout in ASKERS_CHOICES else OnTimeout.EXPIRE,
         requested_by=request.requested_by,
         facts=request.facts if facts is None else facts,
         rule=rule,
@@ -502,11 +622,13 @@ def _extend(request: Request, command: Extend, now: datetime) -> Change:
             code="not_later",
         )
     extended = msgspec.structs.replace(request, deadline_at=deadline, version=request.version + 1)
-    data: JsonObject = {
-        "deadline_at": None if deadline is None else deadline.isoformat().replace("+00:00", "Z")
-    }
+    data: JsonObject = {"deadline_at": None if deadline is None else _shown(deadline)}
     event = _event(extended, EventType.REQUEST_EXTENDED, now, command.by.actor, data)
     return Change(request=extended, expected_version=request.version, events=(event,))
+
+
+def _shown(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _remind(request: Request, command: Remind, now: datetime) -> Change:

@@ -48,9 +48,33 @@ class Priority(StrEnum):
 
 
 class OnTimeout(StrEnum):
-    """What silence means; it never means yes."""
+    """What it means when nobody answers by the deadline."""
 
     EXPIRE = "expire"
+    """The request expires, which is no."""
+    REJECT = "reject"
+    """It is rejected."""
+    APPROVE = "approve"
+    """It is approved: of low risk only, and only where a rule of the server says so."""
+    ESCALATE = "escalate"
+    """Further people are asked, and the deadline starts once more; a second silence expires."""
+    PARK = "park"
+    """It goes on waiting, without a deadline."""
+
+
+ASKERS_CHOICES = (OnTimeout.EXPIRE, OnTimeout.REJECT, OnTimeout.PARK)
+"""What the asking side itself may choose."""
+
+
+class PolicyMark(Struct, frozen=True, kw_only=True):
+    """What the tenant's policy said of a request when it was made."""
+
+    version: int
+    """Which version of the policy,"""
+    effect: str
+    """and `allow`, `ask` or `deny`."""
+    rule: str = ""
+    reason: str = ""
 
 
 class Option(Struct, frozen=True, kw_only=True):
@@ -83,6 +107,14 @@ class Request(Struct, frozen=True, kw_only=True, dict=True):
     remind_every_seconds: float | None = None
     reminders: int = 0
     """How many times people were reminded of it."""
+    escalate_to: Rule | None = None
+    """Who is asked as well when nobody answers in time,"""
+    escalated_at: datetime | None = None
+    """and since when they are."""
+    parked_at: datetime | None = None
+    """Since when it waits without a deadline, because nobody had answered in time."""
+    policy: PolicyMark | None = None
+    """What the tenant's policy said of it; None: there was none, or it is no action."""
     requested_by: Requester = LOCAL_REQUESTER
     facts: JsonObject | None = None
     """What held when it was asked; compared with what holds when the grant is claimed."""
@@ -221,9 +253,17 @@ class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     timeout_seconds: Annotated[
         Annotated[float, Meta(gt=0, le=31_622_400)] | UnsetType | None,
-        Meta(description="When nobody has answered by then it expires. Null: never."),
+        Meta(
+            description="The deadline: when nobody has answered by then, `on_timeout`. Null: none."
+        ),
     ] = UNSET
-    on_timeout: OnTimeout = OnTimeout.EXPIRE
+    on_timeout: Annotated[
+        OnTimeout,
+        Meta(
+            description="What silence means: `expire`, `reject` or `park` (it goes on waiting)."
+            " `approve` and `escalate` are for a rule of the server to say."
+        ),
+    ] = OnTimeout.EXPIRE
     priority: Priority = Priority.NORMAL
     metadata: Metadata = {}
     remind_every_seconds: Annotated[

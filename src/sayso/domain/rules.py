@@ -106,13 +106,25 @@ class ReviewRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return not self.tools or any(fnmatchcase(tool, glob.casefold()) for glob in self.tools)
 
 
-def rule_for(action: Action | None, rules: tuple[ReviewRule, ...], asked: Rule | None) -> Rule:
+def rule_for(
+    action: Action | None,
+    rules: tuple[ReviewRule, ...],
+    asked: Rule | None,
+    policy: Rule | None = None,
+) -> Rule:
     """What a request needs: all rules that match it, and what its own side asks for, together.
 
     Whether one rejection ends it is for the rules that match to say; without any it does.
+
+    Args:
+        action: what is asked for.
+        rules: all review rules of the tenant.
+        asked: what the asking side wants.
+        policy: what the tenant's policy wants; whom to ask is rather for the review rules to say.
     """
     own = ONE_REVIEWER if asked is None else _no_weaker(asked)
-    matching = [
+    matching = [] if policy is None else [policy]
+    matching += [
         msgspec.structs.replace(each.rule, names=(each.name,))
         for each in rules
         if each.matches(action)

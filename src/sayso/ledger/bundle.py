@@ -36,7 +36,7 @@ from sayso.stores.base import LedgerReader, LogRow, RecordQuery, RequestRow
 
 FORMAT = "sayso-bundle-1"
 MEMBERS = ("keys.json", "blocks.jsonl", "events.jsonl", "requests.jsonl", "records.jsonl")
-KINDS_IN_FORCE = ("rule", "standing", "stop", "group", "passkey")
+KINDS_IN_FORCE = ("policy_version", "rule", "standing", "stop", "group", "passkey")
 """The records that say how is decided, and with which keys."""
 MAX_BYTES = 1_073_741_824
 """What a bundle may unpack to: more is a bomb."""

@@ -26,6 +26,7 @@ from sayso.domain.accounts import LOCAL_AGENT, Principal
 from sayso.domain.decisions import Answer
 from sayso.domain.grants import OutcomeDraft
 from sayso.domain.patterns import StandingDraft
+from sayso.domain.policies import PolicyDraft, PolicyVersion
 from sayso.domain.requests import Draft, Request
 from sayso.domain.rules import ReviewRule
 from sayso.domain.standing import StandingGrant
@@ -69,6 +70,8 @@ from sayso.server.routes import (
     pages,
     passkeys,
     people,
+    policies,
+    policy_pages,
     provider,
     remember,
     requests,
@@ -157,6 +160,7 @@ SUBSCRIBE, MANAGE, GOVERN = Access.SUBSCRIBE, Access.MANAGE, Access.GOVERN
 _ID = "/api/v1/requests/{id}"
 _PASSKEY = "/api/v1/passkeys/{id}"
 _WEBHOOK = "/api/v1/webhooks/{id}"
+_POLICY = "/api/v1/policy"
 _STOPS = "/api/v1/stops"
 
 # fmt: off
@@ -178,6 +182,12 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
     api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, ReviewRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
+    api("GET", _POLICY, policies.get, READ, None, PolicyVersion),
+    api("PUT", _POLICY, policies.put, GOVERN, PolicyDraft, PolicyVersion, parameters=policies.PUT),
+    api("DELETE", _POLICY, policies.remove, GOVERN, None, PolicyVersion, parameters=policies.NOTE),
+    api("POST", f"{_POLICY}/activate", policies.activate, GOVERN, policies.Activation, PolicyVersion),
+    api("GET", f"{_POLICY}/versions", policies.versions, READ, None, policies.PolicyVersionPage, parameters=policies.VERSIONS),
+    api("GET", f"{_POLICY}/versions/{{number}}", policies.version, READ, None, PolicyVersion),
     api("GET", _STOPS, rules.stops, READ, None, rules.StopList),
     api("POST", _STOPS, rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
     api("DELETE", f"{_STOPS}/{{name}}", rules.lift, GOVERN, None, Stop),
@@ -252,6 +262,13 @@ ROUTES: tuple[Entry, ...] = (
     page("POST", "/rules", settings_pages.put_rule),
     page("GET", "/rules/edit", settings_pages.edit_rule),
     page("POST", "/rules/remove", settings_pages.remove_rule),
+    page("GET", "/policy", policy_pages.policy),
+    page("POST", "/policy", policy_pages.put),
+    page("GET", "/policy/edit", policy_pages.editor),
+    page("POST", "/policy/edit", policy_pages.preview),
+    page("POST", "/policy/activate", policy_pages.activate),
+    page("POST", "/policy/remove", policy_pages.remove),
+    page("GET", "/policy/suggestions", policy_pages.suggestions),
     page("GET", "/stops", settings_pages.stops),
     page("POST", "/stops", settings_pages.stop),
     page("POST", "/stops/lift", settings_pages.lift),
@@ -343,7 +360,7 @@ class Road:
             Surface.LOOPGATE: loopgate_reply,
             Surface.PAGE: self._problem_page,
         }[entry.surface]
-        self.reads_body = entry.method in ("POST", "PATCH")
+        self.reads_body = entry.method in ("POST", "PATCH", "PUT")
         self.streams = entry.operation is not None and entry.operation.media == EVENT_STREAM
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

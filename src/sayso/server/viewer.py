@@ -12,6 +12,7 @@ from sayso.server.http import Call
 PLACES: tuple[tuple[str, str, Power | None], ...] = (
     ("/grants", "Standing grants", Power.READ),
     ("/rules", "Review rules", Power.READ),
+    ("/policy", "Policy", Power.READ),
     ("/stops", "Stops", Power.READ),
     ("/users", "Users", Power.MANAGE),
     ("/groups", "Groups", Power.MANAGE),

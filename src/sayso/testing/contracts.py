@@ -25,7 +25,8 @@ from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.events import Event, EventType
 from sayso.domain.jobs import Job, JobKind, JobState
 from sayso.domain.lifecycle import Cancel, Change, Decide, Expire, Extend
-from sayso.domain.requests import ActionDraft, Request, Status
+from sayso.domain.requests import ActionDraft, OnTimeout, Request, Status
+from sayso.domain.rules import Rule
 from sayso.domain.sessions import Session
 from sayso.domain.webhooks import Webhook
 from sayso.errors import ConflictError
@@ -234,6 +235,25 @@ class StoreContract(RecordContract, LoginContract):
         assert list(await store.due(at, 1)) == [sooner]
         await store.commit(lifecycle.apply(sooner, Expire(), at))
         assert list(await store.due(at, 10)) == [later]
+
+    async def test_what_silence_escalates_is_due_once_more_and_what_it_parks_never_again(
+        self, store: Stores
+    ) -> None:
+        parked = await _submitted(store, timeout_seconds=10, on_timeout=OnTimeout.PARK)
+        change = make_change(make_draft(timeout_seconds=20))
+        asked = msgspec.structs.replace(
+            change.request, on_timeout=OnTimeout.ESCALATE, escalate_to=Rule(groups=("bosses",))
+        )
+        await store.commit(msgspec.structs.replace(change, request=asked))
+        at = NOW + timedelta(seconds=25)
+        assert list(await store.due(at, 10)) == [parked, asked]
+        for request in (parked, asked):
+            await store.commit(lifecycle.apply(request, Expire(), at))
+        assert list(await store.due(at + timedelta(seconds=19), 10)) == []
+        (escalated,) = await store.due(at + timedelta(seconds=20), 10)
+        assert (escalated.id, escalated.escalated_at) == (asked.id, at)
+        waiting = await _all(store, Query(status=_PENDING))
+        assert {each.id: each.parked_at for each in waiting} == {asked.id: None, parked.id: at}
 
     async def test_tenants_do_not_see_one_another(self, store: Stores) -> None:
         change = make_change(by=_ELSEWHERE)

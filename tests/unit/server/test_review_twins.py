@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sayso.domain.requests import OnTimeout
 from sayso.server.inbox import review, samples
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,7 @@ process.stdout.write(JSON.stringify({
   requests: cases.requests.map(r => ({
     counted: review.counted(r), shown: review.shown(r)?.digest ?? null,
     remember: review.mayRemember(r), asker: review.asker(r), phase: review.phase(r),
-    changer: review.changer(r)?.id ?? null,
+    changer: review.changer(r)?.id ?? null, silence: review.silence(r, cases.names, 'ada'),
   })),
   spans: cases.spans.map(span),
 }))
@@ -62,6 +63,12 @@ RULES = rules()
 REQUESTS = [
     *(state["request"] for state in samples.states()),
     *({**samples.deploy(), "rule": rule} for rule in RULES),
+    *(
+        {**samples.deploy(), "on_timeout": silence, "escalate_to": rule, "escalated_at": since}
+        for silence in OnTimeout
+        for rule in RULES[:12]
+        for since in (None, "2026-01-01T00:00:00Z")
+    ),
 ]
 
 
@@ -109,6 +116,7 @@ def test_a_request_is_reviewed_the_same_in_script(told: dict[str, Any]) -> None:
             "asker": review.asker(request),
             "phase": review.phase(request),
             "changer": None if changer is None else changer["id"],
+            "silence": review.silence(request, NAMES, "ada"),
         }
 
 

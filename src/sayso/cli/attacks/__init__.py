@@ -20,6 +20,7 @@ from sayso.cli.attacks.deciding import (
     decide_by_what_the_body_says,
     decide_with_the_agents_key,
     decide_without_a_credential,
+    have_silence_mean_yes,
 )
 from sayso.cli.attacks.grants import (
     claim_after_a_cancellation,
@@ -64,6 +65,7 @@ ATTACKS: tuple[Attack, ...] = (
     decide_by_get,
     decide_by_another_path,
     decide_twice,
+    have_silence_mean_yes,
     replay_a_sign_in_link,
     forge_a_sign_in_link,
     forge_a_session,

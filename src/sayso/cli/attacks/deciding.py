@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 from sayso.cli.attacks.ground import (
@@ -11,12 +12,17 @@ from sayso.cli.attacks.ground import (
     NotTriedError,
     Tries,
     Try,
+    action_of,
     answer_of,
     field,
     is_no,
     json_of,
+    refusal,
     short,
 )
+
+_PATIENCE = 5.0
+"""Seconds to wait for a deadline to be kept."""
 
 
 def _decisions(request_id: str) -> list[tuple[str, dict[str, Any]]]:
@@ -147,3 +153,27 @@ def decide_by_another_path(ground: Ground) -> Tries:
     ):  # fmt: skip
         reply = ground.send("POST", path, ground.agent, json=APPROVE)
         yield ground.stands(f"POST {short(path)}", request_id, reply)
+
+
+def have_silence_mean_yes(ground: Ground) -> Tries:
+    """Have its request approved because nobody answers."""
+    low = {**action_of(), "risk_class": "low"}
+    for wish in ("approve", "escalate", "APPROVE", "allow"):
+        body = ground.draft(action=low, on_timeout=wish, timeout_seconds=1)
+        reply = ground.send("POST", REQUESTS, ground.agent, json=body)
+        ground.keep(reply)
+        yield refusal(f"on_timeout: {wish}", reply)
+    mark = {"effect": "ask", "version": 1, "rule": "yes"}
+    body = ground.draft(action=low, policy=mark, timeout_seconds=1)
+    reply = ground.send("POST", REQUESTS, ground.agent, json=body)
+    ground.keep(reply)
+    yield refusal("with the mark of a policy", reply)
+    text = "version: 1\ndefaults: {verdict: allow}\nrules: []\n"
+    reply = ground.send("PUT", "/api/v1/policy", ground.agent, json={"text": text})
+    yield refusal("put a policy that allows everything", reply)
+    request_id = ground.ask(action=low, timeout_seconds=0.2)
+    until = time.monotonic() + _PATIENCE
+    while (status := ground.status(request_id)) == "pending" and time.monotonic() < until:
+        time.sleep(0.1)
+    refused = status in ("expired", "rejected", "cancelled")
+    yield Try("let the deadline pass", refused, f"then {status}")

@@ -327,6 +327,7 @@ def _environment() -> Environment:
         "phrase": headline.phrase,
         "gist": headline.gist,
         "demands": review.demands,
+        "silence": review.silence,
         "counted": review.counted,
         "shown": review.shown,
         "may_remember": review.may_remember,

@@ -60,6 +60,24 @@ def demands(rule: Wire | None, names: Mapping[str, str], me: str = "") -> list[s
     return told
 
 
+def silence(request: Wire, names: Mapping[str, str], me: str = "") -> str:
+    """What comes about if nobody answers in time, as the end of a sentence."""
+    further = request["escalate_to"]
+    match request["on_timeout"]:
+        case "reject":
+            return "it is rejected and the agent is told no"
+        case "approve":
+            return "it is approved, as the policy says, and the agent goes on"
+        case "escalate" if further is not None and request["escalated_at"] is None:
+            named = bool(further["people"] or further["groups"])
+            whom = _whom(further, names, me) if named else "further people"
+            return f"{whom} will be asked, too"
+        case "park":
+            return "it goes on waiting, without a deadline"
+        case _:
+            return "the request expires and the agent is told no"
+
+
 def counted(request: Wire) -> tuple[int, int] | None:
     """How many have approved the same, of how many; None where one is enough."""
     rule = request["rule"]

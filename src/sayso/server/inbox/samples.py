@@ -67,6 +67,9 @@ def states() -> list[dict[str, Any]]:
         ("quorum", "Two people have to agree, one has", quorum(), ""),
         ("changed", "Somebody changed the arguments", changed(), ""),
         ("reopened", "Asked again, since facts have changed", reopened(), ""),
+        ("silent", "Approved by the policy if nobody objects", silent(), ""),
+        ("escalated", "Nobody answered, so further people are asked", escalated(), ""),
+        ("parked", "Nobody answered, and it goes on waiting", parked(), ""),
     ]
     closed += [
         ("waiting", "Approved, waiting to be claimed", run(deploy())),
@@ -377,6 +380,25 @@ def changed() -> dict[str, Any]:
     return {**request, "votes": [vote], "proposed_args": args, "proposed_digest": vote["digest"]}
 
 
+def silent() -> dict[str, Any]:
+    """A rule of the policy has it approved when nobody answers."""
+    policy = {"version": 4, "effect": "ask", "rule": "deploys", "reason": "Rule 'deploys' asks."}
+    return {**deploy(), "on_timeout": "approve", "policy": policy}
+
+
+def escalated() -> dict[str, Any]:
+    """Further people are asked since nobody had answered."""
+    further = {**_RULE, "groups": ["on-call"]}
+    rule = {**_RULE, "groups": ["payments", "on-call"]}
+    told = {"rule": rule, "on_timeout": "escalate", "escalate_to": further}
+    return {**deploy(), **told, "escalated_at": _at(-60)}
+
+
+def parked() -> dict[str, Any]:
+    """It waits without a deadline since nobody had answered."""
+    return {**deploy(), "on_timeout": "park", "parked_at": _at(-60), "deadline_at": None}
+
+
 def reopened() -> dict[str, Any]:
     """The facts were others when it was asked first."""
     facts = {"balance": 8120.5, "approved_budget": "Q4", "invoice_status": "open"}
@@ -500,6 +522,10 @@ def _request(
         "on_timeout": "expire",
         "remind_every_seconds": None,
         "reminders": 0,
+        "escalate_to": None,
+        "escalated_at": None,
+        "parked_at": None,
+        "policy": None,
         "requested_by": {
             "plane": "agent",
             "id": "7c1e",

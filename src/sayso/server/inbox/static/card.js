@@ -4,7 +4,7 @@ import { h, $, icon, uid, phone } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
-import { shortDigest, may, demands, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
+import { shortDigest, may, demands, silence, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
 import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
@@ -14,7 +14,6 @@ import { result, riskMark, priorityMark } from './marks.js'
 const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
 /** Whether a yes to this request takes a passkey. */
 const takesPasskey = request => request.rule?.min_strength === 'passkey'
-const NOBODY = 'the request expires and the agent is told no'
 const kbd = key => h('kbd', { 'aria-hidden': 'true' }, key)
 const section = (title, ...body) => h('section.part', null, h('h3', null, title), body)
 
@@ -41,7 +40,9 @@ function why(request) {
   const ask = { approval: 'The agent may not go on without a yes.', choice: 'The agent cannot choose for itself.', input: 'The agent needs something only a person knows.', plan: 'The agent may not start without a yes to its plan.' }[request.kind]
   return section('Why you are asked', h('p', null, ask, a?.risk_class ? ` The tool is marked ${a.risk_class} risk.` : ''),
     demandsView(request),
-    h('p', null, request.deadline_at ? ['If nobody answers within ', time(request.deadline_at, 'left'), `, ${NOBODY}.`] : 'It has no deadline: it waits until somebody answers.'))
+    request.policy?.effect === 'ask' && h('p.quiet', null, `By the policy, version ${request.policy.version}: `, visible(request.policy.reason || 'it asks.')),
+    request.escalated_at && h('p', null, 'Nobody answered at first; since ', time(request.escalated_at), ' further people are asked, too.'),
+    h('p', null, request.deadline_at ? ['If nobody answers within ', time(request.deadline_at, 'left'), ', ', visible(silence(request)), '.'] : request.parked_at ? ['Nobody answered in time; since ', time(request.parked_at), ' it waits without a deadline.'] : 'It has no deadline: it waits until somebody answers.'))
 }
 
 function demandsView({ rule }) {

@@ -15,7 +15,7 @@ export function rowView(request) {
     h('span.row-what', { dir: 'auto' }, what(request)),
     h('span.row-left', null, request.deadline_at ? time(request.deadline_at, 'left') : time(request.created_at)),
     h('span.row-marks', null, riskMark(request.action?.risk_class), priorityMark(request.priority), request.kind !== 'approval' && h('span.kind', null, request.kind === 'input' ? 'question' : request.kind),
-      voteMark(request), request.reminders > 0 && h('span.kind', null, 'reminded'),
+      voteMark(request), request.reminders > 0 && h('span.kind', null, 'reminded'), request.escalated_at && h('span.kind', null, 'escalated'), request.parked_at && h('span.kind', null, 'parked'),
       state.unsent.has(request.id) && h('span.kind.kept', null, 'not sent'),
       h('span.row-who', null, line([request.client_id || 'agent', request.session_id].filter(Boolean).join(' · '))))))
 }

@@ -39,6 +39,14 @@ export function demands(rule, names = state.names, me = state.person?.id ?? '') 
   ].filter(Boolean)
 }
 
+/** What comes about if nobody answers in time, as the end of a sentence. */
+export function silence({ on_timeout: means, escalate_to: further, escalated_at: since }, names = state.names, me = state.person?.id ?? '') {
+  if (means === 'reject') return 'it is rejected and the agent is told no'
+  if (means === 'approve') return 'it is approved, as the policy says, and the agent goes on'
+  if (means === 'escalate' && further && !since) return `${further.people.length || further.groups.length ? whom(further, names, me) : 'further people'} will be asked, too`
+  return means === 'park' ? 'it goes on waiting, without a deadline' : 'the request expires and the agent is told no'
+}
+
 /** [how many have approved the same, of how many]; null where one is enough. */
 export function counted({ rule, votes }) {
   if (!rule || rule.approvals < 2) return null

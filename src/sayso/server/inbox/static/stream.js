@@ -6,7 +6,7 @@ import { state, put, replacePending, changed } from './store.js'
 import { may } from './review.js'
 import { now } from './time.js'
 
-const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled', 'request.extended', 'request.reminded', 'request.voted', 'grant.claimed', 'grant.ended', 'outcome.reported']
+const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled', 'request.extended', 'request.reminded', 'request.voted', 'request.escalated', 'request.parked', 'grant.claimed', 'grant.ended', 'outcome.reported']
 let source = null, timer = 0, wait = 1000, syncing = null, arrived = () => {}
 
 export const contact = () => { state.contactAt = Date.now() }
