@@ -5,8 +5,8 @@ and is in every other way a process of its own: it has its own arguments, enviro
 signals and exit status, and can be killed.
 
 Run by `support.warm`, which asks over the socket that is its argument: a byte, and with it four
-files: a line of its own for this process, and its three streams. The line brings an `Order` as JSON,
-and takes back the process's id, and at the end its exit status, each a number on a line.
+files: a line of its own for this process, and its three streams. The line brings an `Order` as
+JSON, and takes back the process's id, and at the end its exit status, each a number on a line.
 """
 
 import contextlib
