@@ -4,9 +4,10 @@ Loading takes a Python process longer than most tests do. What is forked here ha
 and is in every other way a process of its own: it has its own arguments, environment, streams,
 signals and exit status, and can be killed.
 
-Run by `support.warm`, which asks over the socket that is its argument: a byte, and with it four
-files: a line of its own for this process, and its three streams. The line brings an `Order` as
+Run by `support.warm`, which asks over the socket that is its first argument: a byte, and with it
+four files: a line of its own for this process, and its three streams. The line brings an `Order` as
 JSON, and takes back the process's id, and at the end its exit status, each a number on a line.
+`support/warm_sayso.py` asks in the same way at the address that is the second argument.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ def load_everything() -> None:
             importlib.import_module(found.name)
 
 
-def serve(control: socket.socket) -> socket.socket | None:
+def serve(control: socket.socket, door: socket.socket) -> socket.socket | None:
     """Fork until `control` is closed; in each child, return the line that brings its order."""
     woken, wakes = socket.socketpair()
     for each in (woken, wakes):
@@ -54,24 +55,31 @@ def serve(control: socket.socket) -> socket.socket | None:
     selector = selectors.DefaultSelector()
     selector.register(control, selectors.EVENT_READ)
     selector.register(woken, selectors.EVENT_READ)
+    selector.register(door, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
             if key.fileobj is woken:
                 woken.recv(4096)
                 _tell_ended(lines)
                 continue
-            asked, numbers, _, _ = socket.recv_fds(control, 1, 4)
+            if key.fileobj is door:
+                with door.accept()[0] as visitor:
+                    asked, numbers, _, _ = socket.recv_fds(visitor, 1, 4)
+            else:
+                asked, numbers, _, _ = socket.recv_fds(control, 1, 4)
+                if not asked:
+                    for pid in lines:  # whoever asked for them is gone
+                        os.kill(pid, signal.SIGKILL)
+                    return None
             if not asked:
-                for pid in lines:  # whoever asked for them is gone
-                    os.kill(pid, signal.SIGKILL)
-                return None
+                continue
             line = socket.socket(fileno=numbers[0])
             pid = os.fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 selector.close()
-                for each in (control, woken, wakes, *lines.values()):
+                for each in (control, door, woken, wakes, *lines.values()):
                     each.close()
                 for stream, number in enumerate(numbers[1:]):
                     os.dup2(number, stream)
@@ -111,6 +119,9 @@ if __name__ == "__main__":
     load_everything()
     gc.collect()
     gc.freeze()
-    mine = serve(socket.socket(fileno=int(sys.argv[1])))
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(sys.argv[2])
+    door.listen()
+    mine = serve(socket.socket(fileno=int(sys.argv[1])), door)
     if mine is not None:
         become(mine)

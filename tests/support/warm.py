@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 _NURSERY = Path(__file__).with_name("nursery.py")
+_COMMAND = Path(__file__).with_name("warm_sayso.py")
 _asking = threading.Lock()
 
 
@@ -144,12 +146,31 @@ def _new_file() -> IO[str]:
     return tempfile.TemporaryFile("w+")
 
 
+def put_command(folder: Path) -> None:
+    """Put a command `sayso` there, which is forked as those above are."""
+    _nursery()
+    command = folder / "sayso"
+    door = _folder() / "door"
+    while not door.exists():
+        time.sleep(0.01)
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {_COMMAND} {door} "$@"\n')
+    command.chmod(0o700)
+
+
+@functools.cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="sayso-nursery-"))
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
 @functools.cache
 def _nursery() -> socket.socket:
     """The line to it; it ends, with all that it forked, when this process does."""
     ours, theirs = socket.socketpair()
     with theirs:
-        words = [sys.executable, "-P", str(_NURSERY), str(theirs.fileno())]
+        door = str(_folder() / "door")
+        words = [sys.executable, "-P", str(_NURSERY), str(theirs.fileno()), door]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         nursery = subprocess.Popen(words, pass_fds=[theirs.fileno()], env=environment)
 
