@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
@@ -109,6 +110,34 @@ def _running(kind: type[Backend], folders: pytest.TempPathFactory) -> Generator[
     server = kind(folders.mktemp(kind.name)).start()
     yield server
     server.stop()
+
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 * 2**30
+
+
+def pytest_configure() -> None:
+    """Keep the folders of tests in memory, where a flush takes no time.
+
+    A process that is killed loses nothing by that: only a machine without power would. Tests of
+    crashes are on the disk all the same (`durable`): there, one is caught in the midst of a flush.
+    """
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ or not MEMORY.is_dir():
+        return
+    about = os.statvfs(MEMORY)
+    can_run_programs = not about.f_flag & os.ST_NOEXEC
+    if can_run_programs and about.f_bavail * about.f_frsize > ENOUGH_BYTES:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Path]:
+    """A folder of the test's own; on the disk, if it is `durable`."""
+    if request.node.get_closest_marker("durable") is None:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="sayso-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
