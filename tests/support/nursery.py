@@ -24,7 +24,10 @@ import sys
 from collections.abc import Sequence
 from typing import TypedDict
 
+from argon2 import PasswordHasher
+
 import sayso
+from sayso.broker import passwords
 
 NOT_LOADED = ("sayso.cli.__main__",)
 
@@ -42,6 +45,12 @@ def load_everything() -> None:
     for found in pkgutil.walk_packages(sayso.__path__, "sayso."):
         if found.name not in NOT_LOADED:
             importlib.import_module(found.name)
+
+
+def hash_cheaply() -> None:
+    """Let a password cost a millisecond; what it costs in truth is tested in `tests/unit`."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    passwords.Passwords.__init__.__defaults__ = (cheap,)
 
 
 def serve(control: socket.socket, door: socket.socket) -> socket.socket | None:
@@ -117,6 +126,7 @@ def become(line: socket.socket) -> None:
 if __name__ == "__main__":
     os.setsid()  # Ctrl-C is for the tests, who end everything in its turn
     load_everything()
+    hash_cheaply()
     gc.collect()
     gc.freeze()
     door = socket.socket(socket.AF_UNIX)
