@@ -148,8 +148,9 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 LONGEST = (
-    "test_soak", "test_rolling_restart", "test_openapi_fuzz", "test_docs_blocks", "test_postgres",
-    "test_model", "test_audit", "test_http_fuzz", "test_replicas", "test_inbox",
+    "test_soak", "test_openapi_fuzz", "test_accessibility", "test_rolling_restart", "test_deploy",
+    "test_edits_and_long_texts", "test_inbox", "test_replicas", "test_reviews",
+    "test_settings_pages", "test_docs_blocks", "test_passkeys",
 )  # fmt: skip
 """Modules that take longest: begun first, so that no worker is left alone with one at the end."""
 
