@@ -5,6 +5,7 @@ BIN := .venv/bin
 LOCK := $(BIN)/python -m uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --quiet
 .DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE  # with it, each process of a test compiles everything anew
 
 .PHONY: help
 help:  ## List the commands

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
@@ -111,6 +112,34 @@ def _running(kind: type[Backend], folders: pytest.TempPathFactory) -> Generator[
     server.stop()
 
 
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 * 2**30
+
+
+def pytest_configure() -> None:
+    """Keep the folders of tests in memory, where a flush takes no time.
+
+    A process that is killed loses nothing by that: only a machine without power would. Tests of
+    crashes are on the disk all the same (`durable`): there, one is caught in the midst of a flush.
+    """
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ or not MEMORY.is_dir():
+        return
+    about = os.statvfs(MEMORY)
+    can_run_programs = not about.f_flag & os.ST_NOEXEC
+    if can_run_programs and about.f_bavail * about.f_frsize > ENOUGH_BYTES:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Path]:
+    """A folder of the test's own; on the disk, if it is `durable`."""
+    if request.node.get_closest_marker("durable") is None:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="sayso-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Where everything must be installed, a test that does not run is a failure."""
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
@@ -119,8 +148,9 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 LONGEST = (
-    "test_soak", "test_rolling_restart", "test_openapi_fuzz", "test_docs_blocks", "test_postgres",
-    "test_model", "test_audit", "test_http_fuzz", "test_replicas", "test_inbox",
+    "test_soak", "test_openapi_fuzz", "test_accessibility", "test_rolling_restart", "test_deploy",
+    "test_edits_and_long_texts", "test_inbox", "test_replicas", "test_reviews",
+    "test_settings_pages", "test_docs_blocks", "test_passkeys",
 )  # fmt: skip
 """Modules that take longest: begun first, so that no worker is left alone with one at the end."""
 

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import warm
+
 _BLOCK = re.compile(
     r"(?:^<!-- test: (?P<order>[^\n]*?) -->\n+)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+_HELP = re.compile(r"sayso (?P<words>[a-z -]*--help)")
 _STATE = "bash-state"
 
 
@@ -74,6 +77,15 @@ class Terminal:
         )
         assert done.returncode == 0, f"exit status {done.returncode}:\n{script}\n{done.stdout}"
         return done.stdout
+
+    def help_of(self, command: str) -> str | None:
+        """What `command` prints, if it is `sayso ... --help` and nothing else."""
+        asked = _HELP.fullmatch(command.strip())
+        if asked is None:
+            return None
+        told = warm.run(*asked["words"].split(), environment=self.environment, folder=self.folder)
+        assert (told.returncode, told.stderr) == (0, ""), f"{command}\n{told.stderr}"
+        return told.stdout
 
     def run_until_stopped(self, command: str) -> str:
         """Run one command that does not end by itself, and stop it once it has said something."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from blocks import Terminal
 from reader import Reviewer
+from support import warm
 from support.server import RunningServer, clean_environment
 
 BIN = Path(sys.executable).parent
@@ -32,18 +33,28 @@ def reviewer(page_server: RunningServer) -> Generator[Reviewer]:
 
 
 @pytest.fixture
-def terminal(page_server: RunningServer, tmp_path: Path) -> Terminal:
-    """A terminal in an empty folder, where `sayso` and `python` are ours."""
+def terminal(
+    page_server: RunningServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> Terminal:
+    """A terminal in an empty folder, where `sayso` and `python` are ours.
+
+    Those who read the first page run `sayso` as it is installed; for the hundreds of commands of
+    the others it is forked from one that has loaded.
+    """
     missing = [name for name in ("bash", "curl", "jq") if shutil.which(name) is None]
     if missing:
         pytest.skip(f"{' and '.join(missing)} missing: run tools/install_test_tools.py")
     folder = tmp_path / "reader"
     folder.mkdir()
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    if "README.md" not in request.node.name:
+        warm.put_command(commands)
     environment = clean_environment(
         SAYSO_URL=page_server.url,
         SAYSO_DATA=str(page_server.data),
         SAYSO_PORT=str(page_server.port),
-        PATH=f"{BIN}:{os.environ['PATH']}",
+        PATH=f"{commands}:{BIN}:{os.environ['PATH']}",
     )
     ours = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
     return Terminal(folder, ours)

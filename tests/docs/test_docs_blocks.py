@@ -110,7 +110,9 @@ class Visit:
             assert command.startswith("$ "), f"no command before {part!r}"
             if _MAKE.match(part):
                 continue
-            printed = self._terminal.run(self._at_our_server(command[2:]))
+            printed = self._terminal.help_of(command[2:])
+            if printed is None:
+                printed = self._terminal.run(self._at_our_server(command[2:]))
             printed = printed.replace(self._server.url, USUAL_URL)
             assert fits(expected, printed), f"{command}\nexpected:\n{expected}\ngot:\n{printed}"
 

@@ -1,14 +1,16 @@
 """A browser at the inbox of a real server, and an agent that asks over HTTP."""
 
+import contextlib
 import os
 import re
 import shutil
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 from support.person import Person
 from support.server import RunningServer
 
@@ -33,6 +35,47 @@ def browser() -> Generator[Browser]:
         running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
         yield running
         running.close()
+
+
+class Pages:
+    """The pages of one browser, lent to one test after another, emptied in between.
+
+    A page in a new context costs four times what it costs to load ours into one that is there: it
+    is a new process, which compiles all scripts again.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._idle: dict[tuple[str, bool], list[Page]] = defaultdict(list)
+
+    @contextlib.contextmanager
+    def lend(self, url: str, *, script: bool) -> Generator[Page]:
+        """A page where nobody is signed in and nothing is kept, for a server at `url`."""
+        idle = self._idle[url, script]
+        page = idle.pop() if idle else self._new_page(url, script=script)
+        yield page
+        for another in page.context.pages:
+            if another is not page:
+                another.close()
+        page.unroute_all()
+        page.context.set_offline(False)
+        page.context.clear_cookies()
+        if page.url.startswith(url):
+            page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        page.mouse.move(0, 0)
+        page.goto("about:blank")
+        idle.append(page)
+
+    def _new_page(self, url: str, *, script: bool) -> Page:
+        context = self._browser.new_context(java_script_enabled=script, base_url=url)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        return page
+
+
+@pytest.fixture(scope="module")
+def pages(browser: Browser) -> Pages:
+    return Pages(browser)
 
 
 @pytest.fixture
@@ -83,10 +126,23 @@ def outcome(server: RunningServer) -> Generator[Callable[[dict[str, Any]], dict[
 
 
 @pytest.fixture
-def open_inbox(browser: Browser, server: RunningServer) -> Generator[OpenInbox]:
+def open_inbox(pages: Pages, server: RunningServer) -> Generator[OpenInbox]:
     """Open a page as a signed-in person; any error in the browser's console fails the test."""
-    contexts = []
+    lent = contextlib.ExitStack()
     errors: list[str] = []
+
+    def watch(page: Page) -> None:
+        def on_error(error: Error) -> None:
+            errors.append(str(error))
+
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type == "error":
+                errors.append(message.text)
+
+        page.on("pageerror", on_error)
+        page.on("console", on_console)
+        lent.callback(page.remove_listener, "pageerror", on_error)
+        lent.callback(page.remove_listener, "console", on_console)
 
     def open_page(
         path: str = "/",
@@ -98,19 +154,14 @@ def open_inbox(browser: Browser, server: RunningServer) -> Generator[OpenInbox]:
         user: str = "",
         may_fail: bool = False,
     ) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900},
+        page = lent.enter_context(pages.lend(server.url, script=script))
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(
             color_scheme=theme,  # type: ignore[arg-type]  # one of the two that exist
-            java_script_enabled=script,
             reduced_motion="reduce",
-            base_url=server.url,
         )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
         if not may_fail:
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+            watch(page)
         if user:
             page.goto("/login")
             page.get_by_label("User name").fill(user)
@@ -125,7 +176,6 @@ def open_inbox(browser: Browser, server: RunningServer) -> Generator[OpenInbox]:
             page.get_by_text("Live", exact=True).wait_for()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    with lent:
+        yield open_page
     assert errors == []

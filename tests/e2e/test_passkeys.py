@@ -233,8 +233,7 @@ def test_without_script_a_yes_is_not_offered(
     assert person.http.get(f"/api/v1/requests/{request['id']}").json()["status"] == "rejected"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1440, "dark")])
 def test_axe_finds_nothing_serious(open_inbox: OpenInbox, ask: Ask, width: int, theme: str) -> None:
     page, _ = opened(open_inbox, width=width, theme=theme)
     assert serious(page) == []

@@ -290,8 +290,7 @@ def test_a_stop_is_set_from_the_card_shown_to_all_and_lifted(
     expect(other.locator("#toasts")).to_contain_text("Approved.")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1280, "dark")])
 def test_axe_finds_nothing_serious_on_cards_that_several_people_see(
     open_inbox: OpenInbox, ask: Ask, person: Person, server: RunningServer, width: int, theme: str
 ) -> None:

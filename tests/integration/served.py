@@ -3,9 +3,10 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Self
+
+from support import warm
 
 from sayso.client import Client
 
@@ -27,16 +28,12 @@ class Served:
     def start(self) -> None:
         """Start it, again on the same port, and return when it listens."""
         words = [self._command, "--port", str(self.port), "--data", str(self.data)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sayso.cli", *words],
-            stdout=subprocess.PIPE,
-            stderr=None,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        assert self.process.stdout is not None
+        end, output = os.pipe()
+        self.process = warm.Process(["sayso.cli", *words], environment=ENVIRONMENT, output=output)
+        os.close(output)
+        self.said = os.fdopen(end)
         self.banner: list[str] = []
-        for line in self.process.stdout:
+        for line in self.said:
             self.banner.append(line.rstrip("\n"))
             if found := _LINK.match(self.banner[-1]):
                 self.url, port, self.link_token = found.groups()
@@ -66,14 +63,7 @@ class Served:
 
     def sayso(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """The command line, talking to this server."""
-        return subprocess.run(
-            [sys.executable, "-m", "sayso.cli", *words],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-            env=self.environment(**environment),
-        )
+        return warm.run(*words, environment=self.environment(**environment))
 
     def environment(self, **more: str) -> dict[str, str]:
         """Which names this server to the command line."""
@@ -87,7 +77,6 @@ class Served:
             self.kill()
 
     def _reap(self) -> int:
-        assert self.process.stdout is not None
         status = self.process.wait(10)
-        self.process.stdout.close()
+        self.said.close()
         return status

@@ -11,8 +11,6 @@ import re
 import socket
 import sqlite3
 import stat
-import subprocess
-import sys
 import uuid
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +18,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from support import warm
 from support.credentials import REQUESTS, Everybody
 from support.problems import told
-from support.server import COMMAND, RunningServer, clean_environment
+from support.server import RunningServer, clean_environment
 
 PAY = {"tool_name": "pay", "tool_args": {"to": "Ann", "amount": 1}}
 APPROVE = {"type": "approve"}
@@ -116,10 +115,8 @@ def test_an_identity_that_is_too_weak_is_not_enough(everybody: Everybody) -> Non
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_it_does_not_listen_to_others_without_accounts(tmp_path: Any, host: str) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--host", host, "--port", "0", "--data", str(tmp_path)],
-        capture_output=True, text=True, timeout=30, check=False, env=clean_environment(),
-    )  # fmt: skip
+    words = ("serve", "--host", host, "--port", "0", "--data", str(tmp_path))
+    done = warm.run(*words, environment=clean_environment())
     assert done.returncode == 2
     assert "Refusing to listen" in done.stderr
 
@@ -411,13 +408,11 @@ def test_the_standing_grant_of_a_person_is_not_an_agents_to_widen(everybody: Eve
     assert asked == ["approved", "pending"]
 
 
-def test_the_command_line_of_an_agent_decides_nothing(everybody: Everybody) -> None:
+def test_the_command_line_of_an_agent_decides_nothing(everybody: Everybody, tmp_path: Any) -> None:
     request = everybody.ask(action=PAY)
     key = everybody.headers["agent"]["Authorization"].removeprefix("Bearer ")
-    done = subprocess.run(
-        [sys.executable, "-m", "sayso.cli", "requests", "decide", request["id"], "approve"],
-        capture_output=True, text=True, timeout=30, check=False, cwd="/",
-        env=clean_environment(SAYSO_URL=everybody.server.url, SAYSO_TOKEN=key),
-    )  # fmt: skip
+    environment = clean_environment(SAYSO_URL=everybody.server.url, SAYSO_TOKEN=key)
+    words = ("requests", "decide", request["id"], "approve")
+    done = warm.run(*words, environment=environment, folder=tmp_path)
     assert done.returncode == 2
     assert read(everybody, request)["status"] == "pending"

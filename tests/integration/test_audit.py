@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.person import Person
 from support.programs import Beside
 from support.server import RunningServer, clean_environment
@@ -32,15 +33,8 @@ def ask(server: RunningServer, **more: Any) -> str:
 
 def audit(*words: object, folder: Path | None = None, **environment: str) -> tuple[int, str, str]:
     """`sayso audit`: its exit status and what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sayso.cli", "audit", *map(str, words)],
-        capture_output=True,
-        check=False,
-        text=True,
-        env=clean_environment(**environment),
-        cwd=folder,
-        timeout=50,
-    )
+    told = clean_environment(**environment)
+    done = warm.run("audit", *map(str, words), environment=told, folder=folder, timeout=50)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from served import ENVIRONMENT, Served
+from support import warm
 
 PASSWORD = "correct horse battery"
 
@@ -15,15 +15,8 @@ PASSWORD = "correct horse battery"
 def sayso(
     data: Path, *words: str, given: str = PASSWORD, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sayso.cli", *words],
-        input=given + "\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**ENVIRONMENT, "SAYSO_DATA": str(data), **environment},
-    )
+    told = {**ENVIRONMENT, "SAYSO_DATA": str(data), **environment}
+    return warm.run(*words, environment=told, given=given + "\n", timeout=60)
 
 
 def done(run: subprocess.CompletedProcess[str]) -> str:

@@ -6,11 +6,10 @@ import json
 import os
 import pty
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+from support import warm
 from support.agents import ask
 from support.server import RunningServer, clean_environment
 
@@ -45,10 +44,7 @@ def on_a_terminal(server: RunningServer, *words: str) -> str:
     ours, theirs = pty.openpty()
     environment = clean_environment(SAYSO_URL=server.url, COLUMNS="100", TERM="xterm-256color")
     environment.pop("NO_COLOR")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sayso.cli", *words], stdout=theirs, stderr=theirs,
-        stdin=subprocess.DEVNULL, env=environment,
-    )  # fmt: skip
+    process = warm.Process(["sayso.cli", *words], environment=environment, output=theirs)
     os.close(theirs)
     sent = b""
     try:
@@ -62,11 +58,9 @@ def on_a_terminal(server: RunningServer, *words: str) -> str:
 
 
 def in_a_pipe(server: RunningServer, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "sayso.cli", *words], capture_output=True, check=True,
-        env=clean_environment(SAYSO_URL=server.url), timeout=30,
-    )  # fmt: skip
-    return done.stdout.decode()
+    done = warm.run(*words, environment=clean_environment(SAYSO_URL=server.url))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 COMMANDS: list[tuple[str, ...]] = [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from served import ENVIRONMENT, Served
+from support import warm
 
 from sayso.client import Client
 from sayso.domain.requests import Request
@@ -32,13 +33,7 @@ class Asking:
 
     def __init__(self, served: Served, person: Client, *words: str) -> None:
         before = {request.id for request in person.find()}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sayso.cli", "ask", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=served.environment(),
-        )
+        self.process = warm.Process(["sayso.cli", "ask", *words], environment=served.environment())
         self.request = soon(
             lambda: next((r for r in person.find(limit=5) if r.id not in before), None)
         )
@@ -46,7 +41,7 @@ class Asking:
     def ends(self, said: str = "") -> tuple[int, str]:
         out, err = self.process.communicate(timeout=10)
         assert err == said
-        return self.process.returncode, out
+        return self.process.wait(), out
 
 
 def soon(look: Callable[[], Request | None]) -> Request:
@@ -60,21 +55,17 @@ def soon(look: Callable[[], Request | None]) -> Request:
 def on_terminal(served: Served, *words: str) -> str:
     """What the command writes to a terminal."""
     master, slave = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "sayso.cli", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=slave,
-        stderr=slave,
-        env=served.environment(TERM="xterm-256color"),
-    ):
-        os.close(slave)
-        written = b""
-        while True:
-            try:
-                written += os.read(master, 65536)
-            except OSError:  # the other end is closed
-                break
+    environment = served.environment(TERM="xterm-256color")
+    process = warm.Process(["sayso.cli", *words], environment=environment, output=slave)
+    os.close(slave)
+    written = b""
+    while True:
+        try:
+            written += os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
     os.close(master)
+    process.wait()
     return written.decode()
 
 
@@ -283,12 +274,11 @@ def test_the_demo_asks_tells_how_fast_it_woke_and_stops_at_once(
     tmp_path: Path, by: signal.Signals
 ) -> None:
     with Served(tmp_path / "data", "demo") as served:
-        assert served.process.stdout is not None
         with served.person() as person:
             request = soon(lambda: next(person.find(status="pending"), None))
             assert request.action is not None
             person.decide(request.id, "approve")
-            lines = iter(served.process.stdout.readline, "")
+            lines = iter(served.said.readline, "")
             told = next(line for line in lines if "is told" in line)
             assert "approved" in told
             assert "ms after the decision" in told

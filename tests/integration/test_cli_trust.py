@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from served import Served
+from support import warm
 
 from sayso.client import Client
 from sayso.domain.requests import Request
@@ -39,19 +40,16 @@ class Running:
     def __init__(
         self, served: Served, person: Client, session: str, *words: str, cwd: Path | None = None
     ) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sayso.cli", "run", "--session", session, *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=served.environment(),
-            cwd=cwd,
+        self.process = warm.Process(
+            ["sayso.cli", "run", "--session", session, *words],
+            environment=served.environment(),
+            folder=cwd,
         )
         self.request = meet(person, session)
 
     def ends(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
+        return self.process.wait(), out, err
 
 
 def meet(person: Client, session: str) -> Request:
@@ -159,8 +157,7 @@ def test_an_end_that_is_asked_for_is_passed_on_and_reported(served: Served, pers
     code = "import sys, time; print('on', flush=True); time.sleep(60)"
     running = Running(served, person, "ends", "--", sys.executable, "-c", code)
     person.decide(running.request.id, "approve")
-    assert running.process.stdout is not None
-    assert running.process.stdout.readline() == "on\n"
+    assert running.process.said("on\n")
     running.process.terminate()
     assert running.ends()[0] == 128 + 15
     assert outcome(person, running.request) == ("failed", None, "ended by SIGTERM")

@@ -16,6 +16,7 @@ from support.person import Person
 from support.programs import Beside
 from support.server import RunningServer
 
+pytestmark = pytest.mark.durable
 SUBMIT = "/api/v1/requests"
 
 

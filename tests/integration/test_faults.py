@@ -20,6 +20,7 @@ from support.server import RunningServer, port_to_come_back_to
 
 from sayso.stores.sqlite import LOCK_SECONDS
 
+pytestmark = pytest.mark.durable
 SLOW = 30.0
 """Seconds that a machine with other work may be late."""
 

@@ -16,7 +16,7 @@ from support.servers import PostgresServer
 
 from sayso.stores.postgres_database import STATEMENT_SECONDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.durable, pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(240)]
 
 SLOW = 30.0
 """Seconds that a machine with other work may be late."""

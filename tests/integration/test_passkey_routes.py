@@ -1,17 +1,16 @@
 """Passkeys over HTTP, as a program would use them, on a real server and its database."""
 
-import subprocess
-import sys
 from collections.abc import Generator
 from typing import Any
 
 import httpx2
 import pytest
+from support import warm
 from support.agents import ask
 from support.authenticator import PRESENT, Authenticator
 from support.person import Person
 from support.problems import told
-from support.server import RunningServer
+from support.server import RunningServer, clean_environment
 
 from sayso.assertions import verify_decision
 from sayso.codec import decode_request
@@ -158,8 +157,8 @@ def test_whoever_has_lost_it_removes_it_with_a_code(
     fresh_server: RunningServer, reviewer: Person, device: Authenticator
 ) -> None:
     made = register(reviewer, device).json()
-    command = [sys.executable, "-m", "sayso.cli", "passkey-code", "--data", str(fresh_server.data)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    words = ("passkey-code", "--data", str(fresh_server.data))
+    printed = warm.run(*words, environment=clean_environment())
     path = f"/api/v1/passkeys/{made['id']}/remove"
     told(reviewer.http.post(path, json={"code": "x"}), 403, "stale_challenge")
     body = {"code": printed.stdout.strip()}

@@ -17,11 +17,12 @@ from typing import Any
 import httpx2
 import pytest
 import websockets
+from support import warm
 from support.feed import Feed
 from support.person import Person
 from support.problems import told
 from support.raw import exchange, head
-from support.server import COMMAND, RunningServer, clean_environment
+from support.server import RunningServer, clean_environment
 
 from sayso.links import load_secret, make_link_token
 
@@ -426,14 +427,8 @@ async def test_a_stream_of_a_person_is_told_apart_from_no_credential(
 
 def start(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A start that must fail."""
-    return subprocess.run(
-        [*COMMAND, "--data", str(folder / "data"), *words],
-        env=clean_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    words = ("serve", "--data", str(folder / "data"), *words)
+    return warm.run(*words, environment=clean_environment(**environment))
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-import sys
 from typing import Any
 
 import pytest
+from support import warm
 from support.broken import BrokenServer
 from support.credentials import Everybody
 from support.person import Person
@@ -19,11 +19,8 @@ NAMES = [attack.__name__ for attack in ATTACKS]
 def selftest(
     url: str, *words: str, **environment: str
 ) -> tuple[int, subprocess.CompletedProcess[str]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "sayso.cli", "selftest", url, *words],
-        capture_output=True, text=True, check=False, timeout=55,
-        env=clean_environment(**environment),
-    )  # fmt: skip
+    told = clean_environment(**environment)
+    done = warm.run("selftest", url, *words, environment=told, timeout=55)
     return done.returncode, done
 
 

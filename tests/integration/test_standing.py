@@ -218,10 +218,19 @@ def test_whoever_may_no_longer_decide_lets_nothing_through(
         assert (voted["status"], len(voted["votes"])) == ("pending", 1), "their vote"
 
 
-def test_a_thousand_stops_do_not_hide_one_more(agent: httpx2.Client, person: Person) -> None:
-    for number in range(1_000):
-        stop = {"kind": "agent", "value": f"a{number}"}
-        assert person.http.post(STOPS, json=stop).status_code == 201
+async def stopped(server: RunningServer, person: Person, count: int) -> set[int]:
+    """Stop so many agents, over one line; with which statuses that was answered."""
+    async with lines(server.port, 1) as (line,):
+        for number in range(count):
+            stop = {"kind": "agent", "value": f"a{number}"}
+            line.send("POST", STOPS, stop, f"Authorization: Bearer {person.token}")
+        return {(await line.reply())[0] for _ in range(count)}
+
+
+def test_a_thousand_stops_do_not_hide_one_more(
+    server: RunningServer, agent: httpx2.Client, person: Person
+) -> None:
+    assert asyncio.run(stopped(server, person, 1_000)) == {201}
     told(person.http.post(STOPS, json={"kind": "agent", "value": "b"}), 409, "too_many")
     assert person.http.post(STOPS, json={"kind": "everything"}).status_code == 201
     request = asked(agent)

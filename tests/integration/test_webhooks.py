@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +13,7 @@ import httpx2
 import pytest
 import websockets
 from standardwebhooks import Webhook
+from support import warm
 from support.person import Person
 from support.problems import checked, told
 from support.server import RunningServer, clean_environment
@@ -297,14 +296,8 @@ def test_more_time_is_given_over_a_websocket(server: RunningServer, agent: httpx
 
 
 def sayso(server: RunningServer, *words: str, status: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "sayso.cli", *words],
-        env=clean_environment(SAYSO_URL=server.url, SAYSO_DATA=str(server.data)),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    environment = clean_environment(SAYSO_URL=server.url, SAYSO_DATA=str(server.data))
+    done = warm.run(*words, environment=environment)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout if status == 0 else done.stderr
 
@@ -377,13 +370,10 @@ def test_all_of_it_in_asyncio(server: RunningServer) -> None:
     asyncio.run(_in_asyncio(server))
 
 
-def worker(server: RunningServer, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sayso.cli", "worker", "--data", str(server.data)],
-        env=clean_environment(**SOON, **environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+def worker(server: RunningServer, **environment: str) -> warm.Process:
+    return warm.Process(
+        ["sayso.cli", "worker", "--data", str(server.data)],
+        environment=clean_environment(**SOON, **environment),
     )
 
 
@@ -410,14 +400,12 @@ def test_a_worker_by_itself_says_that_it_is_ready_and_delivers(
     time.sleep(0.7)
     assert sink.at("/told") == []
     working = worker(server, SAYSO_DATABASE_URL=postgres_dsn)
-    assert working.stdout is not None
-    assert "ready" in working.stdout.readline()
+    assert working.said("ready")
     (delivery,) = sink.meet("/told")
     assert delivery.told["data"]["request_id"] == request_id
     (delivery,) = sink.meet("/late")
     assert (delivery.told["type"], delivery.told["data"]["request_id"]) == ("request.expired", late)
     working.send_signal(ending)
     assert working.wait(10) == 0
-    assert working.stdout.read() == "Stopped.\n"
-    working.communicate()
+    assert working.communicate()[0].endswith("ready. Stop: Ctrl-C\nStopped.\n")
     server.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx2
+from support import warm
 from support.raw import exchange, head
 from support.servers import port_to_come_back_to as port_to_come_back_to  # taken from here by tests
 
@@ -20,6 +21,8 @@ from sayso.links import load_secret, make_link_token
 from sayso.settings import SETTINGS
 
 COMMAND = (sys.executable, "-m", "sayso.cli", "serve")
+_PYTHON = 2
+"""How many of its words start Python."""
 START_SECONDS = 20
 _LINK = re.compile(r"http://localhost:(?P<port>\d+)/login\?token=\S+")
 _WORKS = re.compile(r"worker: ready")
@@ -52,7 +55,8 @@ class RunningServer:
         environment: settings for this server only.
         arguments: further words of the command line.
         secret: the file of its secret key, if it is not in its data folder.
-        before: words in front of its command, such as `prlimit` and what it sets.
+        before: words in front of its command, such as `prlimit` and what it sets. With them it is
+            started as people start it; else forked from one that has loaded, see `support.warm`.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class RunningServer:
         self.secret = secret or self.data / "secret.key"
         self.port = port
         self.link = ""
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | warm.Process | None = None
         self._log = folder / "server.log"
         self._environment = clean_environment(**(environment or {}))
         self._arguments = arguments
@@ -107,16 +111,21 @@ class RunningServer:
     def _launch(self, command: Sequence[str], said: re.Pattern[str]) -> re.Match[str]:
         """Run it, and wait until it has said so."""
         seen = len(self.log)
-        words = [*self._before, *command, "--data", str(self.data), *self._arguments]
+        words = [*command, "--data", str(self.data), *self._arguments]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                process_group=0,  # Ctrl-C is for us: we stop it in our own order
-            )
+            if self._before:
+                self.process = subprocess.Popen(
+                    [*self._before, *words],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment,
+                    process_group=0,  # Ctrl-C is for us: we stop it in our own order
+                )
+            else:
+                self.process = warm.Process(
+                    words[_PYTHON:], environment=self._environment, output=log.fileno()
+                )
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             found = said.search(self.log, seen)

@@ -50,3 +50,11 @@ async def test_a_flood_is_told_to_try_again() -> None:
     assert sum(isinstance(each, BusyError) for each in done) == 10
     assert sum(isinstance(each, str) for each in done) == MAX_WAITING
     passwords.close()
+
+
+async def test_by_default_a_hash_costs_what_rfc_9106_wants_where_memory_is_scarce() -> None:
+    """Servers of tests hash for less, see `tests/support/nursery.py`; this is what people get."""
+    passwords = Passwords()
+    kept = await passwords.hash("correct horse")
+    passwords.close()
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")

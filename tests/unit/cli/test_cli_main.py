@@ -1,8 +1,10 @@
+import os
 import subprocess
 import sys
 import time
 
 import pytest
+from support import warm
 
 from sayso.cli import COMMANDS
 from sayso.version import __version__
@@ -45,7 +47,7 @@ def test_the_version() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_describes_itself(command: str) -> None:
-    shown = sayso(command, "--help")
+    shown = warm.run(command, "--help", environment=os.environ)
     assert shown.returncode == 0
     assert COMMANDS[command].split(",")[0].rstrip(".") in shown.stdout.replace("\n", " ")
 
@@ -67,7 +69,7 @@ def test_every_command_describes_itself(command: str) -> None:
     ],
 )
 def test_a_mistake_is_told_in_words_with_status_2(words: tuple[str, ...], said: str) -> None:
-    failed = sayso(*words)
+    failed = warm.run(*words, environment=os.environ)
     assert failed.returncode == 2
     assert failed.stdout == ""
     assert failed.stderr.startswith("sayso: ")
