@@ -14,7 +14,7 @@ from sayso.client.running import asked_again, check_approved, failed, succeeded,
 from sayso.domain.actions import Action
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision, Reviewer
-from sayso.domain.requests import Request
+from sayso.domain.requests import ASKERS_CHOICES, Request
 from sayso.domain.rules import ONE_REVIEWER, Rule
 from sayso.domain.traces import ToolResult
 from sayso.errors import InvalidTransitionError, NotApprovedError, SaysoError
@@ -261,6 +261,8 @@ def _submission(
         fields["rule"] = msgspec.to_builtins(msgspec.structs.replace(verdict.review, names=()))
     if verdict.timeout_seconds is not UNSET:
         fields.setdefault("timeout_seconds", verdict.timeout_seconds)
+    if verdict.on_timeout in ASKERS_CHOICES:  # else it is for a server's own policy to say
+        fields.setdefault("on_timeout", verdict.on_timeout)
     return fields
 
 

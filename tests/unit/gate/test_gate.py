@@ -332,6 +332,28 @@ async def test_a_wait_that_is_given_up_leaves_the_question_open() -> None:
     assert await gate.run(SEND, outbox.send, key="k") == "sent to alice@example.com"
 
 
+@pytest.mark.parametrize(
+    ("silence", "said"),
+    [
+        ("reject", "rejected"),
+        ("expire", "expired"),
+        ("approve", "expired"),
+        ("escalate", "expired"),
+    ],
+)
+async def test_silence_is_never_a_yes_without_a_server(silence: str, said: str) -> None:
+    class Silent(Person):
+        async def request_approval(self, request: Any) -> Decision:
+            await asyncio.sleep(30)
+            return yes(request)
+
+    outbox = Outbox()
+    gate = Gate(Says(ASK, timeout_seconds=0.05, on_timeout=silence), Silent(yes))
+    with pytest.raises(NotApprovedError, match=said):
+        await gate.run(SEND, outbox.send)
+    assert outbox.sent == []
+
+
 async def test_silence_until_the_deadline_is_no() -> None:
     class Silent(Person):
         async def request_approval(self, request: Any) -> Decision:
