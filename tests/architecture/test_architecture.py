@@ -30,6 +30,7 @@ LATE_IMPORTS = {
     ("wiring.py", "sayso.signals.redis"): "its driver is an extra",
     ("wiring.py", "sayso.signals.nats"): "its driver is an extra",
     ("telemetry/logger.py", "sayso.telemetry.postgres"): "its driver is an extra",
+    ("wiring.py", "sayso.policies.rules"): "what it reads policies with is an extra",
     ("cli/manage.py", "sayso.server"): "the same",
     ("cli/manage.py", "sayso.wiring"): "the same",
     ("cli/worker.py", "sayso.server"): "the same",
