@@ -122,11 +122,16 @@ class LocalApprover:
         """Take the grant; see `Client.claim`. With other facts it is asked again."""
         request = self._get(request_id)
         try:
-            return self._apply(request, Claim(by=LOCAL_AGENT, digest=digest, facts=facts))
+            claimed = lifecycle.apply(
+                request, Claim(by=LOCAL_AGENT, digest=digest, facts=facts), self._clock.now()
+            )
         except InvalidTransitionError as error:
             if error.reason_code == "facts_changed":
                 error.request = msgspec.to_builtins(self._reopen(request, facts))
             raise
+        self._requests[request_id] = claimed.request  # nobody else takes it meanwhile
+        await self.backend.claim(request_id, digest)
+        return claimed.request
 
     async def report(
         self,

@@ -106,6 +106,18 @@ class ApprovalBackend(ABC):
             ApprovalError: no decision could be had; the action does not run.
         """
 
+    async def claim(self, request_id: str, digest: str) -> None:  # noqa: B027  most forget
+        """What was approved is about to run; a backend that keeps decisions says no to a second.
+
+        Args:
+            request_id: `ApprovalRequest.request_id` of what was asked.
+            digest: of the action that runs.
+
+        Raises:
+            InvalidTransitionError: it was claimed already (`already_claimed`), or something else
+                was approved (`digest_mismatch`).
+        """
+
     async def close(self) -> None:  # noqa: B027  most hold nothing
         """Let go of what it holds."""
 
