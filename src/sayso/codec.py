@@ -1,6 +1,7 @@
 """Records to JSON and back, once: for stores, the wire and the client."""
 
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -73,11 +74,20 @@ def decode(record: type[T], body: bytes | str) -> T:
         InvalidRequestError: it is not JSON, is nested too deep, or does not fit; the error tells
             where (`$.action.tool_name`) and what was expected.
     """
+    return _decoded(body, lambda _, value: msgspec.convert(value, record))
+
+
+def decode_frame(frame: type[T], body: bytes | str) -> T:
+    """The same, of a record that keeps a part as it was sent (`msgspec.Raw`)."""
+    return _decoded(body, lambda raw, _: msgspec.json.decode(raw, type=frame))
+
+
+def _decoded(body: bytes | str, read: Callable[[bytes, Any], T]) -> T:
     check_shape(body)
     raw = body.encode(errors="surrogatepass") if isinstance(body, str) else body
     try:
         value = _decode(raw)
-        decoded = msgspec.convert(value, record)
+        decoded = read(raw, value)
         _check_names(raw, value)
     except msgspec.ValidationError as error:
         raise _does_not_fit(str(error)) from None

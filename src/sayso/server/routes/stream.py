@@ -93,7 +93,7 @@ class Stream:
         try:
             if text is None:
                 raise InvalidRequestError("Frames are JSON in text, not binary.")
-            frame = codec.decode(Frame, text)
+            frame = codec.decode_frame(Frame, text)
         except SaysoError as error:
             await self._answer(_ref_of(text or ""), problems.problem_reply(error))
             return
