@@ -3,19 +3,21 @@
 import asyncio
 import hashlib
 import inspect
+import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, cast, overload
 
 import msgspec
 
 from sayso.clock import RequestIds, SystemClock
-from sayso.domain.actions import Action
+from sayso.domain.actions import Action, id_of
 from sayso.errors import NotApprovedError, UsageError
 from sayso.gate import portal, road, tools
 from sayso.gate.local import LocalApprover
 from sayso.gate.memory import Memory
 from sayso.gate.ports import ApprovalBackend, Approver, SyncApprover, Telemetry
+from sayso.gate.quiet import Quiet
 from sayso.gate.road import Proposal, Road, Step
 from sayso.policies.base import Context, Policy, Verdict, judge
 from sayso.types import JsonObject
@@ -50,7 +52,7 @@ class Gate:
         on_reject: OnReject = "raise",
     ) -> None:
         self.policy = policy
-        self.telemetry = telemetry
+        self.telemetry = None if telemetry is None else Quiet(telemetry)
         self.on_reject: OnReject = on_reject
         self._approver: Any = approver
         if isinstance(approver, ApprovalBackend):
@@ -230,12 +232,14 @@ class Gate:
         timeout: float | None,
         fields: JsonObject,
     ) -> Proposal:
+        if key is not None:
+            key = _header(key)
         return Proposal(
-            action=_action(action),
+            action=_called(_action(action), key),
             execute=execute,
             message=message,
             context=self._in(session_id),
-            key=None if key is None else _header(key),
+            key=key,
             facts=facts,
             timeout=timeout,
             fields=fields,
@@ -309,20 +313,34 @@ def _spread(execute: Callable[..., Any], arguments: JsonObject, _asked: bool) ->
 
 def _header(key: str) -> str:
     """A key as it can be sent; what is long or strange is told apart by its hash."""
+    if not isinstance(cast("object", key), str):
+        raise UsageError(
+            f"A key is a text, and not {key!r}.", hint="Make it of thread, task, call."
+        )
     if 0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable():
         return key
-    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()}"
 
 
 async def _awaited(work: Awaitable[R]) -> R:
     return await work
 
 
-def _action(action: Action | JsonObject) -> Action:
-    if isinstance(action, Action):
+def _called(action: Action, key: str | None) -> Action:
+    """The action as this one call, with an id of its own unless it was given one."""
+    if action.id != id_of(action.digest):
         return action
+    own = secrets.token_hex(16) if key is None else hashlib.sha256(key.encode()).hexdigest()[:32]
+    return msgspec.structs.replace(action, id=own)
+
+
+def _action(action: Action | JsonObject) -> Action:
+    """It with the digest that it has now, whatever it says and whoever changed it since."""
+    if isinstance(action, Action):
+        by_default = action.id == id_of(action.digest)
+        return msgspec.structs.replace(action, digest="", id="" if by_default else action.id)
     try:
-        return msgspec.convert(action, Action)
+        return msgspec.convert({**action, "digest": ""}, Action)
     except msgspec.ValidationError as error:
         raise UsageError(
             f"This is not an action: {error}.",

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from concurrent.futures import Future
+from copy import deepcopy
 from datetime import timedelta
 from hashlib import sha256
 from importlib import import_module
@@ -153,6 +154,7 @@ class LocalApprover:
     async def _asked(self, request: Request) -> None:
         """Ask the backend, or wait with whoever asks it already, on whatever event loop."""
         mine: Future[None] = Future()
+        mine.set_running_or_notify_cancel()  # one who gives up waiting takes nobody else along
         asking = self._asking.setdefault(request.id, mine)
         if asking is not mine:
             await asyncio.wrap_future(asking)
@@ -164,10 +166,11 @@ class LocalApprover:
             mine.set_result(None)  # whoever waits looks again, and asks if it has to
 
     async def _ask(self, request: Request) -> None:
-        assert request.action is not None  # noqa: S101  a gate asks about actions
+        action = request.action
+        assert action is not None  # noqa: S101  a gate asks about actions
         asked = ApprovalRequest(
             run_id=request.session_id or request.id,
-            action=request.action,
+            action=msgspec.structs.replace(action, tool_args=deepcopy(action.tool_args)),
             summary_context=request.message,
             policy_name=str(request.metadata.get("policy", "")),
             policy_reason=str(request.metadata.get("policy_reason", "")),
@@ -185,8 +188,9 @@ class LocalApprover:
         assert action is not None  # noqa: S101
         if decision.action_id not in ("", action.id):
             raise ApprovalError("The backend's decision is about another call.")
-        if decision.digest is not None and decision.args is None:
-            _same(decision.digest, action.digest)
+        if decision.digest is not None:
+            about = action if decision.args is None else action.with_args(decision.args)
+            _same(decision.digest, about.digest)
         # Nothing but True is a yes: not 1, not the text "false".
         yes = cast("object", decision.approved) is True
         if not yes and decision.type in (DecisionType.APPROVE, DecisionType.EDIT):

@@ -7,11 +7,16 @@ the caller's own.
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future, wait
+from functools import partial
 from typing import Any, TypeVar
 
 from sayso.errors import UsageError
 
 T = TypeVar("T")
+
+CLEANING_SECONDS = 5.0
+"""How long Ctrl-C waits for what it called off to clean up."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -31,12 +36,34 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             "A synchronous call of the gate was made within its own event loop.",
             hint="Use the asynchronous one there: await gate.run(...).",
         )
-    future = asyncio.run_coroutine_threadsafe(work, loop)
+    came: Future[T] = Future()
+    tasks: list[asyncio.Task[T]] = []
+
+    def start() -> None:
+        tasks.append(loop.create_task(work))
+        tasks[0].add_done_callback(partial(_pass_on, came))
+
+    def stop() -> None:
+        tasks[0].cancel()
+
+    loop.call_soon_threadsafe(start)
     try:
-        return future.result()
+        return came.result()
     except BaseException:
-        future.cancel()
+        if not came.done():
+            loop.call_soon_threadsafe(stop)
+            wait([came], CLEANING_SECONDS)  # such as a terminal that is given back
         raise
+
+
+def _pass_on(came: Future[T], task: asyncio.Task[T]) -> None:
+    """What the task came to, for whoever waits in another thread."""
+    if task.cancelled():
+        came.set_exception(asyncio.CancelledError())
+    elif (error := task.exception()) is not None:
+        came.set_exception(error)
+    else:
+        came.set_result(task.result())
 
 
 def _running() -> asyncio.AbstractEventLoop:

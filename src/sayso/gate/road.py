@@ -19,7 +19,7 @@ from sayso.domain.rules import ONE_REVIEWER, Rule
 from sayso.domain.traces import ToolResult
 from sayso.errors import InvalidTransitionError, NotApprovedError, SaysoError
 from sayso.gate.memory import Memory
-from sayso.gate.ports import Telemetry
+from sayso.gate.quiet import Quiet
 from sayso.policies.base import Context, Effect, Policy, Verdict, judge
 from sayso.types import JsonObject
 
@@ -54,7 +54,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     """More of a submission, such as `priority` or `metadata`."""
 
 
-def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Telemetry | None) -> Road:
+def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Quiet | None) -> Road:
     """Judge, ask, claim, execute, report; what `execute` returned is returned.
 
     Raises:
@@ -78,7 +78,7 @@ def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Telemetr
         else:
             verdict = judge(policy, action, memory.context(proposal.context))
         if key is not None:
-            memory.fix(key, action, verdict)
+            verdict = memory.fix(key, action, verdict)
     if verdict.effect is Effect.ASK:
         try:
             approved = yield from _ask(proposal, known, verdict, policy, memory, telemetry)
@@ -102,9 +102,15 @@ def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Telemetr
             if telemetry is not None:
                 telemetry.log_approval_decided(run_id, decision, Channel.POLICY.value)
             raise denied(verdict)
-        result = yield from _execute(
-            proposal, action, action.tool_args, None, policy, memory, telemetry
-        )
+        if key is not None:
+            memory.begin(key)
+        try:
+            result = yield from _execute(
+                proposal, action, action.tool_args, None, policy, memory, telemetry
+            )
+        finally:
+            if key is not None:
+                memory.end(key)
     if key is not None:
         memory.finish(key, action, result)
     return result
@@ -131,7 +137,7 @@ def _ask(
     verdict: Verdict,
     policy: Policy,
     memory: Memory,
-    telemetry: Telemetry | None,
+    telemetry: Quiet | None,
 ) -> Generator[Step, Any, tuple[Action, JsonObject, str]]:
     """Have people decide, and take the grant: what may run now, its arguments, whose request."""
     action, key, run_id = proposal.action, proposal.key, proposal.context.run_id
@@ -189,7 +195,7 @@ def _execute(
     request_id: str | None,
     policy: Policy,
     memory: Memory,
-    telemetry: Telemetry | None,
+    telemetry: Quiet | None,
 ) -> Road:
     """Run it, and tell what became of it."""
     run_id = proposal.context.run_id
@@ -223,7 +229,7 @@ def _execute(
 
 
 def _report(
-    request_id: str, outcome: JsonObject, run_id: str, telemetry: Telemetry | None
+    request_id: str, outcome: JsonObject, run_id: str, telemetry: Quiet | None
 ) -> Generator[Step, Any, None]:
     """What it did is done: that it could not be told is no failure of the tool's."""
     status = outcome.pop("status")
@@ -235,7 +241,7 @@ def _report(
             telemetry.log_error(run_id, error, {"request_id": request_id})
 
 
-def _tell(ended: ToolResult, run_id: str, telemetry: Telemetry | None) -> None:
+def _tell(ended: ToolResult, run_id: str, telemetry: Quiet | None) -> None:
     if telemetry is not None:
         telemetry.log_tool_execution_end(run_id, ended)
 

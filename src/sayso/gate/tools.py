@@ -4,6 +4,8 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
+from functools import partial
+from pathlib import PurePath
 from typing import Any, Literal, cast
 
 import msgspec
@@ -31,6 +33,8 @@ _OPTIONS = frozenset(
     }
 )
 _ANY = inspect.Parameter.empty
+LARGEST = 2**53
+"""From here on a double does not hold each integer."""
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -118,6 +122,8 @@ class Tool:
         for parameter in self._parameters:
             value = _plain(self.name, parameter.name, given[parameter.name])
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                for name in shown.keys() & value.keys():
+                    raise UsageError(f"Two arguments of {self.name}() are called {name!r}.")
                 shown |= value
             else:
                 shown[parameter.name] = value
@@ -131,6 +137,11 @@ class Tool:
         """
         if asked and canonical_json(approved) != canonical_json(self._shown(given)):
             given = self._read(given, approved)
+            if canonical_json(approved) != canonical_json(self._shown(given)):
+                raise NotApprovedError(
+                    "What was approved means something else to the tool, so it does not run.",
+                    hint="Compare how its arguments are written and read, such as their aliases.",
+                )
         args: list[Any] = []
         kwargs: JsonObject = {}
         for parameter in self._signature.parameters.values():
@@ -222,9 +233,7 @@ def _said(option: Any, known: JsonObject) -> Any:
 
 def _plain(tool: str, name: str, value: Any) -> Any:
     try:
-        if hasattr(value, "model_dump"):  # pydantic
-            return value.model_dump(mode="json")
-        return msgspec.to_builtins(value, str_keys=True)
+        return _small(msgspec.to_builtins(value, str_keys=True, enc_hook=_written))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"The argument {name!r} of {tool}() cannot be shown to people: {error}.",
@@ -236,13 +245,47 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if hint is _ANY:
         return value
     try:
-        if hasattr(hint, "model_validate"):
-            return hint.model_validate(value)
-        return msgspec.convert(value, hint)
+        try:
+            return msgspec.convert(value, hint, dec_hook=_read)
+        except msgspec.ValidationError:  # a number that had to be written as a text
+            return msgspec.convert(value, hint, strict=False, dec_hook=_read)
     except TypeError:  # a hint that says nothing of JSON
         return value
     except ValueError as error:
         raise _misfit(name, str(error)) from error
+
+
+def _written(value: Any) -> Any:
+    """What msgspec does not know how to write."""
+    if hasattr(value, "model_dump"):  # pydantic
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _read(kind: Any, value: Any) -> Any:
+    """And how to read."""
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
+    if isinstance(kind, type) and issubclass(kind, PurePath) and isinstance(value, str):
+        return kind(value)
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{kind} has no JSON form")
+
+
+def _small(value: Any) -> Any:
+    """Integers that a double does not hold, as texts: else they would have no digest."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -LARGEST < value < LARGEST else str(value)
+    if isinstance(value, dict):
+        return {name: _small(each) for name, each in cast("JsonObject", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_small(each) for each in cast("list[Any]", value)]
+    return value
 
 
 def _misfit(name: str, why: str) -> NotApprovedError:
@@ -256,12 +299,21 @@ def _schema_of(hint: Any, definitions: JsonObject) -> JsonObject:
     if hint is _ANY:
         return {}
     try:
-        if hasattr(hint, "model_json_schema"):
-            schema = hint.model_json_schema(ref_template="#/$defs/{model}")
-            definitions |= schema.pop("$defs", {})
-            return schema
-        (schema,), defined = msgspec.json.schema_components([hint], ref_template="#/$defs/{name}")
+        (schema,), defined = msgspec.json.schema_components(
+            [hint], ref_template="#/$defs/{name}", schema_hook=partial(_described, definitions)
+        )
     except (TypeError, ValueError):
         return {}
     definitions |= defined
     return schema
+
+
+def _described(definitions: JsonObject, kind: Any) -> JsonObject:
+    """The schema of what msgspec does not know."""
+    if hasattr(kind, "model_json_schema"):
+        schema = kind.model_json_schema(ref_template="#/$defs/{model}")
+        definitions |= schema.pop("$defs", {})
+        return schema
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+        return {"type": "string"}
+    raise TypeError(f"{kind} has no JSON form")

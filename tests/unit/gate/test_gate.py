@@ -4,6 +4,7 @@ import asyncio
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 from doubles import Heard, Person, Says, edits, no, yes
 
@@ -420,10 +421,175 @@ async def test_telemetry_hears_of_what_did_not_run_and_which_call_was_decided() 
     for heard, effect, answer in cases:
         gate = Gate(Says(effect), Person(answer), telemetry=heard)
         with pytest.raises((NotApprovedError, ApprovalError)):
-            await gate.run(SEND, print)
+            await gate.run(msgspec.structs.replace(SEND, id="call_1"), print)
     assert denied.events == ["proposed", "decided"]
     assert rejected.events == ["proposed", "requested", "decided"]
     assert unanswered.events == ["proposed", "requested", "error"]
     for heard in (denied, rejected):
         (decision,) = heard.decisions
-        assert (decision.action_id, decision.approved) == (SEND.id, False)
+        assert (decision.action_id, decision.approved) == ("call_1", False)
+
+
+async def test_a_digest_that_is_told_counts_for_nothing() -> None:
+    """Neither a forged one nor one from before the arguments were changed."""
+    outbox, person = Outbox(), Person(no)
+    gate = Gate(Says(ALLOW, ASK), person)
+
+    def fails(**_: Any) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        await gate.run({"tool_name": "pay", "tool_args": {"amount": 1}}, fails, key="k")
+    forged = {
+        "tool_name": "pay",
+        "tool_args": {"amount": 99_999},
+        "digest": Action(tool_name="pay", tool_args={"amount": 1}).digest,
+    }
+    with pytest.raises(InvalidTransitionError):
+        await gate.run(forged, outbox.send, key="k")
+    stale = Action(tool_name="pay", tool_args={"amount": 1})
+    stale.tool_args["amount"] = 99_999
+    with pytest.raises(InvalidTransitionError):
+        await gate.run(stale, outbox.send, key="k")
+    assert outbox.sent == []
+
+
+async def test_a_verdict_that_allows_stands_for_its_key_too() -> None:
+    policy, outbox = Says(ALLOW, DENY), Outbox()
+    gate = Gate(policy, Person(no))
+
+    def fails(**_: Any) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        await gate.run(SEND, fails, key="k")
+    await gate.run(SEND, outbox.send, key="k")
+    assert (policy.asked, len(outbox.sent)) == (1, 1)
+
+
+async def test_what_is_allowed_under_one_key_runs_once_at_a_time() -> None:
+    ran: list[int] = []
+
+    async def slow(**_: Any) -> None:
+        ran.append(1)
+        await asyncio.sleep(0.05)
+
+    gate = Gate(Says(ALLOW), Person(no))
+    await asyncio.gather(*(gate.run(SEND, slow, key="k") for _ in range(5)), return_exceptions=True)
+    await gate.run(SEND, slow, key="k")
+    assert len(ran) == 1
+
+
+async def test_calls_are_told_apart_even_if_they_are_the_same() -> None:
+    person = Person(yes)
+    gate = Gate(Says(ASK), person)
+    for _ in range(3):
+        await gate.run(SEND, Outbox().send)
+    assert len({request.action.id for request in person.asked}) == 3
+
+
+async def test_an_edit_that_needs_more_people_is_not_run_by_one() -> None:
+    class Larger(Says):
+        def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+            review = Rule(approvals=2) if action.tool_args.get("n", 0) > 1 else None
+            return Verdict(effect=ASK, review=review)
+
+    outbox = Outbox()
+    with pytest.raises(ConfigurationError, match="2 approvals"):
+        await Gate(Larger(ASK), Person(edits(to="bob", n=9))).run(SEND, outbox.send)
+    assert outbox.sent == []
+
+
+async def test_one_who_gives_up_waiting_takes_nobody_else_along() -> None:
+    class Slow(Person):
+        async def request_approval(self, request: Any) -> Decision:
+            self.asked.append(request)
+            await asyncio.sleep(0.3)
+            return yes(request)
+
+    outbox = Outbox()
+    gate = Gate(Says(ASK), Slow(yes))
+    came = await asyncio.gather(
+        gate.run(SEND, outbox.send, key="k"),
+        gate.run(SEND, outbox.send, key="k", timeout=0.05),
+        gate.run(SEND, outbox.send, key="k"),
+        return_exceptions=True,
+    )
+    assert len(outbox.sent) == 1
+    assert isinstance(came[1], NotApprovedError)
+    assert not any(isinstance(each, asyncio.CancelledError) for each in came)
+
+
+async def test_a_backend_that_changes_what_it_is_shown_changes_nothing() -> None:
+    def masks(request: Any) -> Decision:
+        request.action.tool_args["to"] = "***"
+        return Decision(approved=True)
+
+    outbox = Outbox()
+    await Gate(Says(ASK), Person(masks)).run(SEND, outbox.send)
+    assert outbox.sent == [SEND.tool_args]
+
+
+async def test_a_digest_of_something_else_with_an_edit_approves_nothing() -> None:
+    outbox = Outbox()
+    said = Decision(approved=True, args={"to": "bob"}, digest="sha256:bad")
+    with pytest.raises(ApprovalError, match="other arguments"):
+        await Gate(Says(ASK), Person(lambda _: said)).run(SEND, outbox.send)
+    assert outbox.sent == []
+
+
+async def test_listeners_and_hooks_that_fail_do_not_undo_what_ran() -> None:
+    class Fails(Says):
+        def post_execution_update(self, state: State, action: Action, result: State) -> State:
+            raise KeyError("oops")
+
+    class Deaf(Heard):
+        def _hear(self, run_id: str, what: str) -> None:
+            raise OSError("no space left")
+
+    outbox = Outbox()
+    gate = Gate(Fails(ASK), Person(yes), telemetry=Deaf())
+    for _ in range(2):
+        assert await gate.run(SEND, outbox.send, key="k") == "sent to alice@example.com"
+    assert len(outbox.sent) == 1
+
+
+async def test_a_hook_may_use_the_gate() -> None:
+    class Asks(Says):
+        def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:
+            if action.tool_name == "send_email":
+                gate.run_sync(Action(tool_name="note"), lambda: None)
+            return super().post_decision_update(state, action, decision)
+
+    gate = Gate(Asks(ALLOW), Person(no))
+    await gate.run(SEND, Outbox().send)
+
+
+async def test_a_policy_that_writes_into_its_context_changes_nothing() -> None:
+    class Writes(Says):
+        def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+            self.seen.append(context.state.get("decisions"))
+            context.state["decisions"] = 99
+            return super().evaluate(action, context)
+
+        seen: list[Any]
+
+    policy = Writes(ALLOW)
+    policy.seen = []
+    gate = Gate(policy, Person(no))
+    for _ in range(3):
+        await gate.run(SEND, Outbox().send)
+    assert policy.seen == [None, 1, 2]
+
+
+@pytest.mark.parametrize("key", [5, b"k"])
+def test_a_key_that_is_no_text_is_an_error(key: Any) -> None:
+    with pytest.raises(UsageError, match="key"):
+        Gate(Says(ALLOW), Person(no)).run_sync(SEND, Outbox().send, key=key)
+
+
+def test_strange_keys_are_keys() -> None:
+    gate, outbox = Gate(Says(ASK), Person(yes)), Outbox()
+    for key in ("ü", "\ud800", "x" * 5_000, "a\nb", "ü"):
+        gate.run_sync(SEND, outbox.send, key=key)
+    assert len(outbox.sent) == 4

@@ -4,10 +4,12 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from doubles import Person, Says, edits, no, yes
+from pydantic import BaseModel, Field
 
 from sayso.domain.actions import RiskClass
 from sayso.domain.approvals import ApprovalRequest
@@ -185,3 +187,47 @@ def test_options_that_mean_nothing_are_errors_at_once(options: dict[str, Any]) -
 
         @gate(Person(yes)).tool(**options)
         def send(to: str) -> None: ...
+
+
+class Item(BaseModel):
+    sku: str
+    amount: float = Field(alias="amt", default=1)
+
+
+def test_models_paths_and_large_numbers_are_shown_and_read_back() -> None:
+    seen: list[Any] = []
+    person = Person(edits(items=[{"sku": "b", "amt": 6}], at="/tmp/x", user=7, one=None))
+
+    @gate(person).tool
+    def order(items: list[Item], at: Path, user: int, one: Item | None = None) -> None:
+        seen.append((items, at, user, one))
+
+    order([Item(sku="a", amt=5)], Path("/tmp/y"), 9007199254740993, Item(sku="c"))
+    assert person.asked[0].action.tool_args == {
+        "items": [{"sku": "a", "amt": 5.0}],
+        "at": "/tmp/y",
+        "user": "9007199254740993",
+        "one": {"sku": "c", "amt": 1.0},
+    }
+    assert seen == [([Item(sku="b", amt=6)], Path("/tmp/x"), 7, None)]
+
+
+def test_an_edit_that_the_tool_would_read_otherwise_does_not_run() -> None:
+    ran: list[Any] = []
+
+    @gate(Person(edits(items=[{"sku": "a", "amount": 6}]))).tool(args_schema={"type": "object"})
+    def order(items: list[Item]) -> None:
+        ran.append(items)
+
+    with pytest.raises(NotApprovedError, match="something else"):
+        order([Item(sku="a", amt=5)])
+    assert ran == []
+
+
+def test_two_arguments_of_one_name_are_an_error_and_hide_nothing() -> None:
+    @gate(Person(yes)).tool
+    def pay(amount: int, /, **more: int) -> int:
+        return amount
+
+    with pytest.raises(UsageError, match="Two arguments"):
+        pay(5000, amount=1)
