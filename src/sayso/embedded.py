@@ -16,10 +16,10 @@ from sayso.broker.broker import MAX_WAIT, Broker
 from sayso.broker.engine import running
 from sayso.clock import ticks
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
-from sayso.domain.decisions import Answer, Channel, DecisionType
+from sayso.domain.decisions import Answer, Channel, DecisionType, reviewer
 from sayso.domain.grants import OutcomeDraft
 from sayso.domain.requests import Draft, Request
-from sayso.errors import InvalidRequestError
+from sayso.errors import InvalidAnswerError, InvalidRequestError
 from sayso.settings import Settings
 from sayso.types import Json, JsonObject
 from sayso.wiring import make_broker
@@ -90,7 +90,7 @@ class Embedded:
         request_id: str,
         type: DecisionType | Literal["approve", "edit", "respond", "reject", "ignore"],  # noqa: A002
         *,
-        by: str,
+        by: str | int,
         channel: Channel = Channel.PROGRAM,
         **answer: Any,
     ) -> Request:
@@ -99,17 +99,22 @@ class Embedded:
         Args:
             request_id: which.
             type: what they say.
-            by: who they are, as this program knows them; kept as `by` of the decision.
+            by: who they are, as this program knows them, by name or number; kept as `by` of the
+                decision.
             channel: by which way it came.
             answer: more of an `Answer`, such as `args` or `reason`.
 
         Raises:
             InvalidTransitionError: it is closed already.
-            InvalidAnswerError: it does not fit the question.
+            InvalidAnswerError: it does not fit the question, or is no answer.
         """
-        said = msgspec.convert({"type": type, **answer}, Answer)
+        try:
+            said = msgspec.convert({"type": type, **answer}, Answer)
+        except msgspec.ValidationError as error:
+            raise InvalidAnswerError(f"This is no answer: {error}.") from error
+        who = reviewer(by)
         person = Principal(
-            plane=Plane.PERSON, id=by, name=by, role=Role.REVIEWER, strength=Strength.LINK
+            plane=Plane.PERSON, id=who.id, name=who.name, role=Role.REVIEWER, strength=Strength.LINK
         )
         return await self.broker.decide(request_id, said, by=person, channel=channel)
 

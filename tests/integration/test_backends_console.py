@@ -257,6 +257,20 @@ def test_arguments_are_edited_in_an_editor_and_count_after_the_difference(editor
         assert "<True Approved cli:human {'to': 'alice'}>" in terminal.ended()
 
 
+def test_what_was_typed_before_an_edit_was_refused_does_not_approve_what_was_asked() -> None:
+    program = BEGIN + "told(asyncio.run(CLIBackend().request_approval(asked('pay'))))"
+    with TypedAt(program) as terminal:
+        terminal.until(QUESTION)
+        terminal.type("e\n{\ny\nfine\n")
+        terminal.until("Not taken")
+        terminal.until("Approve this action? [y]es [n]o " + QUESTION)
+        time.sleep(0.1)
+        terminal.type("n\n")
+        terminal.until(REASON)
+        terminal.type("typed now\n")
+        assert "<False typed now cli:human>" in terminal.ended()
+
+
 def test_when_time_is_up_the_editor_is_ended_and_ctrl_c_in_it_is_its_own(editor: Path) -> None:
     (editor.parent / "wait").touch()
     program = (

@@ -24,14 +24,34 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Answer, Decision, DecisionType
 from sayso.domain.requests import Status
-from sayso.errors import ConfigurationError, InvalidAnswerError, NotApprovedError
+from sayso.errors import (
+    ConfigurationError,
+    InvalidAnswerError,
+    InvalidTransitionError,
+    NotApprovedError,
+    NotFoundError,
+)
 from sayso.gate import Gate
 from sayso.gate.ports import ApprovalError
 from sayso.policies import RiskBasedPolicy
+from sayso.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
 Opener = Callable[[], Awaitable[ApprovalStore]]
+WRONG: list[dict[str, Any]] = [
+    {"decided_by": None},
+    {"decided_by": True},
+    {"decided_by": "\ud800"},
+    {"reason": {"a": 1}},
+    {"reason": 5},
+    {"reason": "\ud800"},
+    {"tags": [1]},
+    {"tags": "urgent"},
+    {"tags": 5},
+    {"args": [1]},
+    {"args": {1: 2}},
+]
 ARGS = {"to": "bob", "amount": 12, "when": date(2026, 1, 2)}
 
 
@@ -282,6 +302,109 @@ async def test_a_record_is_written_and_read_as_json(opener: Opener) -> None:
     answer = Answer(type=DecisionType.APPROVE)
     assert not await store.decide(record.callback_id, answer, decided_by="x")
     assert await store.wait("made-up") is None
+
+
+async def test_an_approval_is_good_for_one_run_whichever_gate_or_process_asks_again(
+    opener: Opener, outbox: Outbox
+) -> None:
+    """A keyed call that had run was run again after a restart, on the approval that was kept."""
+    ran: list[str] = []
+
+    async def gate() -> Gate:
+        backend = PersistentWebhookBackend(outbox, await opener(), timeout_seconds=30)
+        return Gate(RiskBasedPolicy(), backend)
+
+    def pay(**_: Any) -> None:
+        ran.append("paid")
+
+    gates = [await gate(), await gate()]
+    running = [asyncio.ensure_future(each.run(asked().action, pay, key="job:1")) for each in gates]
+    [callback_id] = {await asyncio.wait_for(outbox.ids.get(), 20) for _ in gates}
+    store = await opener()
+    assert await PersistentWebhookBackend(outbox, store).handle_callback(callback_id, True)
+    ends = await asyncio.gather(*running, return_exceptions=True)
+    assert sorted(type(each) for each in ends if each) == [InvalidTransitionError]
+    with pytest.raises(InvalidTransitionError) as refused:
+        await (await gate()).run(asked().action, pay, key="job:1")
+    assert refused.value.reason_code == "already_claimed"
+    assert (ran, outbox.ids.empty()) == (["paid"], True)
+
+
+async def test_what_silence_allows_runs_once_as_well(opener: Opener, outbox: Outbox) -> None:
+    async def go_on(request: ApprovalRequest) -> Decision:
+        return Decision(action_id=request.action.id, approved=True, decided_by="on call")
+
+    ran: list[str] = []
+
+    async def run() -> None:
+        backend = PersistentWebhookBackend(
+            outbox, await opener(), timeout_seconds=0.2, on_timeout=go_on
+        )
+        gate = Gate(RiskBasedPolicy(), backend)
+        await gate.run(asked().action, lambda **_: ran.append("paid"), key="job:2")
+
+    await run()
+    with pytest.raises(InvalidTransitionError) as refused:
+        await run()
+    assert (ran, refused.value.reason_code) == (["paid"], "already_claimed")
+
+
+async def test_an_approval_that_is_too_old_or_for_something_else_does_not_run(
+    outbox: Outbox,
+) -> None:
+    store = InMemoryApprovalStore()
+    backend = PersistentWebhookBackend(outbox, store, timeout_seconds=30)
+    task, callback_id = await asking(backend, outbox, request_id="req-1")
+    await backend.handle_callback(callback_id, True)
+    digest = (await task).digest
+    assert digest is not None
+    with pytest.raises(InvalidTransitionError) as other:
+        await backend.claim("req-1", "sha256:other")
+    assert other.value.reason_code == "digest_mismatch"
+    with pytest.raises(NotFoundError, match="req-2"):
+        await backend.claim("req-2", digest)
+    (await store._opened()).broker.clock = FakeClock(datetime.now(UTC) + timedelta(hours=2))
+    with pytest.raises(InvalidTransitionError, match="another key") as old:
+        await backend.claim("req-1", digest)
+    assert old.value.reason_code == "grant_expired"
+    await backend.close()
+
+
+async def test_a_claim_that_a_store_cannot_answer_runs_nothing(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    taken = SQLiteApprovalStore(tmp_path / "a.db")
+    await taken.setup()
+    backend = PersistentWebhookBackend(outbox, taken, timeout_seconds=30)
+    task, callback_id = await asking(backend, outbox, request_id="req-1")
+    await backend.handle_callback(callback_id, True)
+    digest = (await task).digest
+    assert digest is not None
+    await taken.close()
+    (tmp_path / "a.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(ApprovalError, match="store"):
+        await backend.claim("req-1", digest)
+    await backend.close()
+
+
+async def test_what_cannot_be_read_again_is_not_written(opener: Opener, outbox: Outbox) -> None:
+    """A number as `decided_by` was written, and nothing that was decided could be listed again."""
+    store = await opener()
+    backend = PersistentWebhookBackend(outbox, store, timeout_seconds=30)
+    for wrong in WRONG:
+        task, callback_id = await asking(backend, outbox)
+        with pytest.raises(InvalidAnswerError):
+            await backend.handle_callback(callback_id, True, **wrong)
+        with pytest.raises(InvalidAnswerError):
+            await backend.cancel_pending(callback_id, 5)  # type: ignore[arg-type]
+        record = await store.get(callback_id)
+        assert record is not None
+        assert record.status is Status.PENDING, wrong
+        assert await backend.handle_callback(callback_id, True, decided_by=4242)
+        assert (await task).decided_by == "4242"
+    assert {each.decision.decided_by for each in await store.list_decided() if each.decision} == {
+        "4242"
+    }
 
 
 async def test_a_gate_runs_what_the_callback_approved_and_nothing_else(outbox: Outbox) -> None:

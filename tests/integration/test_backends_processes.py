@@ -145,6 +145,44 @@ def test_an_agent_that_was_killed_waits_on_and_any_process_takes_the_callback(
     assert [each.says() for each in workers[1:]] == ["True go alice"] * 2
 
 
+JOB = """
+import asyncio, sys
+from sayso.backends import *
+from sayso.domain.actions import Action, RiskClass
+from sayso.errors import InvalidTransitionError
+from sayso.gate import Gate
+from sayso.policies import RiskBasedPolicy
+
+async def main(address):
+    async def send(request, callback_id, url):
+        print("sent", flush=True)
+        await backend.handle_callback(callback_id, True)
+    async with SQLiteApprovalStore(address) as store:
+        backend = PersistentWebhookBackend(send, store)
+        action = Action(tool_name="pay", tool_args={"to": "bob"}, risk_class=RiskClass.HIGH)
+        try:
+            pay = lambda to: print("paid", to)
+            await Gate(RiskBasedPolicy(), backend).run(action, pay, key="job:1")
+        except InvalidTransitionError as error:
+            print(error.reason_code)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_job_that_was_approved_and_has_run_does_not_run_when_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", JOB, str(tmp_path / "p.db")],
+            stdout=subprocess.PIPE, text=True, check=True, env=clean_environment(),
+        ).stdout.split("\n")[:-1]
+        for _ in range(2)
+    ]  # fmt: skip
+    assert said == [["sent", "paid bob"], ["already_claimed"]]
+
+
 @pytest.mark.parametrize("place", SHARED, indirect=True)
 def test_two_workers_on_one_database_each_get_their_own_answer(
     place: tuple[str, str], workers: list[Worker]

@@ -18,7 +18,7 @@ from sayso import AsyncClient, Client
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.requests import Request
 from sayso.embedded import Embedded, embedded
-from sayso.errors import InvalidTransitionError, NotApprovedError
+from sayso.errors import InvalidAnswerError, InvalidTransitionError, NotApprovedError
 from sayso.gate import Gate
 from sayso.policies import Context, Effect, Policy, Verdict
 from sayso.policies.base import NO_CONTEXT
@@ -203,6 +203,21 @@ async def test_the_engine_on_postgresql(postgres_dsn: str) -> None:
 
 async def test_the_engine_on_redis(redis_url: str) -> None:
     await _decided_meanwhile(redis_url)
+
+
+async def test_who_decided_may_be_a_number_and_what_is_no_answer_is_not_kept() -> None:
+    bank = Bank()
+    async with embedded() as approver:
+        asking = asyncio.create_task(Gate(Ask(), approver).run(PAY, bank.pay, key="k"))
+        request = await _asked(approver)
+        for wrong in ({"by": None}, {"by": True}, {"by": "a", "reason": {"a": 1}}):
+            with pytest.raises(InvalidAnswerError):
+                await approver.decide(request.id, "approve", **wrong)
+        decided = await approver.decide(request.id, "approve", by=4242)
+        assert await asking == {"receipt": 1}
+        assert decided.decision is not None
+        assert decided.decision.decided_by == "4242"
+        assert await approver.recall("k") is not None
 
 
 async def test_two_programs_on_one_postgresql_wake_one_another(postgres_dsn: str) -> None:

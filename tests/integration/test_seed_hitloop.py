@@ -118,6 +118,17 @@ def test_types_are_told_to_checkers() -> None:
     assert Path(str(sayso.__file__)).with_name("py.typed").exists()
 
 
+def test_it_tells_its_version_and_an_event_needs_no_time() -> None:
+    import sayso
+    from sayso.compat import hitloop
+
+    assert hitloop.__version__ == sayso.__version__
+    event = hitloop.TraceEvent(run_id="r", event_type=hitloop.EventType.ERROR)
+    assert event.model_dump_json_safe() == {
+        "timestamp": None, "run_id": "r", "event_type": "error", "payload": {},
+    }  # fmt: skip
+
+
 def test_an_action_and_a_decision_are_made_by_hand() -> None:
     action = Action(
         tool_name="send_email",

@@ -7,7 +7,7 @@ outbound    the same by a signed POST
 persistent  the same, kept in a database that survives the process
 
 What they are made of: `terminal` and `shown` (the console), `callbacks` (ids and signed
-addresses), `delivery` (tries, breaker), `persistence` (stores), `loop_thread`.
+addresses), `said` (answers), `delivery` (tries, breaker), `persistence` (stores), `loop_thread`.
 
 Each name is imported when it is first used: the persistent ones need the extra `server`, and the
 console takes rich from the extra `cli`, if it is there.

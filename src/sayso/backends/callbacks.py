@@ -29,8 +29,10 @@ class CallbackSigner:
         raw = uuid.UUID(request_id).bytes
         return base64.urlsafe_b64encode(raw + self._code(raw)).rstrip(b"=").decode()
 
-    def request_id(self, callback_id: str) -> str | None:
+    def request_id(self, callback_id: object) -> str | None:
         """The request that it is for; None if we did not make it."""
+        if not isinstance(callback_id, str):
+            return None
         try:
             raw = base64.b64decode(callback_id + "=", altchars=b"-_", validate=True)
         except ValueError:
@@ -46,7 +48,7 @@ class CallbackSigner:
         signature = self._signature(callback_id, str(expires))
         return f"{base_url.rstrip('/')}/{callback_id}?expires={expires}&signature={signature}"
 
-    def fits(self, callback_id: str, expires: object, signature: str, now: datetime) -> bool:
+    def fits(self, callback_id: object, expires: object, signature: object, now: datetime) -> bool:
         """Whether an address that was called is one of ours, and still good.
 
         Args:
@@ -55,8 +57,12 @@ class CallbackSigner:
             signature: the query's `signature`.
             now: the present moment.
         """
+        if not (isinstance(callback_id, str) and isinstance(signature, str)):
+            return False  # the query has none
         until = str(expires)
-        if not (until.isascii() and until.isdigit() and signature.isascii()):
+        if not (callback_id.isascii() and signature.isascii()):
+            return False
+        if not (until.isascii() and until.isdigit()):
             return False
         if not hmac.compare_digest(signature, self._signature(callback_id, until)):
             return False

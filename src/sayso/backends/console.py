@@ -46,6 +46,7 @@ _QUESTION = "Approve this action? [y]es [n]o [e]dit: "
 _REASON = "Reason (optional, press Enter to skip): "
 _ARGUMENTS = "All arguments as JSON, on one line (Enter leaves them as they are): "
 _EDITED = "Run it with these arguments? [y]es [n]o [e]dit again: "
+_REFUSED = "Nothing is approved. [e]dit again (anything else is a no): "
 _END_SECONDS = 5.0
 
 
@@ -155,19 +156,28 @@ class CLIBackend(ApprovalBackend):
         args, question = before, _QUESTION
         while True:
             match (talk.ask(question) or "").strip().casefold() if not talk.ended else "n":
-                case "y" | "yes":
-                    return True, None if args is before else args
-                case "n" | "no":
-                    return False, None
                 case "e" | "edit":
-                    args = self._edited(request, args, talk)
-                    question = _QUESTION if args is before else _EDITED
+                    edited = self._edited(request, args, talk)
+                    args = before if edited is None else edited
+                    if edited is None and not talk.reader.is_terminal:
+                        question = _REFUSED  # the lines that wait there were meant for the edit
+                    else:
+                        question = _QUESTION if args is before else _EDITED
+                case "y" | "yes" if question is not _REFUSED:
+                    return True, None if args is before else args
+                case said if said in ("n", "no") or question is _REFUSED:
+                    return False, None
                 case _:
                     if not talk.ended:
                         talk.show([("Please answer y, n or e.", "")])
 
-    def _edited(self, request: ApprovalRequest, args: JsonObject, talk: "_Talk") -> JsonObject:
-        """The arguments as the person wants them, shown against what was asked."""
+    def _edited(
+        self, request: ApprovalRequest, args: JsonObject, talk: "_Talk"
+    ) -> JsonObject | None:
+        """The arguments as the person wants them, shown against what was asked; None: no edit.
+
+        What was typed before that was shown answers none of it.
+        """
         before = request.action.tool_args
         try:
             text = self._typed(args, talk)
@@ -176,13 +186,14 @@ class CLIBackend(ApprovalBackend):
             _check_fits(new, request.action.args_schema)
         except SaysoError as error:
             talk.show([(f"Not taken: {spelled(error.detail)}", "red")])
-            return args
+            talk.reader.forget()
+            return None
         if same:
             talk.show([("Nothing is changed.", "")])
-            return before
-        talk.show([("Changed:", "bold"), *difference(before, new, talk.width)])
-        talk.reader.forget()  # what was typed before this was shown does not approve it
-        return new
+        else:
+            talk.show([("Changed:", "bold"), *difference(before, new, talk.width)])
+        talk.reader.forget()
+        return before if same else new
 
     def _typed(self, args: JsonObject, talk: "_Talk") -> str:
         editor = self._editor or os.environ.get("VISUAL") or os.environ.get("EDITOR")

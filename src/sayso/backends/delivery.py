@@ -164,11 +164,16 @@ class Attempt:
 
 
 async def retried(send: Callable[[], Awaitable[None]], config: RetryConfig) -> None:
-    """Try until it works, or the last try has failed; what that raised comes through."""
+    """Try until it works, or the last try has failed; what that raised comes through.
+
+    A `TypeError` comes through at once: it is a mistake in the program, which stays.
+    """
     failures = 0
     while True:
         try:
             return await send()
+        except TypeError:
+            raise
         except Exception:
             failures += 1
             if failures > config.max_retries:

@@ -7,6 +7,7 @@ closed for good, so any process on the same database takes a callback, and the o
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +20,14 @@ from msgspec import Struct
 from sayso import codec, wiring
 from sayso.backends.callbacks import CallbackSigner
 from sayso.backends.loop_thread import LoopThread
+from sayso.backends.said import checked
 from sayso.broker.broker import Broker
 from sayso.broker.engine import follow_log, running
 from sayso.clock import SystemClock
 from sayso.domain.accounts import Plane, Principal, Role, Scope
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
-from sayso.domain.decisions import Answer, Channel, Decision, DecisionType
+from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
 from sayso.domain.requests import Draft, Request, Status
 from sayso.errors import BackendError, BusyError, InvalidTransitionError, NotFoundError
 from sayso.settings import Settings
@@ -37,6 +39,7 @@ _AGENT = Principal(plane=Plane.AGENT, id="backend", name="webhook backend", role
 _SECRET = "callback_secret"  # noqa: S105  a name
 _WAITS = 1_000_000
 _AGAIN_SECONDS = 1.0
+_BROKEN_OFF = "If that run was broken off, find out what it did before you ask again."
 
 log = logging.getLogger("sayso.backends")
 
@@ -196,21 +199,44 @@ class ApprovalStore:
         callback_id: str,
         answer: Answer,
         *,
-        decided_by: str,
+        decided_by: str | int,
         tags: Sequence[str] = (),
     ) -> bool:
         """Keep an answer; False if there is no such request, or it is closed: the first stands.
 
         Raises:
-            InvalidAnswerError: changed arguments do not fit the tool's schema.
+            InvalidAnswerError: changed arguments do not fit the tool's schema, or what was said
+                is not of its type.
             NotPermittedError: a review rule of the database asks others.
             StoreError: the database failed; the answer may be sent again.
         """
-        return await self._thread.run(self._decide(callback_id, answer, decided_by, tuple(tags)))
+        by, words = checked(answer.reason, decided_by, tags, answer.args)
+        return await self._thread.run(self._decide(callback_id, answer, by, words))
 
     async def cancel(self, callback_id: str, reason: str = "") -> bool:
-        """Take a request back; False if there is none, or it is closed. What was asked stays."""
+        """Take a request back; False if there is none, or it is closed. What was asked stays.
+
+        Raises:
+            InvalidAnswerError: the reason is no text.
+        """
+        checked(reason, "", ())
         return await self._thread.run(self._cancel(callback_id, reason))
+
+    async def claim(self, key: str, digest: str) -> None:
+        """Use up what was said to a request: one who is about to run it does so first.
+
+        Args:
+            key: under which it was put.
+            digest: of what is about to run.
+
+        Raises:
+            NotFoundError: nothing was put under this key.
+            InvalidTransitionError: it was used already (`already_claimed`), is for something else
+                (`digest_mismatch`), too old (`grant_expired`), or nobody approved it.
+            RefusedError: a stop is set (`stopped`).
+            StoreError: the database failed.
+        """
+        await self._thread.run(self._claim(key, digest))
 
     async def wait(self, callback_id: str) -> PendingApprovalRecord | None:
         """The request once it is closed, by whichever process; None if there is no such id.
@@ -251,7 +277,7 @@ class ApprovalStore:
         signer = (await self._thread.run(self._opened())).signer
         return signer.url(base_url, record.callback_id, record.expires_at)
 
-    async def verify(self, callback_id: str, expires: object, signature: str) -> bool:
+    async def verify(self, callback_id: str, expires: object, signature: str | None) -> bool:
         """Whether an address that was called is one that we gave out, and still good."""
         opened = await self._thread.run(self._opened())
         return opened.signer.fits(callback_id, expires, signature, opened.broker.clock.now())
@@ -311,13 +337,13 @@ class ApprovalStore:
             return None
 
     async def _decide(
-        self, callback_id: str, answer: Answer, decided_by: str, tags: tuple[str, ...]
+        self, callback_id: str, answer: Answer, by: Reviewer, tags: tuple[str, ...]
     ) -> bool:
         opened = await self._opened()
         request_id = opened.signer.request_id(callback_id)
         if request_id is None:
             return False
-        person = Principal(plane=Plane.PERSON, id=decided_by, name=decided_by, role=Role.REVIEWER)
+        person = Principal(plane=Plane.PERSON, id=by.id, name=by.name, role=Role.REVIEWER)
         try:
             await opened.broker.decide(
                 request_id, answer, by=person, channel=Channel.WEBHOOK, tags=tags
@@ -336,6 +362,26 @@ class ApprovalStore:
         except (InvalidTransitionError, NotFoundError):
             return False
         return True
+
+    async def _claim(self, key: str, digest: str) -> None:
+        broker = (await self._opened()).broker
+        request, mark = await broker.recall(key, by=_AGENT), secrets.token_hex(16)
+        if request is None:
+            raise NotFoundError(f"Nothing was asked under the key {key[:80]!r}.")
+        if request.status is Status.EXPIRED:  # nobody answered, and `on_timeout` said yes
+            if await broker.store.agree(f"claimed:{request.id}", mark) != mark:
+                raise InvalidTransitionError(
+                    "What silence allowed was claimed already; it is good for one run.",
+                    hint=_BROKEN_OFF,
+                    code="already_claimed",
+                )
+            return
+        try:
+            await broker.claim(request.id, digest, by=_AGENT, key=mark)
+        except InvalidTransitionError as error:
+            if error.reason_code == "grant_expired":
+                error.hint = "Ask again under another key."
+            raise
 
     async def _waited(self, callback_id: str) -> PendingApprovalRecord | None:
         task = asyncio.ensure_future(self._wait(callback_id))

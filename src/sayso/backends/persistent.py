@@ -19,20 +19,21 @@ from sayso.backends.persistence import (
     PendingApprovalRecord,
     approval,
 )
+from sayso.backends.said import check_bool
 from sayso.backends.webhook import (
     CALLBACK_URL,
     OnTimeout,
     SendRequest,
     cancelled,
-    check_bool,
     checked_timeout,
     timed_out,
+    told,
     undelivered,
 )
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
 from sayso.domain.requests import Status
-from sayso.errors import SaysoError
+from sayso.errors import BackendError, SaysoError
 from sayso.gate.ports import ApprovalBackend, ApprovalError
 from sayso.types import JsonObject
 
@@ -106,12 +107,25 @@ class PersistentWebhookBackend(ApprovalBackend):
         finally:
             attempt.end(None)
 
+    async def claim(self, request_id: str, digest: str) -> None:
+        """Use the approval up before its action runs: it is on record, and good for one run.
+
+        Raises:
+            InvalidTransitionError: it was used, perhaps by another process (`already_claimed`), is
+                for something else (`digest_mismatch`), or too old (`grant_expired`).
+            ApprovalError: the store failed, so nobody knows; the action does not run.
+        """
+        try:
+            await self.store.claim(request_id, digest)
+        except BackendError as error:
+            raise ApprovalError(f"The store: {error}") from error
+
     async def handle_callback(
         self,
         callback_id: str,
         approved: bool,
         reason: str = "",
-        decided_by: str = "human",
+        decided_by: str | int = "human",
         tags: Sequence[str] | None = None,
         *,
         args: JsonObject | None = None,
@@ -122,22 +136,25 @@ class PersistentWebhookBackend(ApprovalBackend):
             callback_id: as `send_request` got it, by whichever process; good for one answer.
             approved: the answer, a real bool.
             reason: for the agent to read.
-            decided_by: who answered, as far as the program knows.
+            decided_by: who answered, as far as the program knows: a name, or a number.
             tags: further words for the record.
             args: all arguments, if the person changed them.
 
         Raises:
-            InvalidAnswerError: `approved` is no bool, or `args` do not fit the tool's schema.
+            InvalidAnswerError: `approved` is no bool, another is not of its type, or `args` do not
+                fit the tool's schema.
             NotPermittedError: a review rule of the database asks others.
             StoreError: the database failed; the answer may be sent again.
         """
         check_bool(approved)
         answer = approval(approved, reason, args)
         return await self.store.decide(
-            callback_id, answer, decided_by=decided_by, tags=tuple(tags or ())
+            callback_id, answer, decided_by=decided_by, tags=() if tags is None else tags
         )
 
-    async def verify_callback(self, callback_id: str, expires: object, signature: str) -> bool:
+    async def verify_callback(
+        self, callback_id: str, expires: object, signature: str | None
+    ) -> bool:
         """Whether an address that was called is one that was given out, and still good.
 
         Args:
@@ -238,7 +255,7 @@ class PersistentWebhookBackend(ApprovalBackend):
             return
         url = await self.callback_url(record)
         try:
-            await retried(lambda: self._send(request, record.callback_id, url), self._retry)
+            await retried(lambda: told(self._send, request, record.callback_id, url), self._retry)
         except Exception:
             attempt.end(works=False)
             raise

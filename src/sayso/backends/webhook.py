@@ -13,15 +13,18 @@ from msgspec import Struct
 
 from sayso.backends.callbacks import CallbackSigner
 from sayso.backends.delivery import answered
+from sayso.backends.said import check_bool, checked
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision, Reviewer
-from sayso.errors import ConfigurationError, InvalidAnswerError
+from sayso.errors import ConfigurationError
 from sayso.gate.ports import ApprovalBackend, ApprovalError
 from sayso.signatures import key_of, new_secret
 from sayso.types import JsonObject
 
-SendRequest = Callable[[ApprovalRequest, str, str], Awaitable[None]]
-"""Tells somebody of a request; it gets the callback id and the address to answer to as well."""
+SendRequest = Callable[[ApprovalRequest, str, str], Awaitable[None] | None]
+"""Tells somebody of a request; it gets the callback id and the address to answer to as well.
+
+With or without `async`; without, it must not block the event loop."""
 OnTimeout = Callable[[ApprovalRequest], Awaitable[Decision]]
 """What silence means; it may raise `ApprovalTimeoutError`."""
 
@@ -84,7 +87,7 @@ class WebhookBackend(ApprovalBackend):
         self._pending[pending.callback_id] = pending
         try:
             answer = wrap_future(pending.future)
-            delivery = self._send(request, pending.callback_id, self._url(pending))
+            delivery = told(self._send, request, pending.callback_id, self._url(pending))
             await answered(delivery, answer, self.timeout_seconds or None)
         except Exception as error:
             if self._pending.pop(pending.callback_id, None) is not None:
@@ -101,7 +104,7 @@ class WebhookBackend(ApprovalBackend):
         callback_id: str,
         approved: bool,
         reason: str = "",
-        decided_by: str = "human",
+        decided_by: str | int = "human",
         tags: Sequence[str] | None = None,
         *,
         args: JsonObject | None = None,
@@ -112,16 +115,18 @@ class WebhookBackend(ApprovalBackend):
             callback_id: as `send_request` got it; good for one answer.
             approved: the answer, a real bool.
             reason: for the agent to read.
-            decided_by: who answered, as far as the program knows.
+            decided_by: who answered, as far as the program knows: a name, or a number.
             tags: further words for the record.
             args: all arguments, if the person changed them.
 
         Raises:
-            InvalidAnswerError: `approved` is no bool.
+            InvalidAnswerError: `approved` is no bool, or another is not of its type.
             InvalidRequestError: the changed arguments have no canonical JSON.
         """
         check_bool(approved)
-        pending = self._pending.get(callback_id)
+        reason = reason or ("Approved" if approved else "Rejected")
+        by, words = checked(reason, decided_by, () if tags is None else tags, args)
+        pending = self._find(callback_id)
         if pending is None:
             return False
         took = datetime.now(UTC) - pending.created_at
@@ -132,9 +137,9 @@ class WebhookBackend(ApprovalBackend):
             action_id=pending.request.action.id,
             approved=approved,
             args=edited,
-            reason=reason or ("Approved" if approved else "Rejected"),
-            tags=tuple(tags or ()),
-            decided_by=decided_by,
+            reason=reason,
+            tags=words,
+            by=by,
             channel=Channel.WEBHOOK,
             took_seconds=max(0.0, took.total_seconds()),
         )
@@ -143,7 +148,9 @@ class WebhookBackend(ApprovalBackend):
         pending.future.set_result(decision)
         return True
 
-    async def verify_callback(self, callback_id: str, expires: object, signature: str) -> bool:
+    async def verify_callback(
+        self, callback_id: str, expires: object, signature: str | None
+    ) -> bool:
         """Whether an address that was called is one that we gave out, and still good.
 
         Args:
@@ -163,12 +170,15 @@ class WebhookBackend(ApprovalBackend):
 
     async def cancel_pending(self, callback_id: str, reason: str = "Cancelled") -> bool:
         """Take a question back, which the agent is told as a no; False if nobody waits."""
-        pending = self._pending.pop(callback_id, None)
-        if pending is None:
+        pending = self._find(callback_id)
+        if pending is None or self._pending.pop(callback_id, None) is None:
             return False
         took = (datetime.now(UTC) - pending.created_at).total_seconds()
         pending.future.set_result(cancelled(pending.request, reason, max(0.0, took)))
         return True
+
+    def _find(self, callback_id: object) -> PendingApproval | None:
+        return self._pending.get(callback_id) if isinstance(callback_id, str) else None
 
     def _url(self, pending: PendingApproval) -> str:
         end = None
@@ -190,17 +200,13 @@ def checked_timeout(seconds: float) -> float:
     return seconds
 
 
-def check_bool(approved: object) -> None:
-    """Refuse what only looks like an answer, such as the text "false".
-
-    Raises:
-        InvalidAnswerError: it is no bool.
-    """
-    if not isinstance(approved, bool):
-        raise InvalidAnswerError(
-            f"`approved` is {approved!r}, which is neither true nor false.",
-            hint="Send JSON's true or false, not a text or a number.",
-        )
+async def told(
+    send: SendRequest, request: ApprovalRequest, callback_id: str, callback_url: str
+) -> None:
+    """Tell somebody, by a function with or without `async`."""
+    came = send(request, callback_id, callback_url)
+    if inspect.isawaitable(came):
+        await came
 
 
 def undelivered(error: BaseException) -> ApprovalError:

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, StructMeta
 
 from sayso.domain.accounts import Strength
 from sayso.domain.patterns import StandingDraft
+from sayso.errors import InvalidAnswerError
 from sayso.types import Json, JsonObject
 
 
@@ -75,6 +76,28 @@ class Reviewer(Struct, frozen=True, kw_only=True):
 
 
 UNKNOWN_REVIEWER = Reviewer(id="unknown", name="unknown")
+
+
+def reviewer(who: object) -> Reviewer:
+    """Whoever a program says it was: a name, or a number such as a chat's user id.
+
+    Raises:
+        InvalidAnswerError: it is neither.
+    """
+    name = str(who) if isinstance(who, int) and not isinstance(who, bool) else who
+    if not isinstance(name, str) or not _is_unicode(name):
+        raise InvalidAnswerError(
+            f"Who decided is told as {who!r}, which is no name.", hint="Give a text, or a number."
+        )
+    return Reviewer(id=name, name=name)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Vote(Struct, frozen=True, kw_only=True):

@@ -31,8 +31,8 @@ class TraceEventType(StrEnum):
 class TraceEvent(Struct, frozen=True, kw_only=True):
     """One thing that happened in a run."""
 
-    timestamp: datetime
-    """Aware UTC."""
+    timestamp: datetime | None = None
+    """Aware UTC; one that is made by hand may leave it out."""
     run_id: str
     event_type: TraceEventType
     payload: JsonObject = {}

@@ -102,6 +102,23 @@ async def test_an_edit_that_does_not_fit_the_tool_is_told_and_not_taken() -> Non
     assert decision.args == {"amount": 20}
 
 
+@pytest.mark.parametrize("typed", ["{", '{"amount": 21}', '{"amount": NaN}'])
+@pytest.mark.parametrize("then", ["y", "yes", "n", "", "maybe"])
+async def test_after_an_edit_that_was_refused_the_next_line_approves_nothing(
+    typed: str, then: str
+) -> None:
+    """The y that was meant for the edit approved what had been asked."""
+    schema = {"type": "object", "properties": {"amount": {"type": "integer", "maximum": 20}}}
+    decision, shown = await said("e", typed, then, "ok", request=asked(args_schema=schema))
+    assert "Not taken" in shown
+    assert (decision.approved, decision.args, decision.reason) == (False, None, "ok")
+
+
+async def test_an_edit_that_was_refused_takes_back_the_one_before() -> None:
+    decision, _ = await said("e", '{"amount": 1}', "e", "{", "y", "")
+    assert (decision.approved, decision.args) == (False, None)
+
+
 async def test_an_edit_that_is_taken_back_leaves_the_arguments_as_they_were() -> None:
     original = '{"to": "bob@example.org", "amount": 12}'
     decision, _ = await said("e", '{"amount": 0}', "e", original, "y", "")

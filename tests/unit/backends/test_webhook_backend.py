@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from asked import asked
 
-from sayso.backends import PersistentWebhookBackend, WebhookBackend
+from sayso.backends import PersistentWebhookBackend, RetryConfig, WebhookBackend
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision
 from sayso.errors import ConfigurationError, InvalidAnswerError, InvalidRequestError
@@ -131,6 +131,66 @@ async def test_only_a_real_bool_is_an_answer(make: Make, outbox: Outbox, approve
     assert not (await task).approved
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decided_by": None},
+        {"decided_by": ["ann"]},
+        {"reason": {"a": 1}},
+        {"tags": [1]},
+        {"tags": "urgent"},
+        {"args": [1]},
+    ],
+    ids=str,
+)
+async def test_what_is_not_of_its_type_is_refused_and_the_request_waits_on(
+    make: Make, outbox: Outbox, wrong: dict[str, Any]
+) -> None:
+    backend = make(outbox)
+    task = asking(backend)
+    callback_id = await outbox.callback_id()
+    with pytest.raises(InvalidAnswerError):
+        await backend.handle_callback(callback_id, True, **wrong)
+    assert not task.done()
+    assert await backend.handle_callback(callback_id, True, tags=("a", "b"), decided_by=4242)
+    assert ((await task).decided_by, (await task).tags) == ("4242", ("a", "b"))
+
+
+@pytest.mark.parametrize("callback_id", [None, 5, ["x"], "\ud800"])
+async def test_what_is_no_id_answers_nothing(make: Make, outbox: Outbox, callback_id: Any) -> None:
+    backend = make(outbox)
+    assert not await backend.handle_callback(callback_id, True)
+    assert not await backend.cancel_pending(callback_id)
+    assert not await backend.verify_callback(callback_id, 0, "00")
+    assert not await backend.verify_callback("id", None, None)
+
+
+async def test_a_function_without_async_sends_as_well(make: Make, kind: type[Backend]) -> None:
+    """It was called four times, and then could not be awaited."""
+    sent: asyncio.Queue[str] = asyncio.Queue()
+    persistent = kind is PersistentWebhookBackend
+    how = {"retry_config": RetryConfig(3, 0.001)} if persistent else {}
+    backend = make(lambda _, callback_id, __: sent.put_nowait(callback_id), **how)
+    task = asking(backend)
+    callback_id = await sent.get()
+    await asyncio.sleep(0.1)
+    assert await backend.handle_callback(callback_id, True)
+    assert (await task).approved
+    assert sent.empty()
+
+
+async def test_a_function_that_cannot_be_called_so_is_told_of_at_once(make: Make) -> None:
+    tries: list[object] = []
+
+    async def wrong(request: ApprovalRequest, _: str, __: str) -> None:
+        tries.append(request)
+        raise TypeError("send() takes 1 positional argument")
+
+    with pytest.raises(ApprovalError, match="positional"):
+        await make(wrong, timeout_seconds=20).request_approval(asked())
+    assert len(tries) == 1
+
+
 async def test_silence_is_a_no_that_says_so(make: Make, outbox: Outbox) -> None:
     decision = await make(outbox, timeout_seconds=0.2).request_approval(asked())
     assert (decision.approved, decision.decided_by) == (False, "system:timeout")
@@ -187,8 +247,6 @@ async def test_what_cannot_be_sent_is_an_error_and_nobodys_no(kind: type[Backend
 
     async def broken(*_: Any) -> None:
         raise OSError("Slack is down")
-
-    from sayso.backends import RetryConfig
 
     if kind is PersistentWebhookBackend:
         backend: Backend = PersistentWebhookBackend(broken, retry_config=RetryConfig(0))

@@ -11,6 +11,7 @@ from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
 from sayso.domain.traces import TraceEvent
 from sayso.domain.traces import TraceEventType as EventType
+from sayso.version import __version__
 
 if TYPE_CHECKING:
     from sayso.backends import CLIBackend
@@ -50,6 +51,7 @@ __all__ = [
     "RiskClass",
     "TelemetryLogger",
     "TraceEvent",
+    "__version__",
     "execute_tool_node",
     "hitl_gate_node",
 ]
