@@ -134,8 +134,7 @@ class _Decisions(StructMeta):
             if "type" not in fields and "approved" in fields:
                 fields["type"] = _said(approved=fields["approved"], args=fields.get("args"))
             if "decided_by" in fields:
-                name = fields.pop("decided_by")
-                fields["by"] = Reviewer(id=name, name=name)
+                fields["by"] = reviewer(fields.pop("decided_by"))
             if "latency_ms" in fields:
                 fields["took_seconds"] = fields.pop("latency_ms") / 1000
             return super().__call__(**fields)

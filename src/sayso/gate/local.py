@@ -128,6 +128,7 @@ class LocalApprover:
             )
         except InvalidTransitionError as error:
             if error.reason_code == "facts_changed":
+                await self.backend.claim(request_id, digest)  # it is over, also after a restart
                 error.request = msgspec.to_builtins(self._reopen(request, facts))
             raise
         self._requests[request_id] = claimed.request  # nobody else takes it meanwhile
