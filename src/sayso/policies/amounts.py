@@ -10,11 +10,19 @@ import unicodedata
 from typing import Any
 
 from sayso.policies.plain import plain
+from sayso.visible import seen
 
 _WORDS = frozenset(
     {"amount", "amt", "value", "values", "price", "prices", "cost", "costs", "total", "sum"}
     | {"subtotal", "fee", "fees", "charge", "payment", "payout"}
 )
+_LAST = frozenset(
+    {"money", "cash", "funds", "deposit", "withdrawal", "refund", "rebate", "tip", "gratuity"}
+    | {"budget", "spend", "spending", "expense", "salary", "wage", "bonus", "commission", "tax"}
+    | {"rent", "loan", "debit", "balance", "bid", "bet", "stake", "donation", "reward", "bounty"}
+    | {"dollar", "euro", "cent", "yen", "yuan", "rupee", "btc", "eth", "usdt", "usdc"}
+)
+"""Words that count, also in the plural, at the end of a name: `max_budget`, not `refund_reason`."""
 _PARTS = ("amount", "price", "total")
 """Words that also count within another, as in `amountusd`."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
@@ -22,6 +30,8 @@ _CODES = (
     "usd eur gbp jpy chf cad aud nzd cny rmb inr sek nok dkk pln czk huf brl mxn zar krw sgd hkd"
     " try ils aed sar thb idr"
 )
+_MONEY = frozenset(_CODES.split()) - {"try", "cad"}
+"""Those that end names as `_LAST` does; the two are words of other things more often."""
 _CODE = rf"(?:us\$|a\$|c\$|{'|'.join(_CODES.split())})"
 _SHAPE = re.compile(
     rf"(?P<sign>[-+]?)\s*{_CODE}?\s*[-+]?\s*(?P<number>[0-9][0-9\s,.'_]*)(?P<power>e[-+]?[0-9]{{1,4}})?"
@@ -36,12 +46,18 @@ _CURRENCY = re.compile(r"[a-z]{3}")
 
 
 def is_amount_name(name: str) -> bool:
-    """Whether an argument of this name holds an amount: `Amount`, `amount_usd`, `totalPrice`."""
+    """Whether an argument of this name holds an amount: `Amount`, `fee_usd`, `maxBudget`."""
     folded = plain(name)
     if any(part in folded for part in _PARTS):
         return True
-    normal = unicodedata.normalize("NFKC", name)
-    return not _WORDS.isdisjoint(plain(word) for word in (folded, *_WORD.findall(normal)))
+    words = [plain(word) for word in _WORD.findall(unicodedata.normalize("NFKC", seen(name)))]
+    if not _WORDS.isdisjoint((folded, *words)):
+        return True
+    return any(_is_last(word) for word in (folded, *words[-1:]))
+
+
+def _is_last(word: str) -> bool:
+    return word in _MONEY or word in _LAST or word.removesuffix("s") in _LAST
 
 
 def is_currency(name: str, value: Any) -> bool:
@@ -74,11 +90,11 @@ def magnitude(value: Any) -> float | None:
 
 
 def _read(text: str) -> float | None:
-    seen = "".join(" " if unicodedata.category(c) == "Sc" else c for c in plain(text))
-    seen = seen.replace("\u2212", "-").replace("\u2019", "'").strip()
-    if seen.startswith("(") and seen.endswith(")"):
-        seen = seen[1:-1].strip()
-    found = _SHAPE.fullmatch(seen)
+    told = "".join(" " if unicodedata.category(c) == "Sc" else c for c in plain(text))
+    told = told.replace("\u2212", "-").replace("\u2019", "'").strip()
+    if told.startswith("(") and told.endswith(")"):
+        told = told[1:-1].strip()
+    found = _SHAPE.fullmatch(told)
     if found is None:
         return None
     number = found["number"].strip()

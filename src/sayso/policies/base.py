@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -64,7 +64,17 @@ class Context(Struct, frozen=True, kw_only=True):
     state: State = {}
 
 
-NO_CONTEXT = Context()
+class _Nothing(State):
+    """A state in which nothing is, and nothing can be put: all share the one of `NO_CONTEXT`."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("A policy was asked without a state, and cannot keep anything in it.")
+
+    __setitem__ = __ior__ = _refuse
+    setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
+
+
+NO_CONTEXT = Context(state=_Nothing())
 
 
 class Policy(ABC):
@@ -101,15 +111,19 @@ class Policy(ABC):
 
 
 class HITLPolicy(Policy):
-    """A policy of one's own, written as for hitloop: a name, and `should_request_approval`."""
+    """A policy of one's own, written as for hitloop: a name, and `should_request_approval`.
+
+    Asked through `evaluate`, as gates and combinations do, it is handed a copy of the state: what
+    it writes there reaches nobody. To keep something, return it from `post_decision_update`.
+    """
 
     @abstractmethod
     def should_request_approval(self, action: Action, state: State) -> tuple[bool, str]:
         """Whether a person must be asked, and why."""
 
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
-        """What `should_request_approval` says."""
-        needed, reason = self.should_request_approval(action, context.state)
+        """What `should_request_approval` says of a copy of the state."""
+        needed, reason = self.should_request_approval(action, _copied(context.state))
         effect = Effect.ASK if needed else Effect.ALLOW
         return Verdict(effect=effect, reason=reason, policy=self.name, is_default=not needed)
 
@@ -125,6 +139,15 @@ def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verd
         why = str(error) if isinstance(error, SaysoError) else f"{type(error).__name__}: {error}"
     name = _name(policy)
     return Verdict(effect=Effect.ASK, reason=f"The policy {name!r} failed: {why}", policy=name)
+
+
+def _copied(value: Any) -> Any:
+    """`value` with objects and lists of its own, at any depth."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in cast("State", value).items()}
+    return (
+        [_copied(each) for each in cast("list[Any]", value)] if isinstance(value, list) else value
+    )
 
 
 def _name(policy: Policy) -> str:

@@ -1,29 +1,57 @@
 """Names and texts as they are compared: no case, no two ways to write one character."""
 
+import re
 import unicodedata
+from collections.abc import Callable, Iterable
+from fnmatch import translate
 from functools import lru_cache
 from typing import Final
 
+from sayso.visible import pieces, seen, taken_for
+
 LONGEST_NAME: Final = 256
 """Of names that are kept for the next time: agents choose them."""
-_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {
-    chr(code) for code in (*range(0xFE00, 0xFE10), *range(0x180B, 0x1810))
-}
-"""What is shown as nothing and is not of the category Cf."""
+WILD: Final = re.compile(r"[*?\[]")
+_BETWEEN = re.compile(r"[\W_]+")
 
 
 def plain(text: str) -> str:
     """`text` without case (casefold), in one form (NFKC), without invisible characters."""
-    if text.isascii():
-        return text.casefold().strip()
-    seen = "".join(c for c in text if unicodedata.category(c) != "Cf" and c not in _UNSEEN)
-    folded = unicodedata.normalize("NFKC", seen).casefold()
-    return unicodedata.normalize("NFKC", folded).strip()
+    if not text.isascii():
+        folded = unicodedata.normalize("NFKC", seen(text)).casefold()
+        return unicodedata.normalize("NFKC", folded).strip()
+    return (text if text.isprintable() else seen(text)).casefold().strip()
 
 
 def plain_name(name: str) -> str:
     """The same for names, which come again and again; long ones are not kept."""
     return _kept(name) if len(name) <= LONGEST_NAME else plain(name)
+
+
+def readings(name: str) -> tuple[str, ...]:
+    """How a name is compared: plain, and as what it looks like in ASCII if that is another."""
+    known = plain_name(name)
+    if name.isascii():
+        return (known,)
+    looks = plain(taken_for(unicodedata.normalize("NFKC", seen(name))))
+    return (known,) if looks == known else (known, looks)
+
+
+def deceives(name: str) -> bool:
+    """Whether a name passes for another one: letters of two scripts in one word, and the like."""
+    if name.isascii():
+        return False
+    words = _BETWEEN.sub(" ", unicodedata.normalize("NFKC", seen(name)))
+    return any(piece.kind == "alike" for piece in pieces(words))
+
+
+def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a name matches one of the globs in any spelling, or looks as if it did."""
+    written = frozenset(map(plain, globs))
+    if not written:
+        return lambda name: False
+    match = re.compile("|".join(map(translate, sorted(written)))).match
+    return lambda name: any(each in written or match(each) for each in readings(name))
 
 
 @lru_cache(maxsize=4096)

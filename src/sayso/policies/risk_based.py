@@ -1,23 +1,27 @@
 """Asks by risk: dangerous tools, risk classes, sensitive arguments, large amounts."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias, cast
-
-import msgspec
+from typing import Any, Final, TypeAlias
 
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.rules import Rule
+from sayso.policies import written_json
 from sayso.policies.amounts import is_amount_name, is_currency, magnitude
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
-from sayso.policies.plain import LONGEST_NAME, plain, plain_name
+from sayso.policies.plain import (
+    LONGEST_NAME,
+    deceives,
+    matcher,
+    plain,
+    readings,
+)
 from sayso.types import JsonObject
+from sayso.visible import spelled
 
 MOST_VALUES: Final = 10_000
 """An action with more values than that among its arguments is not looked through: ask."""
 _MOST_NAMES = 4_096
-_OPENING = frozenset("{[ \t\r\n")
-"""How JSON of an object or a list may begin."""
-_FLAT: frozenset[type] = frozenset({int, float, bool, type(None)})
+_FLAT: frozenset[object] = frozenset({int, float, bool, type(None)})
 _Checks: TypeAlias = tuple[bool, tuple[tuple[str, str, str], ...]]
 """Whether it is an amount; and patterns: of which argument, as written, as compared."""
 _NO_CHECKS: _Checks = (False, ())
@@ -35,16 +39,19 @@ class RiskBasedPolicy(Policy):
 
     Names of tools and arguments, and the patterns, are compared without case and in one Unicode
     form; arguments are looked through at any depth, also within JSON that is written as a text.
+    A tool whose name mixes scripts, so that it passes for another one, is asked about.
 
     Args:
         require_approval_for_high: ask about actions of high risk.
         require_approval_for_medium: ask about actions of medium risk.
-        high_risk_tools: tools to ask about whatever their risk; one name, or several.
-        sensitive_arg_patterns: by the name of an argument, texts that it must not contain.
+        high_risk_tools: tools to ask about whatever their risk; one name or glob (`delete_*`),
+            or several.
+        sensitive_arg_patterns: by the name of an argument, or a glob, texts that it must not
+            contain.
         max_amount_without_approval: ask above this amount, in whatever money, of either sign; and
             where the amount cannot be read.
-        amount_args: the names of arguments that hold amounts. Default: whatever is named like one,
-            such as `amount`, `total_price` or `valueUsd`.
+        amount_args: the names, or globs, of arguments that hold amounts. Default: whatever is
+            named like one, such as `amount`, `total_price` or `feeUsd`.
         unknown_risk: how an action counts that does not tell its risk.
         review: what the decision needs, for instance two people; default: as usual.
 
@@ -76,13 +83,14 @@ class RiskBasedPolicy(Policy):
         self.max_amount_without_approval = limit
         self.unknown_risk = unknown_risk
         self.review = review
-        self._tools = frozenset(map(plain_name, self.high_risk_tools))
-        self._patterns = {
-            plain(name): tuple((name, pattern, plain(pattern)) for pattern in patterns)
+        self._tools = matcher(self.high_risk_tools)
+        self._known_tools: dict[str, str] = {}
+        self._patterns = [
+            (matcher([name]), tuple((name, pattern, plain(pattern)) for pattern in patterns))
             for name, patterns in self.sensitive_arg_patterns.items()
-        }
+        ]
         self._known: dict[str, _Checks] = {}
-        self._amounts = None if amount_args is None else frozenset(map(plain, _names(amount_args)))
+        self._amounts = _is_amount if amount_args is None else matcher(_names(amount_args))
 
     @property
     def name(self) -> str:
@@ -92,8 +100,12 @@ class RiskBasedPolicy(Policy):
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
         """Ask for the first reason there is."""
         del context
-        if self._tools and plain_name(action.tool_name) in self._tools:
-            return self._ask(f"Tool '{action.tool_name}' is in high-risk tool list")
+        tool = action.tool_name
+        of_tool = self._known_tools.get(tool)
+        if of_tool is None:
+            of_tool = self._told_of(tool)
+        if of_tool:
+            return self._ask(of_tool)
         risk = action.risk_class or self.unknown_risk
         told = "" if action.risk_class else " (it tells none, which counts as such)"
         if risk is RiskClass.HIGH and self.require_approval_for_high:
@@ -108,6 +120,19 @@ class RiskBasedPolicy(Policy):
 
     def _ask(self, reason: str) -> Verdict:
         return Verdict(effect=Effect.ASK, reason=reason, policy=_NAME, review=self.review)
+
+    def _told_of(self, tool: str) -> str:
+        """Why to ask about a tool whatever its risk, or nothing; kept, for tools come again."""
+        why = ""
+        if self._tools(tool):
+            why = f"Tool '{_shown(tool)}' is in high-risk tool list"
+        elif deceives(tool):
+            why = f"Tool '{_shown(tool)}' has a name that looks like another one"
+        if len(tool) <= LONGEST_NAME:
+            if len(self._known_tools) >= _MOST_NAMES:
+                self._known_tools.clear()
+            self._known_tools[tool] = why
+        return why
 
     def _search(self, args: JsonObject) -> list[tuple[int, str]]:
         """What speaks against it, each with its place in the order of checks.
@@ -132,14 +157,22 @@ class RiskBasedPolicy(Policy):
                     both = self._known.get(key) or self._checks_of(key)
                     if checks is not _NO_CHECKS:
                         both = _both(checks, both)
-                flat = _is_flat(inner)
+                kind: object = inner.__class__
+                flat = kind in _FLAT if kind is not str else not written_json.may_be(inner)
                 if flat and both is _NO_CHECKS:
                     continue
-                nested = None if flat else _nested(inner)
+                try:
+                    nested = None if flat else self._nested(inner)
+                except written_json.UnreadableJsonError:
+                    reason = f"Argument '{_shown(key)}' looks like JSON, and cannot be read"
+                    found.append((0, reason))
+                    nested = None
                 if nested is not None:
                     left.append((key, nested, both))
                     if both[0] and not nested:
-                        found.append((3, f"Amount in argument '{key}' cannot be read: it is empty"))
+                        found.append(
+                            (3, f"Amount in argument '{_shown(key)}' cannot be read: it is empty")
+                        )
                 elif both[0] and self.max_amount_without_approval is not None:
                     found += _over(key, inner, self.max_amount_without_approval)
                 if both[1] and (nested is None or isinstance(inner, str)):
@@ -158,31 +191,24 @@ class RiskBasedPolicy(Policy):
         return known
 
     def _looked_up(self, name: str) -> "_Checks":
-        is_amount = self.max_amount_without_approval is not None and (
-            is_amount_name(name) if self._amounts is None else plain(name) in self._amounts
-        )
-        patterns = self._patterns.get(plain(name), ())
+        is_amount = self.max_amount_without_approval is not None and self._amounts(name)
+        patterns = tuple(each for match, some in self._patterns if match(name) for each in some)
         return (is_amount, patterns) if is_amount or patterns else _NO_CHECKS
+
+    def _is_checked(self, name: str) -> bool:
+        return self._checks_of(name) is not _NO_CHECKS
+
+    def _nested(self, value: Any) -> Any:
+        """The object or list that it is, or that it is the JSON of; None if neither."""
+        kind: object = value.__class__
+        if kind is str:
+            return written_json.read(value, self._is_checked)
+        return value if kind is dict or kind is list or kind is tuple else None
 
 
 def _both(outer: "_Checks", inner: "_Checks") -> "_Checks":
     more = tuple(each for each in inner[1] if each not in outer[1])
     return (outer[0] or inner[0], outer[1] + more)
-
-
-def _is_flat(value: Any) -> bool:
-    """Whether nothing can be within it; a text that could be JSON is not told to be flat."""
-    if value.__class__ is str:
-        return not value or value[0] not in _OPENING
-    return value.__class__ in _FLAT
-
-
-def _nested(value: Any) -> Any:
-    """The object or list that it is, or that it is the JSON of; None if neither."""
-    kind: object = value.__class__
-    if kind is str:
-        return _decoded(value)
-    return value if kind is dict or kind is list or kind is tuple else None
 
 
 def _sensitive(value: Any, patterns: tuple[tuple[str, str, str], ...]) -> list[tuple[int, str]]:
@@ -199,17 +225,17 @@ def _over(name: str, value: Any, limit: float) -> list[tuple[int, str]]:
     if size is None:
         if is_currency(name, value):
             return []
-        return [(3, f"Amount in argument '{name}' cannot be read as a number")]
+        return [(3, f"Amount in argument '{_shown(name)}' cannot be read as a number")]
     return [(2, f"Amount ${size:.2f} exceeds threshold ${limit:.2f}")] if size > limit else []
 
 
-def _decoded(text: str) -> Any:
-    """The object or list that a text is JSON of; None if it is not."""
-    try:
-        value = msgspec.json.decode(text)
-    except (ValueError, RecursionError):
-        return None
-    return cast("Any", value) if isinstance(value, (dict, list)) else None
+def _is_amount(name: str) -> bool:
+    return any(map(is_amount_name, (name, *readings(name)[1:])))
+
+
+def _shown(name: str) -> str:
+    """An agent's name within a sentence: short, and nothing in it that cannot be seen."""
+    return spelled(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...")
 
 
 def _names(given: Iterable[str] | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ cards       a request as what was computed, and what the agent says
 """
 
 from sayso.visible.pieces import Piece, is_plain, pieces
-from sayso.visible.spelling import unsteered
+from sayso.visible.spelling import seen, taken_for, unsteered
 from sayso.visible.writers import fenced, html, json_string, json_text, spelled
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "json_string",
     "json_text",
     "pieces",
+    "seen",
     "spelled",
+    "taken_for",
     "unsteered",
 ]

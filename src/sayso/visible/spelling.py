@@ -8,6 +8,8 @@ from sayso.visible import tables
 _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Co"})
 """Control, format (bidi, zero-width, tags), surrogates, separators of lines, private use."""
 _UNSEEN = re.compile(f"[{tables.HIDDEN}]")
+_EMPTY = re.compile(f"[{tables.HIDDEN}{tables.TAGS}]")
+_MOST_KEPT = 10_000
 _DECEIVING = re.compile(
     f"[{tables.HIDDEN}{tables.SPACE}{tables.WIDE}{tables.STACKED}"
     + "".join(map(re.escape, (*tables.ALIKE, *tables.LATIN_ALIKE, *tables.MARKS)))
@@ -44,7 +46,7 @@ class _Spelling(dict[int, str]):
         char = chr(number)
         bad = steers(char) or (self._all and _DECEIVING.match(char) is not None)
         shown = escape(char) if bad else char
-        if len(self) < 10_000:
+        if len(self) < _MOST_KEPT:
             self[number] = shown
         return shown
 
@@ -54,6 +56,41 @@ _TABLES = {
     for keep in ("", "\n\t")
     for everything in (False, True)
 }
+
+
+class _Seen(dict[int, str]):
+    """For `str.translate`: nothing for what cannot be seen, the rest as it is."""
+
+    def __missing__(self, number: int) -> str:
+        char = chr(number)
+        shown = "" if steers(char) or _EMPTY.match(char) else char
+        if len(self) < _MOST_KEPT:
+            self[number] = shown
+        return shown
+
+
+class _Alike(dict[int, str]):
+    """For `str.translate`: the ASCII that a character is taken for, the rest as it is."""
+
+    def __missing__(self, number: int) -> str:
+        char = chr(number)
+        return (
+            tables.ALIKE.get(char) or tables.LATIN_ALIKE.get(char) or tables.MARKS.get(char, char)
+        )
+
+
+_SEEN = _Seen({ord(c): c for c in "\n\t"})
+_ALIKE = _Alike()
+
+
+def seen(text: str) -> str:
+    """`text` without the characters that nobody can see, to be compared; line breaks stay."""
+    return text.translate(_SEEN)
+
+
+def taken_for(text: str) -> str:
+    """`text` with each look-alike of an ASCII character as that character, to be compared."""
+    return text.translate(_ALIKE)
 
 
 def spell(text: str, *, keep: str = "") -> str:

@@ -152,6 +152,52 @@ def test_a_call_is_counted_once_however_many_policies_there_are(kind: Any) -> No
     assert state["mine"] == 1
 
 
+class Writes(HITLPolicy):
+    name = "writes"
+
+    def should_request_approval(self, action: Action, state: State) -> tuple[bool, str]:
+        state["n"] = state.get("n", 0) + 1
+        for inner in state.values():
+            if isinstance(inner, dict):
+                inner.clear()
+            if isinstance(inner, list):
+                inner.append(1)
+        return state["n"] > 1, ""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_policy_that_writes_into_the_state_blinds_no_other(order: int) -> None:
+    watching = AuditPlusEscalatePolicy(audit_sample_rate=0, consecutive_action_threshold=3)
+    policy = AllOf(*(watching, Writes())[::order])
+    state: State = {}
+    effects: list[Effect] = []
+    for _ in range(4):
+        effects.append(policy.evaluate(ACTION, Context(run_id="run", state=state)).effect)
+        decision = Decision(approved=True, channel=Channel.POLICY)
+        state = policy.post_decision_update(state, ACTION, decision)
+    assert effects == [Effect.ALLOW, Effect.ALLOW, Effect.ASK, Effect.ASK]
+
+
+def test_what_a_policy_writes_into_the_state_reaches_nobody_at_any_depth() -> None:
+    state: State = {"mine": {"a": [1]}, "list": [[1]]}
+    Writes().evaluate(ACTION, Context(state=state))
+    assert state == {"mine": {"a": [1]}, "list": [[1]]}
+
+
+def test_nothing_can_be_written_where_no_context_was_given() -> None:
+    assert [Writes().evaluate(ACTION).effect for _ in range(2)] == [Effect.ALLOW, Effect.ALLOW]
+    assert NO_CONTEXT.state == {}
+    for write in (
+        lambda state: state.update(a=1),
+        lambda state: state.setdefault("a", 1),
+        lambda state: state.__setitem__("a", 1),
+        lambda state: state.__ior__({"a": 1}),
+    ):
+        with pytest.raises(TypeError, match="without a state"):
+            write(NO_CONTEXT.state)
+    assert {**NO_CONTEXT.state, "a": 1} == {"a": 1}
+
+
 def test_a_combination_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         AllOf()

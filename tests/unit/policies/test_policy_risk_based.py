@@ -1,5 +1,6 @@
 """Who is risky is asked about, in whatever spelling; what is not known counts as risky."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.rules import Rule
 from sayso.policies import AlwaysApprovePolicy, Effect, RiskBasedPolicy, judge
 from sayso.policies.risk_based import MOST_VALUES
+from sayso.policies.written_json import MOST_CHARACTERS
 
 
 def call(
@@ -83,12 +85,67 @@ def test_what_an_agent_calls_low_is_asked_about_if_its_tool_is_listed() -> None:
 
 @pytest.mark.parametrize(
     "tool", ["send_email", "Send_Email", "SEND_EMAIL", " send_email", "\uff53end_email",
-             "send\u200b_email", "send_\u00ademail"]
+             "send\u200b_email", "send_\u00ademail", "send\U000e0100_email", "send\u2800_email",
+             "send\x00_email", "send\u2028_email", "send_\U000e0001email", "send\ufff0_email",
+             "s\u0435nd_em\u0430il", "S\u0415ND_E\u041cAIL", "send\u2010email"]
 )  # fmt: skip
 def test_a_listed_tool_is_known_in_any_spelling(tool: str) -> None:
     """hitloop 32."""
+    policy = RiskBasedPolicy(high_risk_tools=["send_email", "send-email"])
+    verdict = policy.evaluate(call(tool))
+    assert verdict.effect is Effect.ASK
+    assert "in high-risk tool list" in verdict.reason
+
+
+def test_a_tool_whose_letters_all_look_like_those_of_a_listed_one_is_that_one() -> None:
+    policy = RiskBasedPolicy(high_risk_tools=["copy"])
+    assert policy.evaluate(call("\u0441\u043e\u0440\u0443")).effect is Effect.ASK
+
+
+@pytest.mark.parametrize("tool", ["p\u0430y", "\u0441\u043e\u0440\u0443_file"])
+def test_a_tool_whose_name_passes_for_another_one_is_asked_about(tool: str) -> None:
+    verdict = RiskBasedPolicy().evaluate(call(tool))
+    assert verdict.effect is Effect.ASK
+    assert "looks like another one" in verdict.reason
+    assert verdict.reason.isascii()
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        "\u043e\u0442\u043f\u0440\u0430\u0432\u0438\u0442\u044c_email",
+        "\u9001\u4fe1_email",
+        "se\u00f1al",
+    ],
+)
+def test_a_tool_may_be_named_in_any_language(tool: str) -> None:
     policy = RiskBasedPolicy(high_risk_tools=["send_email"])
+    assert policy.evaluate(call(tool)).effect is Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    "tool", ["delete_record", "Delete_User", "delete\u200b_x", "d\u0435lete_x"]
+)
+def test_tools_are_listed_by_globs_too(tool: str) -> None:
+    policy = RiskBasedPolicy(high_risk_tools=["delete_*", "odd[1]"])
     assert policy.evaluate(call(tool)).effect is Effect.ASK
+    assert policy.evaluate(call("odd[1]")).effect is Effect.ASK
+    assert policy.evaluate(call("undelete_record")).effect is Effect.ALLOW
+
+
+def test_names_of_arguments_are_globs_too() -> None:
+    policy = RiskBasedPolicy(
+        sensitive_arg_patterns={"*": ["secret"]}, max_amount_without_approval=10, amount_args="n_*"
+    )
+    assert policy.evaluate(call(body="a Secret")).effect is Effect.ASK
+    assert policy.evaluate(call(n_items=50)).effect is Effect.ASK
+    assert policy.evaluate(call(amount=50, body="x")).effect is Effect.ALLOW
+
+
+def test_patterns_of_two_spellings_of_an_argument_are_all_looked_for() -> None:
+    policy = RiskBasedPolicy(sensitive_arg_patterns={"to": ["evil"], "To": ["bad"]})
+    assert policy.evaluate(call(to="evil")).effect is Effect.ASK
+    assert policy.evaluate(call(to="bad")).effect is Effect.ASK
 
 
 def test_one_tool_given_as_a_text_is_one_tool_and_not_its_letters() -> None:
@@ -110,6 +167,16 @@ def test_one_tool_given_as_a_text_is_one_tool_and_not_its_letters() -> None:
         {"to": {"bob@evil.example": True}},
         {"batch": [[{"TO": "bob@\uff45vil.example"}]]},
         {"to": "bob@ev\u200bil.example"},
+        {"to": "bob@evil\U000e0100.example"},
+        {"to": "bob@ev\x00il.example"},
+        {"to": "bob@ev\u2800il.example"},
+        {"to": "bob@ev\u2028il.example"},
+        {"to": "bob@ev\u00adil\x7f.example"},
+        {"t\u043e": "bob@evil.example"},
+        {"payload": '"{\\"to\\": \\"bob@evil.example\\"}"'},
+        {"payload": '\ufeff{"to": "bob@evil.example"}'},
+        {"payload": '\u00a0 {"to": "bob@\\u0065vil.example"}'},
+        {"payload": '{"to": "bob@evil.example", "to": "ann@good.example"}'},
         {"payload": '{"to": "bob@evil.example"}'},
         {"\uff54o": "bob@evil.example"},
     ],
@@ -119,6 +186,76 @@ def test_a_sensitive_text_is_found_at_any_depth_in_any_spelling(args: dict[str, 
     policy = RiskBasedPolicy(sensitive_arg_patterns={"to": ["@evil.example"]})
     assert policy.evaluate(call(args=args)).effect is Effect.ASK
     assert policy.evaluate(call(args={"about": "@evil.example"})).effect is Effect.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"amount":5000,"n":NaN}', "$5000.00 exceeds"),
+        ('{"amount":5000,"n":1e999}', "$5000.00 exceeds"),
+        ('{"amount":5000,"n":"\\ud800"}', "$5000.00 exceeds"),
+        ('{"amount":5000,"n":"a\nb"}', "$5000.00 exceeds"),
+        ('{"amount":5000,"amount":5}', "$5000.00 exceeds"),
+        ('{"amount":NaN}', "cannot be read as a number"),
+        ('{"amount":1e999}', "$inf exceeds"),
+        (json.dumps(json.dumps({"amount": 5000})), "$5000.00 exceeds"),
+        (json.dumps(json.dumps(json.dumps([{"amount": 5000}]))), "$5000.00 exceeds"),
+        ('\x0b\u2800{"amount":5000}', "$5000.00 exceeds"),
+        ("[" * 2_000 + '{"amount":5000}' + "]" * 2_000, "looks like JSON"),
+        ('{"amount":' + "9" * 5_000 + "}", "looks like JSON"),
+        ('{"amount":5000,}', "looks like JSON"),
+        ('{"amount":5000} {"more":1}', "looks like JSON"),
+        ("{'amount':5000}", "looks like JSON"),
+        ("{amount:5000}", "looks like JSON"),
+        ("{a:1, $amount : 5000}", "looks like JSON"),
+        ('[1, {"am\\u006funt":5000},]', "looks like JSON"),
+        ('{\u200b"amount":5000}', "looks like JSON"),
+        ('"{\\"amount\\":5000}" and more', "looks like JSON"),
+        ('{"a":"' + "x" * MOST_CHARACTERS + '"}', "looks like JSON"),
+    ],
+)  # fmt: skip
+def test_json_in_a_text_is_read_as_leniently_as_any_receiver_or_else_asked_about(
+    body: str, told: str
+) -> None:
+    policy = RiskBasedPolicy(max_amount_without_approval=100)
+    verdict = policy.evaluate(call(body=body))
+    assert verdict.effect is Effect.ASK
+    assert told in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[INFO] hello",
+        "[INFO] got {'amount': 5000} from bob",
+        "[2026-11-21 22:08] total: 5000",
+        "[1] see below: the amount",
+        "[x] done, [ ] total: to do",
+        "{name}, hi",
+        "{name}: the total: is {total}",
+        "{{ user.name }} owes an amount: see below",
+        "{color: red; width: 5px}",
+        '"Hello," he said. "The total: 5000."',
+        "{} and [] are brackets",
+        '{"n": 5, "amount": 50}',
+        "[note](https://example.com?amount=5000)",
+        "\u00bfcu\u00e1nto? {amount: 5000}",
+        "[" + "x" * MOST_CHARACTERS,
+        '""',
+        "\u200b",
+    ],
+)
+def test_an_ordinary_text_is_no_nuisance(body: str) -> None:
+    policy = RiskBasedPolicy(max_amount_without_approval=100)
+    assert policy.evaluate(call(body=body)).reason == "Action does not meet approval criteria"
+
+
+def test_what_an_agent_names_cannot_spoil_the_reason() -> None:
+    policy = RiskBasedPolicy(max_amount_without_approval=100)
+    verdict = policy.evaluate(call(body='{"amount\\ud800\\u202e": "five"}'))
+    assert verdict.reason.encode() == (
+        rb"Amount in argument 'amount\ud800\u202e' cannot be read as a number"
+    )
 
 
 def test_a_number_is_searched_as_it_is_written() -> None:

@@ -60,11 +60,17 @@ def test_a_rule_that_stops_knows_a_tool_in_any_spelling_and_one_that_lets_throug
         "{name: never, match: {tools: drop_*}, verdict: deny}",
         "{name: reads, match: {tools: read_*}, verdict: allow}",
     )
-    for tool in ("drop_db", "DROP_db", "\uff44rop_db", "dr\u200bop_db"):
+    for tool in ("drop_db", "DROP_db", "\uff44rop_db", "dr\u200bop_db", "drop\U000e0100_db",
+                 "drop\u2800_db", "drop\x00_db", "dr\u043ep_db", "DR\u041eP_db"):  # fmt: skip
         assert said(policy, call(tool)) == ("deny", "never")
     assert said(policy, call("read_file")) == ("allow", "reads")
     for tool in ("Read_file", "\uff52ead_file"):
         assert said(policy, call(tool)) == ("ask", "")
+
+
+def test_a_condition_on_a_state_that_nobody_gave_is_evaluated() -> None:
+    policy = policy_of("{name: a, when: '!has(state.x) && size(state) == 0', verdict: deny}")
+    assert said(policy, call()) == ("deny", "a")
 
 
 def test_an_action_of_unknown_risk_is_treated_as_of_high_risk() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sayso.visible import fenced, html, pieces, spelled
+from sayso.visible import fenced, html, pieces, seen, spelled, taken_for
 from sayso.visible.pieces import MOST
 
 ORDINARY = [
@@ -185,3 +185,31 @@ def test_a_megabyte_costs_little_time(part: str) -> None:
     html(text)
     spelled(text)
     assert time.process_time() - began < 10
+
+
+def test_what_unicode_says_to_show_as_nothing_is_not_compared() -> None:
+    """`Default_Ignorable_Code_Point` of Unicode, control characters, separators, surrogates."""
+    ranges = (
+        "00ad 034f 061c 115f-1160 17b4-17b5 180b-180f 200b-200f 2028-202e 2060-206f 3164 fe00-fe0f"
+        " feff ffa0 fff0-fffb 1bca0-1bca3 1d173-1d17a e0000-e0fff 2800 0000-0008 000b-001f"
+        " 007f-009f d800-dfff"
+    )
+    for each in ranges.split():
+        first, _, last = each.partition("-")
+        for number in range(int(first, 16), int(last or first, 16) + 1):
+            assert seen(f"a{chr(number)}b") == "ab", hex(number)
+
+
+def test_what_people_see_is_compared() -> None:
+    for text in (
+        "a\tb\nc",
+        "\u041f\u0440\u0438\u0432\u0435\u0442",
+        "\u65e5\u672c",
+        "caf\u00e9 \U0001f600",
+        "",
+    ):
+        assert seen(text) == text
+
+
+def test_look_alikes_are_taken_for_ascii() -> None:
+    assert taken_for("s\u0435nd\u2010\u041c\u0430il \u043f \u00e9") == "send-Mail \u043f \u00e9"

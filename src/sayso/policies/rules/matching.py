@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase, translate
-from typing import Final
 
 from sayso.policies.base import Context, Effect
-from sayso.policies.plain import plain, plain_name
+from sayso.policies.plain import WILD, matcher
 from sayso.policies.rules.records import Match, PolicyRule
 
-_WILD: Final = re.compile(r"[*?\[]")
 Names = Callable[[str], bool]
 
 
@@ -19,15 +17,14 @@ def names(globs: tuple[str, ...], *, exact: bool) -> Names | None:
     Args:
         globs: as they are written.
         exact: upper and lower case, and Unicode forms, apart. What lets a call through matches
-            exactly; what stops one matches in any spelling.
+            exactly; what stops one matches in any spelling, and what looks like it.
     """
     if not globs:
         return None
     if exact:
         pattern = re.compile("|".join(map(translate, globs))).match
         return lambda name: pattern(name) is not None
-    loose = re.compile("|".join(translate(plain(glob)) for glob in globs)).match
-    return lambda name: loose(plain_name(name)) is not None
+    return matcher(globs)
 
 
 def for_risk(match: Match, risk: str) -> bool:
@@ -78,10 +75,10 @@ def _covers(earlier: tuple[str, ...], later: tuple[str, ...]) -> bool:
 def _covers_glob(glob: str, other: str) -> bool:
     if glob == other:
         return True
-    wild = _WILD.search(other)
+    wild = WILD.search(other)
     if wild is None:
         return fnmatchcase(other, glob)
     prefix = glob[:-1]
     return (
-        glob.endswith("*") and not _WILD.search(prefix) and other[: wild.start()].startswith(prefix)
+        glob.endswith("*") and not WILD.search(prefix) and other[: wild.start()].startswith(prefix)
     )

@@ -20,7 +20,7 @@ export const WHY = {
   more: 'stand here with whatever deceives spelled out, since there is too much of it to mark',
 }
 export const BIDI = '\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069'
-export const HIDDEN = '\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0080}-\u{e0fff}'
+export const HIDDEN = '\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u206a-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0080}-\u{e0fff}'
 export const SELECTORS = '\ufe00-\ufe0f\u{e0100}-\u{e01ef}'
 export const CONTROL = '\\0-\x08\x0b-\x1f\x7f-\u009f\ud800-\udfff\ue000-\uf8ff\u{f0000}-\u{10ffff}'
 export const SPACE = '\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000'
