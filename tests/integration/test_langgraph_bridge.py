@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import msgspec
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 from pydantic import BaseModel
-from support.graphs import SEND, Asks, gated, one_node, recorder, thread
+from support.graphs import SEND, Asks, AsksTwo, gated, one_node, recorder, thread
 from support.person import Person
 from support.server import RunningServer
 
@@ -30,6 +31,7 @@ from sayso.langgraph import (
     execute_tool_node,
     hitl_gate_node,
 )
+from sayso.policies.base import Verdict
 
 _numbers = itertools.count()
 
@@ -447,6 +449,52 @@ async def test_a_gate_asks_a_server_and_the_run_takes_the_grant(
     again = await graph.nodes["execute"].bound.ainvoke({**result, "tool_result": None})
     assert again["tool_result"]["error_class"] == "InvalidTransitionError", "It was claimed."
     assert calls == [("b", 2)]
+
+
+class Patient(AsksTwo):
+    """Goes on waiting where nobody answers in time."""
+
+    def evaluate(self, *args: Any) -> Verdict:
+        verdict = super().evaluate(*args)
+        return msgspec.structs.replace(verdict, on_timeout="park", timeout_seconds=60.0)
+
+
+async def test_an_edit_that_needs_two_people_is_asked_at_the_server_with_the_policys_silence(
+    client: AsyncClient, person: Person
+) -> None:
+    calls: list[Any] = []
+    execute = execute_tool_node({"send": recorder(calls)}, approver=client)
+    graph = gated(hitl_gate_node(Patient(), client), execute)
+    alice, bob = f"alice{next(_numbers)}", f"bob{next(_numbers)}"
+    action = {"tool_name": "send", "tool_args": {"to": alice, "amount": 1}}
+    running = asyncio.create_task(graph.ainvoke({"proposed_action": action}))
+    first = await asyncio.to_thread(person.meet, q=alice)
+    assert (first["on_timeout"], first["rule"]["approvals"]) == ("park", 1)
+    edited = {"to": bob, "amount": 1}
+    await asyncio.to_thread(person.decide, first["id"], "edit", args=edited)
+    second = await asyncio.to_thread(person.meet, q=bob)
+    assert second["id"] != first["id"]
+    assert (second["on_timeout"], second["rule"]["approvals"]) == ("park", 2)
+    await asyncio.to_thread(person.decide, second["id"], "reject", reason="not Bob")
+    result = await running
+    assert result["approval_decision"]["reason"] == "not Bob"
+    assert calls == []
+
+
+async def test_the_bridge_brings_the_policys_silence_and_asks_more_people_about_an_edit(
+    client: AsyncClient, person: Person, fields: dict[str, Any]
+) -> None:
+    calls: list[Any] = []
+    gate = create_interrupt_gate_node(Patient())
+    execute = create_interrupt_tool_node({"send": recorder(calls)})
+    bridged = Bridged(gated(gate, execute, saver=InMemorySaver()), client, person, **fields)
+    running = bridged.start({"proposed_action": SEND})
+    first = await bridged.decide("edit", args={"to": "bob@x", "amount": 5})
+    second = await bridged.decide("reject", reason="not Bob")
+    assert (first["on_timeout"], second["on_timeout"]) == ("park", "park")
+    assert (first["rule"]["approvals"], second["rule"]["approvals"]) == (1, 2)
+    assert (await running).values["approval_decision"]["reason"] == "not Bob"
+    assert calls == []
 
 
 async def test_a_graph_that_cannot_wait_is_refused(client: AsyncClient) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -10,6 +11,7 @@ from langgraph.graph import END, START, StateGraph
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
+from sayso.domain.rules import Rule
 from sayso.gate import ApprovalBackend
 from sayso.langgraph import HITLState
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
@@ -34,6 +36,15 @@ class Asks(Policy):
         self.states.append(context.state)
         effect = self.effects[min(len(self.seen), len(self.effects)) - 1]
         return Verdict(effect=effect, reason=f"said {effect.value}", policy=self.name)
+
+
+class AsksTwo(Asks):
+    """Wants one person's word, and that of two where it goes to Bob."""
+
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        verdict = super().evaluate(action, context)
+        people = 2 if action.tool_args["to"].startswith("bob") else 1
+        return msgspec.structs.replace(verdict, review=Rule(approvals=people))
 
 
 class AsksHigh(Policy):

@@ -101,6 +101,16 @@ def decide(case: Case, ask: Asking) -> Steps[Decided]:
             break
         verdict = again
         decision, request_id = yield from ask(case, verdict, n)
+    else:
+        if decision.approved and decision.args is not None:  # nobody has judged this edit
+            decision = Decision(
+                approved=False,
+                action_id=case.action.id,
+                reason="It was edited again and again, each time into what others must agree to.",
+                by=Reviewer(id="system", name="system:edited"),
+                decided_at=clock.now(),
+            )
+            yield Once("sayso_decided", partial(_tell_decided, case, decision, case.channel))
     return Decided(action=case.action, decision=decision, verdict=verdict, request_id=request_id)
 
 

@@ -24,7 +24,7 @@ from sayso.langgraph.asking import Case, decide, fits, thread_of
 from sayso.langgraph.interrupts import by_interrupt
 from sayso.langgraph.nodes import told
 from sayso.langgraph.payloads import AnomalyValidator, InterruptCallback, RiskClassResolver
-from sayso.langgraph.steps import Once, Steps, acarry_out, carry_out
+from sayso.langgraph.steps import Once, Steps, acarry_out, carry_out, no_graph
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.types import JsonObject
 
@@ -96,7 +96,7 @@ def hitl_action(
             call = tool.call(args, kwargs)
             risk, odd = _risk_of(call.action.tool_args, risk_class, validators)
             action = msgspec.structs.replace(call.action, risk_class=risk, context_refs=odd)
-            thread_id = thread_of(get_config())
+            thread_id = _thread_id()
             case = Case(
                 action=action,
                 policy=judge,
@@ -137,6 +137,18 @@ def hitl_action(
         return cast("F", wrapped)
 
     return decorate
+
+
+def _thread_id() -> str:
+    """The id of the thread in which it is called.
+
+    Raises:
+        UsageError: it is called outside of a graph.
+    """
+    try:
+        return thread_of(get_config())
+    except RuntimeError as error:
+        raise no_graph() from error
 
 
 def _risk_of(

@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from sayso.domain.decisions import Decision
 from sayso.gate.ports import Telemetry
+from sayso.langgraph.answers import read_answer
 from sayso.langgraph.asking import (
     Asking,
     Case,
@@ -31,7 +32,7 @@ from sayso.langgraph.nodes import (
     should_execute_condition,
     written,
 )
-from sayso.langgraph.payloads import HumanInterrupt, InterruptCallback, question, read_answer
+from sayso.langgraph.payloads import HumanInterrupt, InterruptCallback, question
 from sayso.langgraph.schemas import schema_like, schema_of
 from sayso.langgraph.state import State, plain
 from sayso.langgraph.steps import Ask, Node, Once, Steps

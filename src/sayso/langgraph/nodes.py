@@ -17,7 +17,7 @@ from langgraph.errors import GraphBubbleUp
 from sayso.client.running import failed, succeeded, unreported
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Decision, Reviewer
-from sayso.domain.requests import Request
+from sayso.domain.requests import ASKERS_CHOICES, Request
 from sayso.domain.rules import ONE_REVIEWER
 from sayso.domain.traces import ToolResult
 from sayso.errors import ConfigurationError, SaysoError
@@ -187,6 +187,8 @@ def _by_approver(approver: Approver) -> Asking:
                 fields["rule"] = plain(msgspec.structs.replace(verdict.review, names=()))
             if verdict.timeout_seconds is not msgspec.UNSET:
                 fields["timeout_seconds"] = verdict.timeout_seconds
+            if verdict.on_timeout in ASKERS_CHOICES:  # else it is for the server's own policy
+                fields["on_timeout"] = verdict.on_timeout
             message = f"May {case.action.tool_name} run? {verdict.reason}".strip()
             request = await approver.submit(message, idempotency_key=key, **fields)
             tell_asked(case, verdict, request.id)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sayso.domain.actions import Action
 from sayso.domain.decisions import DecisionType
-from sayso.domain.requests import Request, Status
+from sayso.domain.requests import ASKERS_CHOICES, Request, Status
 from sayso.errors import InvalidAnswerError, InvalidRequestError
 from sayso.langgraph.schemas import typed_text
 from sayso.langgraph.state import action_of, plain
@@ -50,11 +50,13 @@ class Question(Struct, frozen=True, kw_only=True):
         answers = sorted(each.value for each in self.allowed)
         metadata = {**self.metadata, "answers": ", ".join(answers)} if answers else self.metadata
         fields: JsonObject = {"metadata": metadata}
-        review, timeout = self.verdict.get("review"), self.verdict.get("timeout_seconds")
+        review, silence = self.verdict.get("review"), self.verdict.get("on_timeout")
         if isinstance(review, dict):
             fields["rule"] = {**cast("JsonObject", review), "names": []}
-        if timeout is not None:
-            fields["timeout_seconds"] = timeout
+        if "timeout_seconds" in self.verdict:  # None: for ever
+            fields["timeout_seconds"] = self.verdict["timeout_seconds"]
+        if silence in ASKERS_CHOICES:  # else it is for the server's own policy
+            fields["on_timeout"] = silence
         if self.action is not None and self.allowed & {APPROVE, EDIT}:
             return {**fields, "kind": "approval", "action": self._shown()}
         told = {} if self.action is None else {"action": plain(self.action)}

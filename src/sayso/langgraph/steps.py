@@ -26,6 +26,14 @@ T = TypeVar("T")
 _task: Any = task
 
 
+def no_graph() -> UsageError:
+    """Somebody would be asked, and no graph runs that could wait for the answer."""
+    return UsageError(
+        "It is called outside of a graph, so nobody can be asked.",
+        hint="Call it in a node of a graph that was compiled with a checkpointer.",
+    )
+
+
 class Once(Struct, frozen=True):
     """Done once in a node's life, however often the node runs again."""
 
@@ -194,6 +202,8 @@ def _asked(step: Ask) -> tuple[Any, GraphInterrupt | None]:
         return interrupt(step.payload), None
     except GraphInterrupt as stop:
         return None, stop
+    except (RuntimeError, KeyError) as error:
+        raise no_graph() from error
 
 
 def _fitting(step: Ask, answer: Any, stop: GraphInterrupt | None, *, seen: bool) -> Any:

@@ -7,17 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Annotated, Any, TypedDict
 
+import msgspec
 import pytest
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tools import InjectedToolArg
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from support.graphs import Asks, Log, one_node, pending, thread
 
 from sayso.domain.actions import RiskClass
+from sayso.domain.rules import Rule
 from sayso.errors import NotApprovedError, UsageError
 from sayso.langgraph import hitl_action
-from sayso.policies.base import Effect
+from sayso.langgraph.asking import MAX_ROUNDS
+from sayso.policies.base import Effect, Verdict
 
 ACCEPT = [{"type": "accept", "args": None}]
 IGNORE = [{"type": "ignore", "args": None}]
@@ -340,5 +343,35 @@ def test_outside_of_a_graph_it_does_not_run() -> None:
     def send(to: str) -> None:
         raise AssertionError("It ran.")
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UsageError, match="outside of a graph"):
         send("a")
+    with pytest.raises(UsageError, match="outside of a graph"):
+        RunnableLambda(lambda _: send("a")).invoke(None)
+
+
+async def test_outside_of_a_graph_a_coroutine_function_does_not_run_either() -> None:
+    @hitl_action()
+    async def send(to: str) -> None:
+        raise AssertionError("It ran.")
+
+    with pytest.raises(UsageError, match="outside of a graph"):
+        await send("a")
+
+
+def test_what_is_edited_for_ever_does_not_run_in_the_end() -> None:
+    class Turns(Asks):
+        def evaluate(self, *args: Any) -> Verdict:
+            verdict = super().evaluate(*args)
+            groups = ("a",) if len(self.seen) % 2 else ("b",)
+            return msgspec.structs.replace(verdict, review=Rule(groups=groups))
+
+    sent: list[str] = []
+
+    @hitl_action(policy=Turns(), on_reject="return")
+    def send(to: str) -> str:
+        sent.append(to)
+        return to
+
+    edits = [edit(to=f"person {n}") for n in range(MAX_ROUNDS)]
+    assert "again and again" in answered(graph_of(lambda: send("a")), *edits)
+    assert sent == []

@@ -9,8 +9,9 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Interrupt, Send, interrupt
-from support.graphs import SEND, Asks, Log, gated, pending, recorder, thread
+from support.graphs import SEND, Asks, AsksTwo, Log, gated, pending, recorder, thread
 
+from sayso.domain.actions import Action
 from sayso.langgraph import (
     HITLState,
     create_interrupt_gate_node,
@@ -155,6 +156,104 @@ def test_a_malformed_edit_is_a_rejection_that_says_why(answer: Any) -> None:
     assert decision["approved"] is False
     assert "could not be used" in decision["reason"]
     assert decision["tags"] == ["malformed"]
+
+
+BOB = {"to": "bob@x", "amount": 6}
+ALICE = {"to": "alice@x", "amount": "5"}  # as a form sends it
+OTHER = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"approved": True, "edited_action": {"name": "send", "args": BOB}},
+        {"approved": True, "edited_args": BOB},
+        {"approved": True, "args": BOB},
+        {"type": "edit", "edited_args": BOB},
+        {"decisions": [{"type": "edit", "edited_action": {"name": "send", "args": BOB}}]},
+        {**edit(BOB), "sayso": {"type": "approve"}},  # where a graph takes nothing but edits
+        {**edit(BOB), "digest": Action(tool_name="send", tool_args=BOB).digest},
+    ],
+)
+def test_an_edit_is_one_by_whatever_name_it_comes(answer: Any) -> None:
+    visit = Visit()
+    assert visit.told(answer)["type"] == "edit"
+    assert visit.calls == [("bob@x", 6)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"type": "approve", "edited_action": {"name": "send", "args": BOB}}, "other arguments"),
+        ({"type": "accept", "args": {"action": "send", "args": BOB}}, "other arguments"),
+        ({"type": "accept", "edited_args": BOB}, "other arguments"),
+        ({"type": "accept", "edited_args": {}}, "other arguments"),
+        ({"type": "accept", "args": {"action": "send", "args": {**BOB, "amount": True}}}, ""),
+        ({"type": "accept", "sayso": {"edited_args": BOB}}, "other arguments"),
+        ({"type": "accept", "args": {"action": "wipe", "args": ALICE}}, "'wipe'"),
+        ({"type": "accept", "args": "but to Bob"}, "an edit says"),
+        ({"approved": True, "edited_action": {}}, "an edit says"),
+        ({"approved": True, "edited_action": {"name": "wipe", "args": BOB}}, "'wipe'"),
+        ({**edit(BOB), "edited_args": ALICE}, "they differ"),
+        ({"type": "accept", "approved": "false"}, "neither true nor false"),
+        ({"type": "accept", "approved": 0}, "neither true nor false"),
+        ({"type": "accept", "sayso": {"approved": False}}, "approves and does not"),
+        ({"type": "accept", "sayso": {"type": "reject"}}, "approves and does not"),
+        ({"type": "accept", "sayso": {"type": ["?"]}}, "approves and does not"),
+        ({"approved": True, "sayso": {"approved": False}}, "approves and does not"),
+        ({"type": "reject", "approved": True}, "approves and does not"),
+        ({"type": "approve", "decisions": [{"type": "reject"}]}, "`decisions`"),
+        ({"approved": False, "decisions": [{"type": "approve"}]}, "`decisions`"),
+        ({"approved": True, "digest": OTHER}, "`digest` is of another"),
+        ({**ACCEPT, "digest": 7}, "`digest` is of another"),
+        ({**ACCEPT, "sayso": {"digest": OTHER}}, "`digest` is of another"),
+        ({**ACCEPT, "action_id": "call_2"}, "`action_id` is of another"),
+        ({**edit(BOB), "digest": OTHER}, "`digest` is of another"),
+        ({**edit(BOB), "action_id": "call_2"}, "`action_id` is of another"),
+    ],
+)
+def test_an_answer_that_contradicts_itself_lets_nothing_run(answer: Any, why: str) -> None:
+    visit = Visit()
+    decision = visit.told(answer)
+    assert visit.calls == []
+    assert decision["approved"] is False
+    assert "could not be used" in decision["reason"]
+    assert why in decision["reason"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"args": {"action": "send", "args": ALICE}},  # Agent Inbox does so where edits are taken
+        {"args": ""},
+        {"edited_action": {"name": "send", "args": SEND["tool_args"]}},
+        {"approved": True, "sayso": {"type": "approve", "approved": True}},
+        {"digest": "", "action_id": None},
+        {"digest": Action(**SEND).digest, "action_id": Action(**SEND).id},
+    ],
+)
+def test_what_says_the_same_twice_is_an_approval(more: Any) -> None:
+    visit = Visit()
+    assert visit.told({**ACCEPT, **more})["type"] == "approve"
+    assert visit.calls == [("alice@x", 5)]
+
+
+def test_arguments_that_are_repeated_with_a_yes_need_not_fit_the_schema() -> None:
+    schema = {"type": "object", "properties": {"amount": {"type": "integer", "maximum": 1}}}
+    answer = {"type": "accept", "args": {"action": "send", "args": SEND["tool_args"]}}
+    assert Visit().told(answer, {**SEND, "args_schema": schema})["approved"]
+
+
+def test_an_edit_that_needs_more_people_is_asked_about() -> None:
+    visit = Visit(AsksTwo())
+    visit.ask()
+    (again,) = pending(visit.answer([edit(BOB)]))
+    (question,) = again.value
+    assert question["action_request"]["args"] == BOB
+    assert question["sayso"]["verdict"]["review"]["approvals"] == 2
+    assert visit.calls == []
+    assert not visit.answer([{"type": "ignore"}])["approval_decision"]["approved"]
+    assert visit.calls == []
 
 
 def test_edited_text_is_typed_back_by_the_schema() -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from support.graphs import SEND, Asks, AsksHigh, Log, Says, gated, recorder, thread
+from support.graphs import SEND, Asks, AsksHigh, AsksTwo, Log, Says, gated, recorder, thread
 
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.decisions import Decision
@@ -252,6 +252,13 @@ def test_one_backend_is_not_asked_where_two_people_are_wanted() -> None:
     with pytest.raises(ConfigurationError):
         hitl_gate_node(Two(), backend)({"proposed_action": SEND})
     assert backend.asked == []
+
+
+def test_an_edit_that_needs_two_people_does_not_run_on_the_word_of_one() -> None:
+    backend = Says(Decision(approved=True, args={"to": "bob@x"}, decided_by="bob"))
+    with pytest.raises(ConfigurationError):
+        hitl_gate_node(AsksTwo(), backend)({"proposed_action": SEND})
+    assert len(backend.asked) == 1
 
 
 # hitloop 7, and the tools of LangChain.

@@ -10,8 +10,12 @@ from langgraph.types import Interrupt
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Decision, DecisionType
 from sayso.domain.requests import Kind, Request, Status
+from sayso.domain.rules import Rule
 from sayso.errors import InvalidAnswerError
+from sayso.langgraph.payloads import question
 from sayso.langgraph.questions import Asked, answer_to, asked_by
+from sayso.langgraph.state import plain
+from sayso.policies.base import Effect, Verdict
 
 ALL = ["approve", "edit", "reject", "respond"]
 
@@ -196,3 +200,24 @@ def test_what_is_told_of_an_action_beside_it_is_believed_only_if_it_is_the_same(
     assert asked({"to": "mallory"}).rationale == "because"
     assert asked({"to": "alice"}).tool_args == {"to": "mallory"}
     assert asked({"to": "alice"}).rationale == ""
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sent"),
+    [
+        (Verdict(effect=Effect.ASK, on_timeout="park"), {"on_timeout": "park"}),
+        (Verdict(effect=Effect.ASK, on_timeout="reject"), {"on_timeout": "reject"}),
+        (Verdict(effect=Effect.ASK, on_timeout="approve"), {}),
+        (Verdict(effect=Effect.ASK, on_timeout="escalate", escalate_to=Rule()), {}),
+        (Verdict(effect=Effect.ASK), {}),
+        (Verdict(effect=Effect.ASK, timeout_seconds=None), {"timeout_seconds": None}),
+        (Verdict(effect=Effect.ASK, timeout_seconds=9), {"timeout_seconds": 9}),
+    ],
+)
+def test_what_a_policy_says_of_silence_is_sent_where_the_asking_side_may_say_it(
+    verdict: Verdict, sent: Any
+) -> None:
+    asked = question(Action(tool_name="send"), verdict)
+    (sought,) = asked_by(Interrupt(value=plain([asked]), id="i")).questions
+    fields = sought.fields()
+    assert {n: fields[n] for n in ("on_timeout", "timeout_seconds") if n in fields} == sent
