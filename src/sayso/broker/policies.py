@@ -303,6 +303,7 @@ def applied(
         effect=verdict.effect,
         rule=verdict.rule,
         reason=verdict.reason[:_MOST_REASON],
+        is_doubtful=verdict.is_doubtful,
     )
     told = change.events[0]
     data: JsonObject = {"version": mark.version, "effect": mark.effect, "rule": mark.rule}

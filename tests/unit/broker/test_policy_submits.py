@@ -27,6 +27,7 @@ from sayso.errors import (
     RefusedError,
 )
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
+from sayso.policies.rules import load
 from sayso.signals.memory import MemorySignal
 from sayso.stores.base import EventQuery, JobQuery, RecordQuery
 from sayso.stores.memory import MemoryStore
@@ -318,6 +319,44 @@ async def test_a_remembered_decision_stands_for_people_but_not_against_a_denial(
     assert (await ask(broker, args={"amount": 101})).status is Status.REJECTED
     await put(broker, pay={"effect": "ask", "review": {"approvals": 2}})
     assert (await ask(broker)).status is Status.PENDING
+
+
+BIG = """\
+rules:
+  - {name: big, match: {tools: pay}, when: "amount(args.amount) > 1000.0", verdict: deny}
+"""
+
+
+@pytest.mark.parametrize("amount", ["5000 EUR (five thousand)", [5000], None])
+async def test_what_makes_a_denials_condition_fail_gets_no_remembered_yes(
+    clock: FakeClock, amount: Any
+) -> None:
+    broker = Broker(MemoryStore(), MemorySignal(), clock, load_policy=load)
+    giver = msgspec.structs.replace(PERSON, id=LOCAL_PERSON)
+    args = {"to": Pattern(equals="ann"), "amount": Pattern(any=True)}
+    await broker.standing.give(StandingDraft(tool_name="pay", args=args), by=giver)
+    await broker.policies.put(PolicyDraft(text=BIG), by=ADMIN)
+    assert (await ask(broker, args={"to": "ann", "amount": 5000})).status is Status.REJECTED
+    small = await ask(broker, args={"to": "ann", "amount": 5})
+    assert small.decision is not None
+    assert small.decision.channel is Channel.STANDING
+    request = await ask(broker, args={"to": "ann", "amount": amount})
+    assert request.policy is not None
+    assert (request.status, request.policy.is_doubtful) == (Status.PENDING, True)
+    assert (await decide(broker, request, "approve")).approved
+
+
+async def test_no_remembered_decision_stands_while_the_policy_fails_or_cannot_be_loaded(
+    broker: Broker, clock: FakeClock
+) -> None:
+    giver = msgspec.structs.replace(PERSON, id=LOCAL_PERSON)
+    draft = StandingDraft(tool_name="fails", args={"amount": Pattern(any=True)})
+    await broker.standing.give(draft, by=giver)
+    assert (await ask(broker, "fails")).approved
+    await put(broker, fails="deny")
+    assert (await ask(broker, "fails")).status is Status.PENDING
+    elsewhere = Broker(broker.store, MemorySignal(), clock)
+    assert (await ask(elsewhere, "fails")).status is Status.PENDING
 
 
 async def test_who_asks_is_what_authentication_says(broker: Broker) -> None:

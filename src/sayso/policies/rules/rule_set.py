@@ -323,7 +323,7 @@ def _tried(each: _Compiled, action: Action, context: Context, values: _Values) -
 
 def _doubt(rule: PolicyRule, risk: str, why: str) -> Verdict:
     verdict = rule.doubts[risk]
-    return msgspec.structs.replace(verdict, reason=f"{verdict.reason}: {why}.")
+    return msgspec.structs.replace(verdict, reason=f"{verdict.reason}: {why}.", is_doubtful=True)
 
 
 def _is_small(variables: dict[str, Json]) -> bool:
