@@ -272,6 +272,7 @@ def context_of(request: Request) -> Context:
         session_id=request.session_id,
         tenant=request.tenant,
         asked_by=request.requested_by.actor,
+        session_pattern=request.requested_by.session_pattern,
     )
 
 

@@ -66,6 +66,8 @@ class Context(Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     asked_by: str = ""
     """The actor that asks, as authentication knows it, on a server: `agent:ID`."""
+    session_pattern: str | None = None
+    """The sessions that its key is good for, as a glob; None: any, so that it chooses its own."""
     state: State = {}
 
 

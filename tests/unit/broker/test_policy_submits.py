@@ -26,10 +26,11 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
+from sayso.policies.backtest import recorded
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.rules import load
 from sayso.signals.memory import MemorySignal
-from sayso.stores.base import EventQuery, JobQuery, RecordQuery
+from sayso.stores.base import EventQuery, JobQuery, Query, RecordQuery
 from sayso.stores.memory import MemoryStore
 from sayso.testing import AGENT, PERSON, FakeClock, make_draft
 
@@ -357,6 +358,22 @@ async def test_no_remembered_decision_stands_while_the_policy_fails_or_cannot_be
     assert (await ask(broker, "fails")).status is Status.PENDING
     elsewhere = Broker(broker.store, MemorySignal(), clock)
     assert (await ask(elsewhere, "fails")).status is Status.PENDING
+
+
+async def test_a_session_is_a_yes_only_for_an_agent_whose_key_is_bound_to_it(
+    clock: FakeClock,
+) -> None:
+    broker = Broker(MemoryStore(), MemorySignal(), clock, load_policy=load)
+    text = "rules:\n  - {name: night, match: {sessions: nightly}, verdict: allow}\n"
+    await broker.policies.put(PolicyDraft(text=text), by=ADMIN)
+    draft = make_draft(action=ActionDraft(tool_name="pay"), session_id="nightly")
+    free = (await broker.submit(draft, by=AGENT)).request
+    assert free.status is Status.PENDING
+    bound = msgspec.structs.replace(AGENT, session_pattern="nightly")
+    assert (await broker.submit(draft, by=bound)).request.status is Status.APPROVED
+    kept = [recorded(request) for request in (await broker.store.find(Query())).items]
+    patterns = {each.context.session_pattern for each in kept if each is not None}
+    assert patterns == {"nightly"}
 
 
 async def test_who_asks_is_what_authentication_says(broker: Broker) -> None:
