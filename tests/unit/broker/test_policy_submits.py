@@ -403,6 +403,43 @@ async def test_what_is_asked_again_is_looked_at_by_the_policy_of_now(
     assert (again.status, again.policy.version) == (Status.REJECTED, number)
 
 
+async def test_what_is_asked_again_keeps_what_it_needed_and_tells_that_the_policy_would_allow_it(
+    broker: Broker, clock: FakeClock
+) -> None:
+    await put(broker, pay={"effect": "ask", "review": {"approvals": 2}, "timeout_seconds": 60})
+    request = await ask(broker)
+    clock.advance(61)
+    await broker.expire_due()
+    await put(broker, pay={"effect": "allow", "reason": "Small."})
+    again = (await broker.reopen(request.id, by=AGENT)).request
+    assert again.policy is not None
+    assert again.rule is not None
+    assert (again.status, again.policy.effect, again.rule.approvals) == (
+        Status.PENDING, "allow", 2,
+    )  # fmt: skip
+    assert again.policy.reason == (
+        "Small. People are asked all the same: it keeps what it needed when it was asked before."
+    )
+
+
+async def test_what_is_allowed_and_waits_all_the_same_tells_why(broker: Broker) -> None:
+    await put(broker, pay="allow")
+    wanted = await ask(broker, rule=Rule(approvals=2))
+    choice = await ask(broker, options=["Today", "Never"])
+    await broker.rules.put(ReviewRule(name="finance", rule=Rule()), by=ADMIN)
+    ruled = await ask(broker)
+    await broker.rules.remove("finance", by=ADMIN)
+    await broker.stops.set(StopDraft(kind=StopKind.EVERYTHING), by=ADMIN)
+    stopped = await ask(broker)
+    for request, word in (
+        (wanted, "the asking side"), (choice, "only they choose"), (ruled, "finance"),
+        (stopped, "stopped"),
+    ):  # fmt: skip
+        assert request.policy is not None
+        assert request.status is Status.PENDING
+        assert word in request.policy.reason
+
+
 async def test_each_version_is_kept_and_the_newest_is_in_force(broker: Broker) -> None:
     assert await broker.policies.active(by=ADMIN) is None
     first = await broker.policies.put(PolicyDraft(text='a: {"effect":"ask"}', note="n"), by=ADMIN)
