@@ -209,9 +209,9 @@ class Sayso:
     def __init__(self, server: RunningServer, token: str) -> None:
         self._environment = clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=token)
 
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, piped: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "sayso.cli", "policy", *words],
+            [sys.executable, "-m", "sayso.cli", "policy", *words], input=piped,
             capture_output=True, text=True, check=False, timeout=50, env=self._environment,
         )  # fmt: skip
 
@@ -243,6 +243,16 @@ def test_the_command_line_pushes_shows_and_goes_back(sayso: Sayso, tmp_path: Pat
     assert [row[3] for row in rows[:4]] == ["removed", f"as {number}", "put", "put"]
     assert rows[3][5] == "from a file"
     assert sayso("show", number).stdout == TEXT
+
+
+def test_a_policy_is_pushed_from_the_standard_input(sayso: Sayso) -> None:
+    pushed = sayso("push", "-", "--note", "piped", piped=TEXT)
+    assert pushed.returncode == 0, pushed.stderr
+    assert pushed.stdout.rstrip().endswith("\tpiped")
+    assert sayso("show").stdout == TEXT
+    mistyped = sayso("push", "--nota", "-", piped=TEXT)
+    assert mistyped.returncode == 2
+    assert "--nota" in mistyped.stderr
 
 
 def test_diff_tells_what_a_new_policy_would_have_changed(

@@ -272,6 +272,7 @@ def context_of(request: Request) -> Context:
         session_id=request.session_id,
         tenant=request.tenant,
         asked_by=request.requested_by.actor,
+        session_pattern=request.requested_by.session_pattern,
     )
 
 
@@ -298,25 +299,27 @@ def applied(
     if active is None or request.action is None:
         return change
     verdict = judge(active.policy, request.action, context_of(request))
+    has_rule = request.rule is not None and bool(request.rule.names)
+    wants_people = asked is not None or has_rule
+    why_not = ""
+    if verdict.effect is Effect.ALLOW:
+        why_not = _why_not(tenant, request, asked)
     mark = PolicyMark(
         version=active.version,
         effect=verdict.effect,
         rule=verdict.rule,
-        reason=verdict.reason[:_MOST_REASON],
+        reason=f"{verdict.reason[:_MOST_REASON]} {why_not}".strip(),
+        is_doubtful=verdict.is_doubtful,
     )
     told = change.events[0]
     data: JsonObject = {"version": mark.version, "effect": mark.effect, "rule": mark.rule}
     told = msgspec.structs.replace(told, data=told.data | {"policy": data})
     request = msgspec.structs.replace(request, policy=mark)
-    has_rule = request.rule is not None and bool(request.rule.names)
-    wants_people = asked is not None or has_rule
     change = msgspec.structs.replace(change, request=request, events=(told, *change.events[1:]))
     if verdict.effect is Effect.DENY:
         return _settled(change, verdict, now)
     if verdict.effect is Effect.ALLOW:
-        if wants_people or not _may_allow(tenant, request):
-            return change
-        return _settled(change, verdict, now)
+        return change if why_not else _settled(change, verdict, now)
     rule = request.rule
     if verdict.review is not None:
         rule = rule_for(request.action, tenant.rules, asked, _named(verdict))
@@ -369,15 +372,21 @@ def _settled(change: Change, verdict: Verdict, now: datetime) -> Change:
     )
 
 
-def _may_allow(tenant: Tenant, request: Request) -> bool:
-    """Whether a rule's yes can stand for a person's here."""
+def _why_not(tenant: Tenant, request: Request, asked: Rule | None) -> str:
+    """Why a rule's yes cannot stand for a person's here; empty if it can."""
+    if request.reopens is not None and asked is not None:
+        return "People are asked all the same: it keeps what it needed when it was asked before."
+    if asked is not None:
+        return "People are asked all the same: the asking side wants it."
+    if request.rule is not None and request.rule.names:
+        return f"People are asked all the same, for the rule {', '.join(request.rule.names)}."
     if request.kind is not Kind.APPROVAL or request.options:
-        return False
+        return "People are asked all the same: only they choose."
     try:
         refuse_stopped(request, tenant.stops)
     except RefusedError:
-        return False
-    return True
+        return "It waits, because it is stopped."
+    return ""
 
 
 def _named(verdict: Verdict) -> Rule:

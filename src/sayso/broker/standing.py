@@ -221,7 +221,10 @@ def use(tenant: Tenant, request: Request, now: datetime) -> tuple[StandingGrant,
     """The standing grant that lets a new request through, and its record after that; or None.
 
     Whatever is wrong with one (it cannot be reckoned with, something is stopped) people are asked.
+    So they are if the policy was in doubt: it might have said no, against which none stands.
     """
+    if request.policy is not None and request.policy.is_doubtful:
+        return None
     tool = "" if request.action is None else request.action.tool_name
     for each in tenant.by_tool.get(tool, ()):
         try:

@@ -187,7 +187,7 @@ class Unusable(Policy):
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
         """Ask."""
         reason = f"The policy cannot be used: {self._why}"
-        return Verdict(effect=Effect.ASK, reason=reason, policy=self.name)
+        return Verdict(effect=Effect.ASK, reason=reason, policy=self.name, is_doubtful=True)
 
 
 async def loaded(load: LoadPolicy, text: str) -> Policy:

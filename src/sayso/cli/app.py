@@ -150,7 +150,7 @@ def _group(name: str) -> App:
 def run(words: list[str]) -> int:
     """Run one command; the exit status."""
     try:
-        status = build()(words)
+        status = build()(_with_stdin(words))
         sys.stdout.flush()
     except SaysoError as error:
         complain_of(error)
@@ -164,6 +164,13 @@ def run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return status if isinstance(status, int) else 0
+
+
+def _with_stdin(words: list[str]) -> list[str]:
+    """With the lone `-` behind `--`, where it is no option, for the command that reads it."""
+    if words[:2] != ["policy", "push"] or "-" not in words or "--" in words:
+        return words
+    return [*(word for word in words if word != "-"), "--", "-"]
 
 
 def _failure(words: list[str]) -> int:

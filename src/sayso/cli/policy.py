@@ -82,7 +82,7 @@ def explain_command(
         args: Its arguments, a JSON object.
         risk: How much damage it can do. Default: it does not tell.
         agent: Who asks, as rules match it.
-        session: The session it belongs to.
+        session: The session it belongs to, as one that its key is bound to.
         tenant: The tenant it belongs to.
         state: What the run has shown so far, a JSON object.
         as_json: Print JSON.
@@ -99,6 +99,7 @@ def explain_command(
         client_id=agent,
         asked_by=agent or "",
         session_id=session,
+        session_pattern=session,
         tenant=tenant,
         state=parse_object(state, "--state"),
     )

@@ -105,6 +105,8 @@ class Requester(Struct, frozen=True, kw_only=True):
     name: str = "local agent"
     owner: str = ""
     """The id of the person whose agent it is; empty if there is none."""
+    session_pattern: str | None = None
+    """The sessions that their key was good for, as a glob; None: any."""
 
     @property
     def actor(self) -> str:
@@ -144,7 +146,13 @@ class Principal(Struct, frozen=True, kw_only=True):
     @property
     def requester(self) -> Requester:
         """How a request names them."""
-        return Requester(plane=self.plane, id=self.id, name=self.name, owner=self.owner)
+        return Requester(
+            plane=self.plane,
+            id=self.id,
+            name=self.name,
+            owner=self.owner,
+            session_pattern=self.session_pattern,
+        )
 
     def may(self, power: Power) -> bool:
         """Whether they have this power; to decide takes a person, whatever else is said."""

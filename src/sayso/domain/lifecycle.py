@@ -287,10 +287,13 @@ def apply(request: Request, command: Command, now: datetime) -> Change:
 def _decide(request: Request, command: Decide, now: datetime) -> Change:
     if not command.by.is_person:
         raise PersonRequiredError
-    _refuse_when_due(request, now)
+    if silence.is_no(request):
+        _refuse_when_due(request, now)
     answer = command.answer
     status, option = _outcome(request, answer)
     approved = _is_approval(request, status, option)
+    if approved:  # where silence is no plain no, a no is in time until silence comes about
+        _refuse_when_due(request, now)
     args = answer.args if answer.type is DecisionType.EDIT else request.proposed_args
     proposed = _effective_digest(request.action, request.proposed_args)
     # What somebody changed is never approved by whoever may not have seen it.
@@ -644,12 +647,24 @@ def _remind(request: Request, command: Remind, now: datetime) -> Change:
 
 
 def _refuse_when_due(request: Request, now: datetime) -> None:
-    if request.deadline_at is not None and now >= request.deadline_at:
+    if request.deadline_at is None or now < request.deadline_at:
+        return
+    if silence.is_no(request):
         raise InvalidTransitionError(
             "The request has expired: nobody answered in time.",
             hint="The agent was told no. It has to ask again.",
             code="expired",
         )
+    comes = {
+        OnTimeout.APPROVE: "it is about to be approved by silence",
+        OnTimeout.ESCALATE: "further people are about to be asked",
+        OnTimeout.PARK: "it is about to wait without a deadline",
+    }[silence.meaning(request)]
+    raise InvalidTransitionError(
+        f"The deadline has passed: {comes}.",
+        hint="It can still be rejected now. Else look at it again in a moment.",
+        code="expired",
+    )
 
 
 def _outcome(request: Request, answer: Answer) -> tuple[Status, Option | None]:

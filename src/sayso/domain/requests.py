@@ -75,6 +75,8 @@ class PolicyMark(Struct, frozen=True, kw_only=True):
     """and `allow`, `ask` or `deny`."""
     rule: str = ""
     reason: str = ""
+    is_doubtful: bool = False
+    """It asks because something could not be evaluated: no standing grant answers."""
 
 
 class Option(Struct, frozen=True, kw_only=True):

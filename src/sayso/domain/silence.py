@@ -21,6 +21,11 @@ def meaning(request: Request) -> OnTimeout:
             return known
 
 
+def is_no(request: Request) -> bool:
+    """Whether silence ends it with a no."""
+    return meaning(request) in (OnTimeout.EXPIRE, OnTimeout.REJECT)
+
+
 def may_approve(request: Request) -> bool:
     """Whether silence may mean yes.
 

@@ -133,6 +133,7 @@ def recorded(request: Request) -> Recorded | None:
             session_id=request.session_id,
             tenant=request.tenant,
             asked_by=request.requested_by.actor,
+            session_pattern=request.requested_by.session_pattern,
         ),
         said=_said(request),
         is_reviewed=is_reviewed or request.kind is not Kind.APPROVAL or bool(request.options),

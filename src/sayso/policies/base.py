@@ -48,6 +48,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """With `escalate`: what the decision needs once the time is over."""
     is_default: bool = False
     """Whether the policy has nothing on such an action: this is what it says of all others."""
+    is_doubtful: bool = False
+    """Whether something could not be evaluated, so that this might have been a `deny`.
+
+    A person answers then, and no remembered decision in their stead.
+    """
     because: tuple["Verdict", ...] = ()
     """Of a combination: what each of its policies said, in order."""
 
@@ -61,6 +66,8 @@ class Context(Struct, frozen=True, kw_only=True):
     tenant: str = "default"
     asked_by: str = ""
     """The actor that asks, as authentication knows it, on a server: `agent:ID`."""
+    session_pattern: str | None = None
+    """The sessions that its key is good for, as a glob; None: any, so that it chooses its own."""
     state: State = {}
 
 
@@ -138,7 +145,8 @@ def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verd
     except Exception as error:  # noqa: BLE001  whatever it is, the action does not run by itself
         why = str(error) if isinstance(error, SaysoError) else f"{type(error).__name__}: {error}"
     name = _name(policy)
-    return Verdict(effect=Effect.ASK, reason=f"The policy {name!r} failed: {why}", policy=name)
+    reason = f"The policy {name!r} failed: {why}"
+    return Verdict(effect=Effect.ASK, reason=reason, policy=name, is_doubtful=True)
 
 
 def _copied(value: Any) -> Any:

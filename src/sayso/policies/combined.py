@@ -152,6 +152,7 @@ def _together(asking: Sequence[Verdict]) -> Verdict:
         if silent.on_timeout == "escalate"
         else None,
         is_default=all(verdict.is_default for verdict in asking),
+        is_doubtful=any(verdict.is_doubtful for verdict in asking),
     )
 
 

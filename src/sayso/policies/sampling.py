@@ -2,8 +2,10 @@
 
 A call is drawn by a keyed HMAC-SHA256 over the run and the action's digest. Asked twice, the
 answer is the same; whoever has not got the key can neither foretell it, nor change it by choosing
-an id. The key comes from a secret that is given (the same in all processes that are to agree), from
-a seed (an experiment that can be repeated; no secret), or else is random and this process's own.
+an id. But other arguments are another call, drawn anew: a sample shows what agents mostly do, and
+stops none that asks until it is not drawn. The key comes from a secret that is given (the same in
+all processes that are to agree), from a seed (an experiment that can be repeated; no secret), or
+else is random and this process's own.
 """
 
 import secrets

@@ -26,9 +26,11 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
+from sayso.policies.backtest import recorded
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
+from sayso.policies.rules import load
 from sayso.signals.memory import MemorySignal
-from sayso.stores.base import EventQuery, JobQuery, RecordQuery
+from sayso.stores.base import EventQuery, JobQuery, Query, RecordQuery
 from sayso.stores.memory import MemoryStore
 from sayso.testing import AGENT, PERSON, FakeClock, make_draft
 
@@ -320,6 +322,60 @@ async def test_a_remembered_decision_stands_for_people_but_not_against_a_denial(
     assert (await ask(broker)).status is Status.PENDING
 
 
+BIG = """\
+rules:
+  - {name: big, match: {tools: pay}, when: "amount(args.amount) > 1000.0", verdict: deny}
+"""
+
+
+@pytest.mark.parametrize("amount", ["5000 EUR (five thousand)", [5000], None])
+async def test_what_makes_a_denials_condition_fail_gets_no_remembered_yes(
+    clock: FakeClock, amount: Any
+) -> None:
+    broker = Broker(MemoryStore(), MemorySignal(), clock, load_policy=load)
+    giver = msgspec.structs.replace(PERSON, id=LOCAL_PERSON)
+    args = {"to": Pattern(equals="ann"), "amount": Pattern(any=True)}
+    await broker.standing.give(StandingDraft(tool_name="pay", args=args), by=giver)
+    await broker.policies.put(PolicyDraft(text=BIG), by=ADMIN)
+    assert (await ask(broker, args={"to": "ann", "amount": 5000})).status is Status.REJECTED
+    small = await ask(broker, args={"to": "ann", "amount": 5})
+    assert small.decision is not None
+    assert small.decision.channel is Channel.STANDING
+    request = await ask(broker, args={"to": "ann", "amount": amount})
+    assert request.policy is not None
+    assert (request.status, request.policy.is_doubtful) == (Status.PENDING, True)
+    assert (await decide(broker, request, "approve")).approved
+
+
+async def test_no_remembered_decision_stands_while_the_policy_fails_or_cannot_be_loaded(
+    broker: Broker, clock: FakeClock
+) -> None:
+    giver = msgspec.structs.replace(PERSON, id=LOCAL_PERSON)
+    draft = StandingDraft(tool_name="fails", args={"amount": Pattern(any=True)})
+    await broker.standing.give(draft, by=giver)
+    assert (await ask(broker, "fails")).approved
+    await put(broker, fails="deny")
+    assert (await ask(broker, "fails")).status is Status.PENDING
+    elsewhere = Broker(broker.store, MemorySignal(), clock)
+    assert (await ask(elsewhere, "fails")).status is Status.PENDING
+
+
+async def test_a_session_is_a_yes_only_for_an_agent_whose_key_is_bound_to_it(
+    clock: FakeClock,
+) -> None:
+    broker = Broker(MemoryStore(), MemorySignal(), clock, load_policy=load)
+    text = "rules:\n  - {name: night, match: {sessions: nightly}, verdict: allow}\n"
+    await broker.policies.put(PolicyDraft(text=text), by=ADMIN)
+    draft = make_draft(action=ActionDraft(tool_name="pay"), session_id="nightly")
+    free = (await broker.submit(draft, by=AGENT)).request
+    assert free.status is Status.PENDING
+    bound = msgspec.structs.replace(AGENT, session_pattern="nightly")
+    assert (await broker.submit(draft, by=bound)).request.status is Status.APPROVED
+    kept = [recorded(request) for request in (await broker.store.find(Query())).items]
+    patterns = {each.context.session_pattern for each in kept if each is not None}
+    assert patterns == {"nightly"}
+
+
 async def test_who_asks_is_what_authentication_says(broker: Broker) -> None:
     seen: list[Context] = []
 
@@ -345,6 +401,43 @@ async def test_what_is_asked_again_is_looked_at_by_the_policy_of_now(
     again = (await broker.reopen(request.id, by=AGENT)).request
     assert again.policy is not None
     assert (again.status, again.policy.version) == (Status.REJECTED, number)
+
+
+async def test_what_is_asked_again_keeps_what_it_needed_and_tells_that_the_policy_would_allow_it(
+    broker: Broker, clock: FakeClock
+) -> None:
+    await put(broker, pay={"effect": "ask", "review": {"approvals": 2}, "timeout_seconds": 60})
+    request = await ask(broker)
+    clock.advance(61)
+    await broker.expire_due()
+    await put(broker, pay={"effect": "allow", "reason": "Small."})
+    again = (await broker.reopen(request.id, by=AGENT)).request
+    assert again.policy is not None
+    assert again.rule is not None
+    assert (again.status, again.policy.effect, again.rule.approvals) == (
+        Status.PENDING, "allow", 2,
+    )  # fmt: skip
+    assert again.policy.reason == (
+        "Small. People are asked all the same: it keeps what it needed when it was asked before."
+    )
+
+
+async def test_what_is_allowed_and_waits_all_the_same_tells_why(broker: Broker) -> None:
+    await put(broker, pay="allow")
+    wanted = await ask(broker, rule=Rule(approvals=2))
+    choice = await ask(broker, options=["Today", "Never"])
+    await broker.rules.put(ReviewRule(name="finance", rule=Rule()), by=ADMIN)
+    ruled = await ask(broker)
+    await broker.rules.remove("finance", by=ADMIN)
+    await broker.stops.set(StopDraft(kind=StopKind.EVERYTHING), by=ADMIN)
+    stopped = await ask(broker)
+    for request, word in (
+        (wanted, "the asking side"), (choice, "only they choose"), (ruled, "finance"),
+        (stopped, "stopped"),
+    ):  # fmt: skip
+        assert request.policy is not None
+        assert request.status is Status.PENDING
+        assert word in request.policy.reason
 
 
 async def test_each_version_is_kept_and_the_newest_is_in_force(broker: Broker) -> None:

@@ -35,6 +35,13 @@ def after_silence(request: Request, seconds: float = 300, **fields: Any) -> Chan
     return lifecycle.apply(request, Expire(**fields), NOW + timedelta(seconds=seconds))
 
 
+def said(request: Request, type_: DecisionType) -> Request:
+    """At the deadline, before silence comes about."""
+    args = {"amount": 4} if type_ is DecisionType.EDIT else None
+    command = Decide(answer=Answer(type=type_, args=args), by=PERSON, channel=Channel.WEB)
+    return lifecycle.apply(request, command, LATE).request
+
+
 @pytest.mark.parametrize("wish", [OnTimeout.APPROVE, OnTimeout.ESCALATE])
 def test_who_asks_does_not_choose_a_yes_or_whom_to_ask_next(wish: OnTimeout) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -97,6 +104,41 @@ def test_no_silence_approves_more_than_a_low_risk_that_a_rule_put_to_people(
     if closed.approved:
         assert (risk, silence, mark) == (RiskClass.LOW, OnTimeout.APPROVE, MARK)
         assert rule in (None, Rule(), BOSSES)
+
+
+NOT_A_NO = [
+    {"on_timeout": OnTimeout.APPROVE},
+    {"on_timeout": OnTimeout.ESCALATE, "escalate_to": BOSSES},
+    {"on_timeout": OnTimeout.PARK},
+]
+
+
+@pytest.mark.parametrize("fields", NOT_A_NO)
+def test_a_no_is_in_time_until_silence_comes_about_where_that_is_no_plain_no(
+    fields: dict[str, Any],
+) -> None:
+    rejected = said(asked(**fields), DecisionType.REJECT)
+    assert (rejected.status, rejected.approved) == (Status.REJECTED, False)
+    assert rejected.decision is not None
+    assert rejected.decision.by.id == PERSON.id
+
+
+@pytest.mark.parametrize("fields", NOT_A_NO)
+def test_a_yes_after_the_deadline_is_refused_and_told_what_comes_instead(
+    fields: dict[str, Any],
+) -> None:
+    for yes in (DecisionType.APPROVE, DecisionType.EDIT):
+        with pytest.raises(InvalidTransitionError) as caught:
+            said(asked(**fields), yes)
+        assert caught.value.reason_code == "expired"
+        assert "about to" in caught.value.detail
+        assert "has expired" not in caught.value.detail
+
+
+@pytest.mark.parametrize("silence", [OnTimeout.EXPIRE, OnTimeout.REJECT])
+def test_a_no_after_the_deadline_is_too_late_where_silence_is_a_no(silence: OnTimeout) -> None:
+    with pytest.raises(InvalidTransitionError, match="has expired"):
+        said(asked(on_timeout=silence), DecisionType.REJECT)
 
 
 def test_silence_that_rejects_is_a_decision_without_a_grant() -> None:

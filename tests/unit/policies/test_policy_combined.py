@@ -206,3 +206,11 @@ def test_a_combination_of_nothing_is_refused() -> None:
 def test_what_the_policy_allowed_is_no_approval_by_people() -> None:
     state = ALLOW.post_decision_update({}, ACTION, Decision(approved=True, channel=Channel.POLICY))
     assert (history_of(state)["calls"], history_of(state)["approvals"]) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", [AllOf, FirstMatch])
+def test_a_combination_tells_that_one_of_its_policies_was_in_doubt(kind: Any) -> None:
+    verdict = kind(Breaks(Effect.DENY), Says(Effect.ASK)).evaluate(ACTION)
+    assert (verdict.effect, verdict.is_doubtful) == (Effect.ASK, True)
+    sure = kind(Says(Effect.ASK), Says(Effect.ASK)).evaluate(ACTION)
+    assert (sure.effect, sure.is_doubtful) == (Effect.ASK, False)

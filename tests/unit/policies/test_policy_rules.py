@@ -97,6 +97,46 @@ def test_what_lets_an_agent_through_does_not_believe_what_it_calls_itself() -> N
     assert said(policy, call(), client_id="Rogue", asked_by="agent:7") == ("deny", "banned")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "effect"),
+    [
+        (None, "deny"),  # any session: the name is the agent's own word
+        ("*", "deny"),
+        ("n*", "deny"),  # it could choose another one, too
+        ("nightly-1", "allow"),
+        ("nightly-*", "allow"),
+    ],
+)
+def test_a_session_lets_through_only_whose_key_is_bound_to_it(
+    pattern: str | None, effect: str
+) -> None:
+    policy = policy_of(
+        "{name: night, match: {sessions: 'nightly-*'}, verdict: allow}",
+        "{name: rest, verdict: deny}",
+    )
+    who: dict[str, Any] = {"asked_by": "agent:a", "session_id": "nightly-1"}
+    assert said(policy, call(), **who, session_pattern=pattern)[0] == effect
+    if effect == "deny":
+        why = policy.explain(call(), Context(**who, session_pattern=pattern)).steps[0].why
+        assert why == "the key of who asks is not bound to a session of: nightly-*"
+    stops = policy_of("{name: night, match: {sessions: 'nightly-*'}, verdict: deny}")
+    assert said(stops, call(), **who, session_pattern=pattern) == ("deny", "night")
+
+
+def test_a_program_of_ones_own_says_itself_in_which_session_it_is() -> None:
+    policy = policy_of("{name: night, match: {sessions: 'nightly-*'}, verdict: allow}")
+    assert said(policy, call(), session_id="nightly-1") == ("allow", "night")
+    assert said(policy, call(), session_id="daily") == ("ask", "")
+
+
+def test_no_rule_is_called_idle_that_takes_the_sessions_nobody_is_bound_to() -> None:
+    allow, deny = (
+        f"{{name: {v}, match: {{sessions: s}}, verdict: {v}}}" for v in ("allow", "deny")
+    )
+    assert policy_of(allow, deny).warnings == ()
+    assert len(policy_of(deny, allow).warnings) == 1
+
+
 def test_sessions_and_tenants_are_matched() -> None:
     policy = policy_of("{name: a, match: {sessions: 's-*', tenants: acme}, verdict: deny}")
     assert said(policy, call(), session_id="s-1", tenant="acme") == ("deny", "a")

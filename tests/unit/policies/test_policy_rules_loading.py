@@ -243,3 +243,21 @@ def test_a_default_that_lets_everything_through_is_warned_of() -> None:
         "without anybody being asked"
         in load("defaults: {verdict: allow}\nrules: []").warnings[0].message
     )
+
+
+def test_a_large_sample_is_told_to_be_no_barrier() -> None:
+    rule = "rules: [{{name: r, match: {{tools: pay}}, verdict: allow, sample: {}}}]"
+    (warning,) = load(rule.format(0.9)).warnings
+    assert "90.0%" in warning.message
+    assert "asked again a little otherwise" in warning.message
+    assert load(rule.format(0.05)).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["twice", "no name!"])
+def test_each_condition_is_looked_at_even_if_rules_have_one_name(name: str) -> None:
+    rule = '  - {{name: "{}", verdict: allow, when: "{}"}}\n'
+    text = "rules:\n" + "".join(rule.format(name, wrong) for wrong in ("argz.a", "toool", "agnt"))
+    with pytest.raises(InvalidRequestError) as caught:
+        load(text)
+    told = " ".join(each["message"] for each in caught.value.errors)
+    assert all(wrong in told for wrong in ("argz", "toool", "agnt"))

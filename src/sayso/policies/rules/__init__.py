@@ -31,6 +31,9 @@ __all__ = [
     "run_cases",
 ]
 
+LARGE_SAMPLE = 0.5
+"""From here on a sample looks as if it were meant to have people asked."""
+
 
 def load(text: str, source: str = "policy.yaml", *, secret: bytes | None = None) -> RuleSet:
     """The policy that a text describes.
@@ -87,6 +90,12 @@ def _warnings(said: Text) -> list[Problem]:
         message = "What no rule matches runs without anybody being asked."
         found.append(Problem(line=said.warns_of_default, column=1, message=message))
     for index, later in enumerate(said.rules):
+        if later.sample >= LARGE_SAMPLE:
+            message = (
+                f"Rule {later.name!r} has {later.sample:.1%} looked at, which stops nobody: a call"
+                " that is drawn can be asked again a little otherwise. Let it ask instead."
+            )
+            found.append(Problem(line=later.line, column=1, message=message))
         earlier = next((rule for rule in said.rules[:index] if covers(rule, later)), None)
         if earlier is not None:
             how = "can never match"

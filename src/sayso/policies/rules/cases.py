@@ -38,6 +38,7 @@ def _run(policy: RuleSet, case: Case) -> Result:
             client_id=case.agent or None,
             asked_by=case.agent,
             session_id=case.session or None,
+            session_pattern=case.session or None,
             tenant=case.tenant,
             state=case.state,
         ),

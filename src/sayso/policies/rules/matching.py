@@ -39,11 +39,26 @@ def agents_of(context: Context, *, exact: bool) -> tuple[str, ...]:
     return (context.asked_by, context.client_id or "")
 
 
+def may_be_in(globs: tuple[str, ...], context: Context, *, exact: bool) -> bool:
+    """Whether a session that matches counts: for what lets through, only one it cannot choose.
+
+    Who asks a server is known by a key. If that is good for none but sessions that match, a rule
+    may let them through; else anybody would be let through who writes the session's name.
+    """
+    if not exact or not context.asked_by:
+        return True
+    pattern = context.session_pattern
+    return _covers(globs, () if pattern is None else (pattern,))
+
+
 def covers(earlier: PolicyRule, later: PolicyRule) -> bool:
     """Whether the earlier rule surely takes everything that the later one is for."""
     if earlier.when and earlier.when.split() != later.when.split():
         return False
     one, other = earlier.match, later.match
+    is_milder = earlier.effect is Effect.ALLOW and later.effect is not Effect.ALLOW
+    if is_milder and one.sessions and "*" not in one.sessions:
+        return False  # it takes only those whose key is bound to such sessions
     risks = other.risks or frozenset({"low", "medium", "high", "unknown"})
     return (
         all(for_risk(one, risk) for risk in risks)

@@ -233,14 +233,15 @@ def _rules(
         elif name in rules:
             place = table.fields["name"][1]
             table.wrong(place, f"There is a rule {name!r} already, in line {rules[name].line}.")
+        key = name if name not in rules else f"{name} {len(rules)}"  # each condition is looked at
         match = _match(table, problems)
         condition = table.take("when")
         if condition is not None:
             if condition.text is None:
                 table.wrong(condition, f"'when' is a condition in CEL, not {condition.kind}.")
             else:
-                conditions[name] = condition
-        rules[name] = _rule(table, name, policy, match, condition, inherited)
+                conditions[key] = condition
+        rules[key] = _rule(table, name, policy, match, condition, inherited)
         table.done()
     return tuple(rules.values()), conditions
 

@@ -13,7 +13,7 @@ from sayso.policies.combined import strictest
 from sayso.policies.history import COUNTS, history_of, streak_with
 from sayso.policies.plain import LONGEST_NAME
 from sayso.policies.rules.expressions import Calls, Condition, context_of
-from sayso.policies.rules.matching import agents_of, for_risk, names
+from sayso.policies.rules.matching import agents_of, for_risk, may_be_in, names
 from sayso.policies.rules.records import RISKS, Case, Defaults, PolicyRule, risk_of
 from sayso.policies.rules.source import Problem
 from sayso.policies.sampling import Sampler
@@ -66,7 +66,10 @@ class _Compiled(Struct, frozen=True, kw_only=True):
             map(self.agents, agents_of(context, exact=self.is_exact))
         ):
             return "agents"
-        if self.sessions is not None and not self.sessions(context.session_id or ""):
+        if self.sessions is not None and not (
+            self.sessions(context.session_id or "")
+            and may_be_in(self.rule.match.sessions, context, exact=self.is_exact)
+        ):
             return "sessions"
         if self.tenants is not None and not self.tenants(context.tenant):
             return "tenants"
@@ -311,6 +314,8 @@ def _tried(each: _Compiled, action: Action, context: Context, values: _Values) -
     unfit = each.unfit(context)
     if unfit:
         globs = ", ".join(getattr(rule.match, unfit))
+        if unfit == "sessions" and each.sessions(context.session_id or ""):
+            return "passed over", f"the key of who asks is not bound to a session of: {globs}"
         return "passed over", f"the {unfit[:-1]} is none of: {globs}"
     if each.condition is None:
         return "matched", "it is for this call, and has no condition"
@@ -323,7 +328,7 @@ def _tried(each: _Compiled, action: Action, context: Context, values: _Values) -
 
 def _doubt(rule: PolicyRule, risk: str, why: str) -> Verdict:
     verdict = rule.doubts[risk]
-    return msgspec.structs.replace(verdict, reason=f"{verdict.reason}: {why}.")
+    return msgspec.structs.replace(verdict, reason=f"{verdict.reason}: {why}.", is_doubtful=True)
 
 
 def _is_small(variables: dict[str, Json]) -> bool:
