@@ -4,6 +4,7 @@ source        the text as a tree that knows its places; limits
 reading       from the tree to rules; what is wrong, and where
 records       what is read: rules, defaults, tests
 expressions   conditions: checked, compiled, tried out
+costs         what a condition can take, in steps
 matching      globs; which rule leaves another one nothing
 rule_set      the policy: evaluates and explains
 cases         runs the tests that stand in a policy
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from sayso.errors import UsageError
 from sayso.policies.rules.cases import Result, run_cases
-from sayso.policies.rules.expressions import Condition, Fault, compile_condition
+from sayso.policies.rules.expressions import Condition, Fault, check_together, compile_condition
 from sayso.policies.rules.matching import covers, only_in_other_spellings
 from sayso.policies.rules.reading import Text, condition_place, read
 from sayso.policies.rules.rule_set import Explanation, RuleSet, Step
@@ -54,6 +55,9 @@ def load(text: str, source: str = "policy.yaml", *, secret: bytes | None = None)
         except Fault as fault:
             line, column = condition_place(node, text, fault.offset)
             problems.add(line, column, fault.message)
+    too_many = check_together(conditions.values())
+    if too_many:
+        problems.add(1, 1, f"{too_many} Make it fewer.")
     problems.check()
     return RuleSet(
         name=said.name,
