@@ -1,6 +1,6 @@
 """A policy that was read from a text: evaluated quickly, and explained at length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, Final
 
@@ -205,7 +205,6 @@ class RuleSet(Policy):
         text: the text.
         rules: in order.
         cases: the tests that stand in it.
-        warnings: what is not wrong, and hardly meant.
     """
 
     def __init__(
@@ -218,7 +217,7 @@ class RuleSet(Policy):
         conditions: dict[str, Condition],
         defaults: Defaults,
         cases: Sequence[Case] = (),
-        warnings: Sequence[Problem] = (),
+        warnings: Callable[[], Sequence[Problem]] = tuple,
         sampler: Sampler | None = None,
     ) -> None:
         self._name = name
@@ -226,7 +225,7 @@ class RuleSet(Policy):
         self.text = text
         self.rules = tuple(rules)
         self.cases = tuple(cases)
-        self.warnings = tuple(warnings)
+        self._warnings = warnings
         self._defaults = defaults
         self._sampler = sampler
         self._compiled = tuple(_compiled(rule, conditions.get(rule.name)) for rule in rules)
@@ -236,6 +235,11 @@ class RuleSet(Policy):
     def name(self) -> str:
         """As the text says, or its file's."""
         return self._name
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is not wrong, and hardly meant; looked for each time, which can take seconds."""
+        return tuple(self._warnings())
 
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
         """What the first rule that matches says; if none does, what holds by default."""
