@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.decisions import Channel, Decision, DecisionType, Reviewer
 from sayso.domain.requests import Kind, Option, Request, Status
-from sayso.domain.rules import Rule
+from sayso.domain.rules import ASKED_NAME, Rule
 from sayso.policies.backtest import Recorded, Said, compare, recorded
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.rules import load
@@ -102,6 +102,9 @@ def test_no_more_than_a_few_examples_are_kept_of_many() -> None:
 YES = Decision(approved=True, by=Reviewer(id="ada", name="Ada"), channel=Channel.WEB)
 NO = Decision(approved=False, channel=Channel.API)
 EDIT = Decision(approved=True, type=DecisionType.EDIT, channel=Channel.WEB)
+LAST_OF_TWO = Decision(
+    approved=True, type=DecisionType.APPROVE, args={"amount": 2}, channel=Channel.WEB
+)
 BY_POLICY = Decision(approved=False, channel=Channel.POLICY)
 STANDING = Decision(approved=True, channel=Channel.STANDING)
 RESPONSE = Decision(approved=False, type=DecisionType.RESPOND, channel=Channel.WEB)
@@ -112,6 +115,7 @@ RESPONSE = Decision(approved=False, type=DecisionType.RESPOND, channel=Channel.W
     [
         (YES, Status.APPROVED, Said.APPROVED),
         (EDIT, Status.APPROVED, Said.EDITED),
+        (LAST_OF_TWO, Status.APPROVED, Said.EDITED),
         (NO, Status.REJECTED, Said.REJECTED),
         (RESPONSE, Status.ANSWERED, Said.REJECTED),
         (BY_POLICY, Status.REJECTED, Said.NOTHING),
@@ -137,7 +141,9 @@ def test_what_still_waits_or_is_no_action_is_not_looked_at() -> None:
 @pytest.mark.parametrize(
     ("fields", "is_reviewed"),
     [
-        ({"rule": Rule()}, False),
+        ({"rule": None}, False),
+        ({"rule": Rule()}, True),  # an agent's `rule: {}`
+        ({"rule": Rule(names=("policy/a", ASKED_NAME))}, True),
         ({"rule": Rule(approvals=2, names=("policy/a",))}, False),
         ({"rule": Rule(names=("money",))}, True),
         ({"rule": Rule(names=("policy/a", "money"))}, True),
