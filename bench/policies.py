@@ -3,6 +3,7 @@
 `python -m bench.policies` prints microseconds. `measure` gives them to other measurements.
 """
 
+import random
 import time
 import timeit
 from collections.abc import Callable
@@ -72,9 +73,9 @@ def _one_for_the_tool() -> str:
     return f"name: one\nrules:\n{''.join(rules)}{last}"
 
 
-def _all_conditions(condition: str) -> str:
+def _all_conditions(condition: str, count: int = RULES) -> str:
     rules = [f'  - {{name: r{n}, when: "{condition.format(n + 1000)}", verdict: ask}}\n'
-             for n in range(RULES)]  # fmt: skip
+             for n in range(count)]  # fmt: skip
     return f"name: all\ndefaults: {{verdict: allow}}\nrules:\n{''.join(rules)}"
 
 
@@ -85,10 +86,50 @@ def _best(call: Callable[[], object], seconds: float) -> float:
     return min(timer.repeat(5, number)) / number * 1e6
 
 
+def measure_worst() -> dict[str, float]:
+    """Milliseconds of the processor for one evaluation that is made to take as long as it may.
+
+    Of each condition there are as many rules as are taken; of inputs of several sizes it is the
+    one that takes longest.
+    """
+    letters = "".join(random.Random(1).choices("xy", k=60_000))
+    found: dict[str, float] = {}
+    for name, (condition, count) in _SLOW.items():
+        policy = load(_all_conditions(condition.replace("{", "{{").replace("}", "}}"), count))
+        found[name] = max(
+            _once(policy, round(part * 480), letters[: round(part * 60_000)])
+            for part in (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1)
+        )
+    return found
+
+
+_SLOW = {
+    "lists within lists": (" || ".join(["args.a.exists(x, x in args.b)"] * 4), 25),
+    "lists put together": (f"size({' + '.join(['args.a'] * 17)}) < 0", 1_000),
+    "regular expressions": ("args.text.matches('[xy]*x[xy]{20}z')", 200),
+    "texts in another Unicode form": ("plain(args.odd) == 'x'", 1_000),
+    "amounts in lists": ("args.a.exists(x, amount(x) < 0.0)", 100),
+}
+
+
+def _once(policy: Policy, elements: int, letters: str) -> float:
+    args = {
+        "a": [f"{n}.5" for n in range(elements)],
+        "b": [f"{n}.6" for n in range(elements)],
+        "text": letters,
+        "odd": letters.replace("x", "\u00e9"),
+    }
+    action = Action(tool_name="pay", tool_args=args)
+    timer = timeit.Timer(lambda: policy.evaluate(action), timer=time.process_time)
+    return min(timer.repeat(3, 1)) * 1e3
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     for name, microseconds in measure().items():
         print(f"{name:<45}{microseconds:>9.2f} us")
+    for name, milliseconds in measure_worst().items():
+        print(f"{'at most: ' + name:<45}{milliseconds:>9.2f} ms")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sayso.domain.lifecycle import Change, Settle
 from sayso.domain.policies import PolicyDraft, PolicyVersion, text_digest
 from sayso.domain.records import Record
 from sayso.domain.requests import Kind, OnTimeout, PolicyMark, Request
-from sayso.domain.rules import Rule, rule_for
+from sayso.domain.rules import ASKED_NAME, Rule, rule_for
 from sayso.domain.stops import refuse_stopped
 from sayso.errors import (
     ConflictError,
@@ -323,6 +323,8 @@ def applied(
     rule = request.rule
     if verdict.review is not None:
         rule = rule_for(request.action, tenant.rules, asked, _named(verdict))
+        if asked is not None and ASKED_NAME not in rule.names:
+            rule = msgspec.structs.replace(rule, names=(*rule.names, ASKED_NAME))
     deadline, is_shorter = _deadline(request, verdict, is_timed=is_timed, usual=usual)
     request = msgspec.structs.replace(
         request, rule=rule, deadline_at=deadline, escalate_to=verdict.escalate_to

@@ -42,7 +42,7 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="How long an approval can be claimed. Null: as the server is set."),
     ] = None
     names: tuple[str, ...] = ()
-    """The review rules that it was made of."""
+    """The review rules that it was made of; `policy/NAME` is one of a policy."""
 
     def asks(self, person: Principal) -> bool:
         """Whether this person is among those who may decide."""
@@ -74,6 +74,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 ONE_REVIEWER = Rule()
+ASKED_NAME = "agent/asked"
+"""Among the names of a rule of a policy: the asking side wanted a rule, too."""
 GRANT_SECONDS = 3_600.0
 """How long an approval can be claimed, unless a rule says otherwise."""
 _Globs = Annotated[

@@ -12,7 +12,6 @@ from msgspec import Struct, field
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Channel, DecisionType
 from sayso.domain.requests import Kind, Request, Status
-from sayso.domain.rules import ONE_REVIEWER
 from sayso.policies.base import Context, Effect, Policy, judge
 
 MOST_EXAMPLES = 5
@@ -119,11 +118,10 @@ def recorded(request: Request) -> Recorded | None:
     """
     if request.action is None or request.status is Status.PENDING:
         return None
-    rule = request.rule
-    if rule is None or rule == ONE_REVIEWER:
-        is_reviewed = False
-    else:  # without a name it is what the asking side wants
-        is_reviewed = not rule.names or any(not n.startswith(_POLICY_NAMES) for n in rule.names)
+    rule = request.rule  # without a name it is what the asking side wants, if only one reviewer
+    is_reviewed = rule is not None and (
+        not rule.names or any(not name.startswith(_POLICY_NAMES) for name in rule.names)
+    )
     return Recorded(
         id=request.id,
         action=request.action,
@@ -184,4 +182,6 @@ def _said(request: Request) -> Said:
         return Said.NOTHING
     if not decision.approved:
         return Said.REJECTED
-    return Said.EDITED if decision.type is DecisionType.EDIT else Said.APPROVED
+    # The last of several people approves what an earlier one has edited.
+    is_edited = decision.type is DecisionType.EDIT or decision.args is not None
+    return Said.EDITED if is_edited else Said.APPROVED

@@ -7,8 +7,12 @@ came.
 """
 
 import json
+import math
+import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, cast
 
 import msgspec
@@ -26,12 +30,29 @@ _MOST_VALUES = 8
 _LONGEST_VALUE = 500
 _MOST_BRANCHES = 20
 _SHORTEST_PART = 4
-"""Characters that texts have in common, at the least."""
+"""Characters that texts have in common, at the least;"""
+_LONGEST_MIDDLE = 64
+"""and in which they differ, at the most."""
+_MOST_TEXTS = 8
+"""Regular expressions that a condition may have,"""
+_MOST_TEXTS_TOGETHER = 200
+"""and a policy: see `rules.expressions`, which takes an extra."""
+_MOST_ARGUMENTS = 64
+_MOST_LOOKS = 32
+"""How often each value on record is looked at, to find out how to part what was approved."""
+_WIDEST_GAP = 0.25
+"""Of a range: without a number that was approved;"""
+_WIDEST_OF_MANY = 8
+"""or so many times the mean, if that is less."""
 _MOST_AGENTS = 10
 _LONGEST_CONDITION = 2_000
 _LAST_SHORT = 0xFFFF
 _ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_SEPARATORS = frozenset("/.-_:@ =?&#,")
+_SEPARATORS = frozenset("/.-_:@")
+_COMMON = re.compile(r"[A-Za-z0-9/._:@-]*")
+"""What texts may have in common: nothing that a shell, SQL or a URL's query knows."""
+_MIDDLE = re.compile(r"[A-Za-z0-9_-]+")
+"""In what they may differ: one word."""
 
 
 class Bound(Struct, frozen=True, kw_only=True):
@@ -39,11 +60,13 @@ class Bound(Struct, frozen=True, kw_only=True):
 
     name: str
     values: tuple[Json, ...] = ()
-    """One of these; or a number from `low` to `high`; or a text that begins and ends so."""
+    """One of these; or a number from `low` to `high`; or a text that begins and ends so,"""
     low: float | None = None
     high: float | None = None
     begins: str = ""
     ends: str = ""
+    longest: int = 0
+    """with one word of letters, digits, `_` and `-` between, of so many characters at most."""
 
     def holds(self, value: Json) -> bool:
         """Whether a value is within it."""
@@ -51,12 +74,14 @@ class Bound(Struct, frozen=True, kw_only=True):
             return _key(value) in {_key(each) for each in self.values}
         if self.low is not None and self.high is not None:
             return _is_number(value) and self.low <= _number(value) <= self.high
+        if not isinstance(value, str) or len(value) <= len(self.begins) + len(self.ends):
+            return False
+        middle = value[len(self.begins) : len(value) - len(self.ends)]
         return (
-            isinstance(value, str)
-            and value.startswith(self.begins)
+            value.startswith(self.begins)
             and value.endswith(self.ends)
-            and len(value) >= len(self.begins) + len(self.ends)
-            and ".." not in value
+            and len(middle) <= self.longest
+            and _MIDDLE.fullmatch(middle) is not None
         )
 
 
@@ -111,33 +136,57 @@ def suggest(
             said[action.tool_name, action.risk_class, names].append(record)
     found: list[Suggestion] = []
     for (tool, _, names), approved in said.items():
-        found += _narrowed(approved, against[tool], names, least, depth=2)
+        if len(approved) >= least and len(names) <= _MOST_ARGUMENTS:
+            found += _Parting(approved, against[tool], names, least).rules()
     found.sort(key=lambda each: (-each.n, each.tool_name))
     return tuple(found[:MOST_SUGGESTIONS])
 
 
-def _narrowed(
-    approved: Sequence[Recorded],
-    against: Sequence[Recorded],
-    names: Sequence[str],
-    least: int,
-    depth: int,
-) -> list[Suggestion]:
-    """One rule for all of these; if there is none, several for parts of them."""
-    if len(approved) < least:
+class _Parting:
+    """Finds one rule for all of these approvals; if there is none, several for parts of them."""
+
+    def __init__(
+        self,
+        approved: Sequence[Recorded],
+        against: Sequence[Recorded],
+        names: Sequence[str],
+        least: int,
+    ) -> None:
+        self._approved = approved
+        self._against = against
+        self._names = names
+        self._least = least
+        self._left = _MOST_LOOKS * (len(approved) + len(against)) * (1 + len(names))
+
+    def rules(self) -> list[Suggestion]:
+        """The rules, parted no more often than is needed; none where it would take too long."""
+        for depth in range(3):
+            found = self._narrowed(self._approved, depth)
+            if found:
+                return found
         return []
-    one = _one(approved, names)
-    if one is not None and not any(_contradicts(one, record) for record in against):
-        return [one]
-    if depth == 0:
-        return []
-    best: list[Suggestion] = []
-    for name in names:
-        for parts in (_by_value(approved, name), _below(approved, against, name)):
-            rules = [r for part in parts for r in _narrowed(part, against, names, least, depth - 1)]
-            if sum(rule.n for rule in rules) > sum(rule.n for rule in best):
-                best = rules
-    return best
+
+    def _narrowed(self, approved: Sequence[Recorded], depth: int) -> list[Suggestion]:
+        self._left -= (len(approved) + len(self._against)) * (1 + len(self._names))
+        if len(approved) < self._least or self._left < 0:
+            return []
+        one = _one(approved, self._names)
+        if one is not None and not any(_contradicts(one, record) for record in self._against):
+            return [one]
+        best: list[Suggestion] = []
+        for name in self._names if depth else ():
+            self._left -= 3 * len(approved) + len(self._against)
+            for parts in (
+                _by_value(approved, name),
+                _below(approved, self._against, name),
+                _at_gaps(approved, name),
+            ):
+                rules = [rule for part in parts for rule in self._narrowed(part, depth - 1)]
+                if sum(rule.n for rule in rules) > sum(rule.n for rule in best):
+                    best = rules
+            if self._left < 0:
+                break
+        return best
 
 
 def _contradicts(rule: Suggestion, record: Recorded) -> bool:
@@ -175,6 +224,8 @@ def _bound(name: str, values: Sequence[Json]) -> Bound | None:
         return Bound(name=name, values=tuple(distinct[key] for key in sorted(distinct)))
     if all(map(_is_number, values)):
         numbers = [_number(value) for value in values]
+        if _gaps(numbers):
+            return None
         return Bound(name=name, low=min(numbers), high=max(numbers))
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) < len(values) or any(".." in text for text in texts):
@@ -182,7 +233,22 @@ def _bound(name: str, values: Sequence[Json]) -> Bound | None:
     begins, ends = _common(texts)
     if len(begins) + len(ends) < _SHORTEST_PART or not begins:
         return None
-    return Bound(name=name, begins=begins, ends=ends)
+    longest = max(map(len, texts)) - len(begins) - len(ends)
+    bound = Bound(name=name, begins=begins, ends=ends, longest=longest)
+    is_narrow = _COMMON.fullmatch(begins + ends) is not None and longest <= _LONGEST_MIDDLE
+    return bound if is_narrow and all(map(bound.holds, texts)) else None
+
+
+def _gaps(numbers: Sequence[float]) -> list[float]:
+    """Where a range of these is not dense: the numbers behind which nothing was for too long.
+
+    One large number among many small ones is not to let through all between them.
+    """
+    distinct = sorted(set(numbers))
+    widest = min(_WIDEST_GAP, _WIDEST_OF_MANY / len(distinct)) * (distinct[-1] - distinct[0])
+    if not math.isfinite(widest):
+        return distinct[:-1]
+    return [low for low, high in pairwise(distinct) if high - low > widest]
 
 
 def _common(texts: Sequence[str]) -> tuple[str, str]:
@@ -231,6 +297,20 @@ def _below(
     return [each for each in parts if 0 < len(each) < len(approved)]
 
 
+def _at_gaps(approved: Sequence[Recorded], name: str) -> list[list[Recorded]]:
+    """Those whose numbers lie close to each other."""
+    values = [record.action.tool_args[name] for record in approved]
+    if not all(map(_is_number, values)):
+        return []
+    gaps = _gaps([_number(value) for value in values])
+    if not gaps or len(gaps) > _MOST_BRANCHES:
+        return []
+    parts: list[list[Recorded]] = [[] for _ in (*gaps, None)]
+    for record in approved:
+        parts[bisect_left(gaps, _number(record.action.tool_args[name]))].append(record)
+    return parts
+
+
 def _key(value: Json) -> str:
     """Equal for equal values of one kind only: true is not 1."""
     return json.dumps(value, sort_keys=True)
@@ -251,9 +331,13 @@ def as_yaml(found: Sequence[Suggestion]) -> str:
     """
     lines = ["version: 1", "defaults:", "  verdict: ask"]
     rules: list[str] = []
+    texts = 0
     for number, each in enumerate(found, start=1):
         condition = condition_of(each)
-        if len(condition) <= _LONGEST_CONDITION and _writable(each):
+        more = sum(bool(bound.begins) for bound in each.bounds)
+        is_short = len(condition) <= _LONGEST_CONDITION and more <= _MOST_TEXTS
+        if is_short and texts + more <= _MOST_TEXTS_TOGETHER and _writable(each):
+            texts += more
             rules += _rule(f"suggested-{number}", each, condition)
     return "\n".join([*lines, "rules:" if rules else "rules: []", *rules]) + "\n"
 
@@ -272,11 +356,9 @@ def condition_of(suggestion: Suggestion) -> str:
             parts.append(f"{value} >= {_literal(bound.low)}")
             parts.append(f"{value} <= {_literal(bound.high)}")
         else:
-            parts.append(f"{value}.startsWith({_text(bound.begins)})")
-            if bound.ends:
-                parts.append(f"{value}.endsWith({_text(bound.ends)})")
-                parts.append(f"size({value}) >= {len(bound.begins) + len(bound.ends)}")
-            parts.append(f'!{value}.contains("..")')
+            begins, ends = (part.replace(".", "[.]") for part in (bound.begins, bound.ends))
+            middle = f"[A-Za-z0-9_-]{{1,{bound.longest}}}"
+            parts.append(f'{value}.matches("^{begins}{middle}{ends}$")')
     return " && ".join(parts)
 
 

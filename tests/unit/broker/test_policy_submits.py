@@ -535,3 +535,18 @@ async def test_what_is_escalated_or_parked_goes_on_with_its_reminders(
     assert (await broker.get(parked.id, by=AGENT)).parked_at == clock.now()
     jobs = (await broker.store.find_jobs(JobQuery())).items
     assert [job.request_id for job in jobs] == [parked.id]
+
+
+async def test_the_backtest_knows_whether_the_asking_side_wanted_people(broker: Broker) -> None:
+    """`rule: {}` is a wish, too; that no review rule matches is none."""
+    await broker.rules.put(ReviewRule(name="mails", tools=("mail",), rule=Rule()), by=ADMIN)
+    for verdict in ("ask", {"effect": "ask", "review": {"approvals": 1, "names": []}}):
+        await put(broker, pay=verdict)
+        reviewed: list[bool] = []
+        for asked in (None, Rule()):
+            request = await ask(broker, "pay", rule=asked)
+            closed = msgspec.structs.replace(request, status=Status.EXPIRED)
+            found = recorded(closed)
+            assert found is not None
+            reviewed.append(found.is_reviewed)
+        assert reviewed == [False, True]

@@ -1,8 +1,10 @@
 """What a policy would have done with the record, and which rules the record speaks for."""
 
 import itertools
+import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.decisions import Channel, Decision, DecisionType, Reviewer
 from sayso.domain.requests import Kind, Option, Request, Status
-from sayso.domain.rules import Rule
+from sayso.domain.rules import ASKED_NAME, Rule
 from sayso.policies.backtest import Recorded, Said, compare, recorded
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.rules import load
@@ -102,6 +104,9 @@ def test_no_more_than_a_few_examples_are_kept_of_many() -> None:
 YES = Decision(approved=True, by=Reviewer(id="ada", name="Ada"), channel=Channel.WEB)
 NO = Decision(approved=False, channel=Channel.API)
 EDIT = Decision(approved=True, type=DecisionType.EDIT, channel=Channel.WEB)
+LAST_OF_TWO = Decision(
+    approved=True, type=DecisionType.APPROVE, args={"amount": 2}, channel=Channel.WEB
+)
 BY_POLICY = Decision(approved=False, channel=Channel.POLICY)
 STANDING = Decision(approved=True, channel=Channel.STANDING)
 RESPONSE = Decision(approved=False, type=DecisionType.RESPOND, channel=Channel.WEB)
@@ -112,6 +117,7 @@ RESPONSE = Decision(approved=False, type=DecisionType.RESPOND, channel=Channel.W
     [
         (YES, Status.APPROVED, Said.APPROVED),
         (EDIT, Status.APPROVED, Said.EDITED),
+        (LAST_OF_TWO, Status.APPROVED, Said.EDITED),
         (NO, Status.REJECTED, Said.REJECTED),
         (RESPONSE, Status.ANSWERED, Said.REJECTED),
         (BY_POLICY, Status.REJECTED, Said.NOTHING),
@@ -137,7 +143,9 @@ def test_what_still_waits_or_is_no_action_is_not_looked_at() -> None:
 @pytest.mark.parametrize(
     ("fields", "is_reviewed"),
     [
-        ({"rule": Rule()}, False),
+        ({"rule": None}, False),
+        ({"rule": Rule()}, True),  # an agent's `rule: {}`
+        ({"rule": Rule(names=("policy/a", ASKED_NAME))}, True),
         ({"rule": Rule(approvals=2, names=("policy/a",))}, False),
         ({"rule": Rule(names=("money",))}, True),
         ({"rule": Rule(names=("policy/a", "money"))}, True),
@@ -189,7 +197,9 @@ def test_numbers_become_a_range_and_paths_what_they_have_in_common() -> None:
     bounds = {bound.name: bound for bound in found.bounds}
     assert (bounds["size"].low, bounds["size"].high) == (0, 39)
     assert (bounds["path"].begins, bounds["path"].ends) == ("reports/2026/", ".csv")
-    assert not bounds["path"].holds("reports/2026/../../etc/shadow.csv")
+    assert bounds["path"].holds("reports/2026/x9.csv")
+    for other in ("../../etc/shadow", "a/b", "a b", "", "123", "1\n"):
+        assert not bounds["path"].holds(f"reports/2026/{other}.csv")
     assert not bounds["size"].holds(True)
 
 
@@ -212,6 +222,73 @@ def test_nothing_is_suggested_where_the_record_does_not_speak_for_it(
     records: list[Recorded],
 ) -> None:
     assert suggest(records) == ()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "grep foo{0} file{0}",
+        "SELECT * FROM t{0}",
+        "a;b/{0}",
+        "https://a.example/?q={0}",
+        "x/{0}/../y",
+    ],
+)
+def test_commands_queries_and_paths_upwards_are_never_suggested_by_how_they_begin(
+    template: str,
+) -> None:
+    assert suggest(many(40, cmd=[template.format(n) for n in range(40)])) == ()
+
+
+def test_one_large_amount_does_not_let_through_all_below_it() -> None:
+    assert suggest(many(30, amount=[*range(1, 30), 1_000_000])) == ()
+    found = only(suggest(many(41, amount=[*range(1, 41), 1_000_000])))
+    assert (found.bounds[0].low, found.bounds[0].high, found.n) == (1, 40, 40)
+    assert suggest(many(40, amount=[2**n for n in range(40)])) == ()
+    assert suggest(many(40, amount=[-1.7e308, *range(38), 1.7e308])) == ()
+
+
+def test_what_is_suggested_with_many_texts_can_be_loaded() -> None:
+    records = [
+        each
+        for tool in range(40)
+        for each in many(
+            30, tool=f"t{tool}", **{f"p{a}": [f"dir/{n}.txt" for n in range(30)] for a in range(7)}
+        )
+    ]
+    policy = load(as_yaml(suggest(records)))
+    assert policy.rules
+    assert policy.evaluate(records[0].action, records[0].context).effect is Effect.ALLOW
+
+
+@pytest.mark.parametrize("arguments", [40, 60])
+def test_to_look_for_suggestions_takes_no_longer_for_many_arguments_than_for_all_their_values(
+    arguments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = many(150, **{f"a{n}": [n % 3, "x" * (1 + n % 7)] for n in range(arguments)})
+    records += many(1, said="rejected", **{f"a{n}": n % 3 for n in range(arguments)})
+    looks = 0
+
+    def counted(value: Any) -> str:
+        nonlocal looks
+        looks += 1
+        return json.dumps(value, sort_keys=True)
+
+    free = {"note": [f"{n} is free text" for n in range(150)]}
+    records = [
+        msgspec.structs.replace(
+            each,
+            action=Action(
+                tool_name="pay",
+                tool_args={**each.action.tool_args, "note": free["note"][i % 150]},
+                risk_class=RiskClass.LOW,
+            ),
+        )
+        for i, each in enumerate(records)
+    ]
+    monkeypatch.setattr("sayso.policies.suggest._key", counted)
+    assert suggest(records) == ()
+    assert looks <= 40 * 151 * (2 + arguments)
 
 
 def test_high_risk_is_suggested_only_when_it_is_asked_for() -> None:

@@ -282,9 +282,62 @@ def test_depth_breaks_nothing() -> None:
     assert said(policy, call(x=deep)) == ("ask", "")
 
 
+NESTED = "args.a.exists(x, x in args.b)"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        " || ".join([NESTED] * 4),
+        "args.a.exists(x, plain(args.t) == x)",
+        "args.t.matches('[xy]*x[xy]{200}z')",
+        "args.a.exists(x, x.matches('[^a]{90}'))",
+        "[args.a, args.a, args.a].exists(x, x == args.b)",
+        f"(args.a{' + args.a' * 9}).exists(x, args.b == x)",
+    ],
+)
+def test_all_conditions_of_an_evaluation_share_a_number_of_steps_and_then_a_person_is_asked(
+    condition: str,
+) -> None:
+    policy = policy_of(
+        *(f'{{name: r{n}, verdict: deny, when: "{condition}"}}' for n in range(6)),
+        "{name: cheap, when: args.n == 1, verdict: deny}",
+    )
+    few: dict[str, Any] = {"a": ["a"], "b": ["b"], "t": "xy", "n": 2}
+    told = policy.explain(call(**few)).steps
+    assert {step.outcome for step in told} == {"passed over"}
+    many = {"a": [f"a{n}" for n in range(400)], "b": [f"b{n}" for n in range(400)]}
+    told = policy.explain(call(**{**few, **many, "t": "xy" * 15_000})).steps
+    assert told[5].outcome == "failed"
+    assert told[5].why.startswith("there is too much to look at for what it does")
+    assert told[6].outcome == "passed over"  # what takes little still counts
+    verdict = policy.evaluate(call(**{**few, **many, "t": "xy" * 15_000}))
+    assert verdict.effect is Effect.ASK
+
+
+def test_a_policy_has_no_more_macros_and_regular_expressions_than_can_be_fast() -> None:
+    for condition, count in ((NESTED, 101), ("args.x.matches('a')", 201)):
+        with pytest.raises(InvalidRequestError, match="All conditions together have"):
+            policy_of(*(f'{{name: r{n}, verdict: ask, when: "{condition}"}}' for n in range(count)))
+
+
+def test_a_glob_of_the_agents_own_is_no_longer_than_one_that_is_written_out() -> None:
+    policy = policy_of('{name: a, verdict: allow, when: "glob(args.x, args.y)"}')
+    assert said(policy, call(x="abc", y="a*")) == ("allow", "a")
+    assert said(policy, call(x="abc", y="*a" * 129)) == ("ask", "a")
+
+
 @pytest.mark.parametrize(
     ("condition", "why"),
     [
+        (" || ".join([NESTED] * 60), "at most 4 macros"),
+        (" || ".join(["args.x.matches('a')"] * 9), "at most 8 regular expressions"),
+        (" || ".join(["args.x in args.y"] * 65), "at most 64 signs `in`"),
+        ("size(args.x" + " + args.x" * 17 + ") > 1", "at most 16 signs `+`"),
+        (r"args.x.matches(r'\\w{50}')", "too long to compile"),
+        (r"args.x.matches('\\x5cw{50}')", "too long to compile"),
+        (r"args.x.matches(r'([\\pL_]{6}){6}')", "too long to compile"),
+        (r"args.x.matches(r'(?x) \\pL { 50 }')", "without `(?x)`"),
         ("args.x.map(y, y) == []", "'map' is not taken"),
         ("args.x.filter(y, true) == []", "'filter' is not taken"),
         ("args.x.all(a, args.y.exists(b, a == b))", "within another macro"),

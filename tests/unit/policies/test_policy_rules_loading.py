@@ -1,5 +1,6 @@
 """A policy's text is read whole or not at all, and what is wrong is told with its place."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from sayso.domain.accounts import Strength
 from sayso.errors import InvalidRequestError, UsageError
 from sayso.policies import Effect
-from sayso.policies.rules import load, load_file
+from sayso.policies.rules import load, load_file, matching
 from sayso.policies.rules.source import MOST_TEXT
 
 FULL = """\
@@ -261,3 +262,27 @@ def test_each_condition_is_looked_at_even_if_rules_have_one_name(name: str) -> N
         load(text)
     told = " ".join(each["message"] for each in caught.value.errors)
     assert all(wrong in told for wrong in ("argz", "toool", "agnt"))
+
+
+def test_loading_does_not_compare_rules_with_each_other_and_warning_compares_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = 0
+
+    def counted(one: str, other: str) -> bool:
+        nonlocal compared
+        compared += 1
+        return fnmatchcase(one, other)
+
+    monkeypatch.setattr(matching, "fnmatchcase", counted)
+    monkeypatch.setattr(matching, "MOST_COMPARED", 1_000)
+    rules = "".join(
+        f"- {{name: r{n}, verdict: deny, match: {{tools: [{', '.join(f't{n}_{m}_*' for m in range(9))},"
+        f" x{n}]}}}}\n"
+        for n in range(60)
+    )
+    policy = load(f"rules:\n{rules}- {{name: last, verdict: ask, match: {{tools: x1}}}}\n")
+    assert compared == 0
+    warned = policy.warnings
+    assert compared <= 1_000
+    assert "not looked at" in warned[-1].message

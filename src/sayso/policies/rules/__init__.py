@@ -4,17 +4,19 @@ source        the text as a tree that knows its places; limits
 reading       from the tree to rules; what is wrong, and where
 records       what is read: rules, defaults, tests
 expressions   conditions: checked, compiled, tried out
+costs         what a condition can take, in steps
 matching      globs; which rule leaves another one nothing
 rule_set      the policy: evaluates and explains
 cases         runs the tests that stand in a policy
 """
 
+from functools import partial
 from pathlib import Path
 
 from sayso.errors import UsageError
 from sayso.policies.rules.cases import Result, run_cases
-from sayso.policies.rules.expressions import Condition, Fault, compile_condition
-from sayso.policies.rules.matching import covers, only_in_other_spellings
+from sayso.policies.rules.expressions import Condition, Fault, check_together, compile_condition
+from sayso.policies.rules.matching import Covering, only_in_other_spellings
 from sayso.policies.rules.reading import Text, condition_place, read
 from sayso.policies.rules.rule_set import Explanation, RuleSet, Step
 from sayso.policies.rules.source import Problem, Problems
@@ -57,6 +59,9 @@ def load(text: str, source: str = "policy.yaml", *, secret: bytes | None = None)
         except Fault as fault:
             line, column = condition_place(node, text, fault.offset)
             problems.add(line, column, fault.message)
+    too_many = check_together(conditions.values())
+    if too_many:
+        problems.add(1, 1, f"{too_many} Make it fewer.")
     problems.check()
     return RuleSet(
         name=said.name,
@@ -66,7 +71,7 @@ def load(text: str, source: str = "policy.yaml", *, secret: bytes | None = None)
         conditions=conditions,
         defaults=said.defaults,
         cases=said.cases,
-        warnings=_warnings(said),
+        warnings=partial(_warnings, said),
         sampler=Sampler(secret) if any(rule.sample for rule in said.rules) else None,
     )
 
@@ -89,6 +94,7 @@ def _warnings(said: Text) -> list[Problem]:
     if said.warns_of_default:
         message = "What no rule matches runs without anybody being asked."
         found.append(Problem(line=said.warns_of_default, column=1, message=message))
+    covering = Covering()
     for index, later in enumerate(said.rules):
         if later.sample >= LARGE_SAMPLE:
             message = (
@@ -96,7 +102,11 @@ def _warnings(said: Text) -> list[Problem]:
                 " that is drawn can be asked again a little otherwise. Let it ask instead."
             )
             found.append(Problem(line=later.line, column=1, message=message))
-        earlier = next((rule for rule in said.rules[:index] if covers(rule, later)), None)
+        earlier = covering.first(said.rules[:index], later)
+        if covering.left <= 0:
+            message = "From here on it was not looked at which rules can never match: too many."
+            found.append(Problem(line=later.line, column=1, message=message))
+            break
         if earlier is not None:
             how = "can never match"
             if only_in_other_spellings(earlier, later):

@@ -2,7 +2,8 @@
 
 The library has no limits of its own, and holds the interpreter while it evaluates. So a condition
 is short, of the macros it has those that answer yes or no (`all`, `exists`, `exists_one`), none
-within another, and regular expressions are written out; `rule_set` bounds what goes in.
+within another, and regular expressions are written out. What it can cost is counted here
+(`costs`); `rule_set` bounds what goes in, and what all conditions of an evaluation cost together.
 """
 
 import re
@@ -16,6 +17,7 @@ from sayso.errors import MissingExtraError
 from sayso.policies.amounts import magnitude
 from sayso.policies.history import COUNTS
 from sayso.policies.plain import plain
+from sayso.policies.rules.costs import MOST_STATES, Cost, Work, no_cost, size_of
 from sayso.policies.rules.source import close_to
 
 try:
@@ -25,6 +27,11 @@ except ModuleNotFoundError as error:
 
 MOST_CHARACTERS: Final = 2_000
 """A longer condition could overflow the stack of a thread."""
+MOST_OF: Final = {"macros": 4, "regular expressions": 8, "signs `in`": 64, "signs `+`": 16}
+"""In one condition;"""
+MOST_TOGETHER: Final = {"macros": 100, "regular expressions": 200}
+"""and in all conditions of a policy."""
+_LONGEST_GLOB: Final = 256
 VARIABLES: Final = ("args", "tool", "risk", "agent", "client", "session", "tenant", "run", "state")
 RUN_FIELDS: Final = ("id", *COUNTS)
 OWN: Final = ("amount", "plain", "glob")
@@ -53,6 +60,7 @@ _TOKEN: Final = re.compile(
 )
 _PLACE: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
 _SIMPLE_TEXT: Final = re.compile(r"""(?:"([^"\\]*)"|'([^'\\]*)')\Z""")
+_VERBOSE: Final = re.compile(r"\(\?[a-zA-Z]*x[a-zA-Z-]*[:)]")
 _SAMPLES: Final[tuple[Any, ...]] = (1, 1.5, "a", True, ["a"], {"a": 1}, None)
 
 
@@ -75,6 +83,10 @@ class Condition(Struct, frozen=True, kw_only=True):
     """Which arguments it names; None: it may look at any."""
     functions: frozenset[str]
     """Which of ours it calls."""
+    cost: Cost
+    """What it can take."""
+    counts: dict[str, int]
+    """How many it has of what can be slow."""
 
 
 class _Token(Struct, frozen=True):
@@ -102,6 +114,7 @@ def compile_condition(text: str) -> Condition:
         for found in _TOKEN.finditer(text)
         if found.lastgroup != "space"
     ]
+    counts = _check_counts(tokens)
     bound = _check_macros(tokens)
     variables, args, functions = _check_names(tokens, bound)
     _check_references(program, variables | {each[0] for each in bound}, functions)
@@ -111,6 +124,8 @@ def compile_condition(text: str) -> Condition:
         variables=frozenset(variables),
         args=args,
         functions=frozenset(functions.intersection(OWN)),
+        cost=_cost(tokens, bound),
+        counts=counts,
     )
     _try_out(condition)
     return condition
@@ -127,6 +142,87 @@ def _syntax_fault(text: str, message: str) -> Fault:
     if "Recursion limit" in why:
         why = "it is nested too deep"
     return Fault(min(offset, len(text)), f"This is not CEL: {why[:200]}.")
+
+
+def check_together(conditions: Iterable[Condition]) -> str:
+    """What all conditions of a policy have too many of, as a sentence; empty: of nothing."""
+    together = dict.fromkeys(MOST_TOGETHER, 0)
+    for condition in conditions:
+        for what in together:
+            together[what] += condition.counts[what]
+    for what, count in together.items():
+        if count > MOST_TOGETHER[what]:
+            return f"All conditions together have {count} {what}, of {MOST_TOGETHER[what]} at most."
+    return ""
+
+
+def _check_counts(tokens: list[_Token]) -> dict[str, int]:
+    """How many there are of what can be slow.
+
+    Raises:
+        Fault: more than are taken.
+    """
+    counts = dict.fromkeys(MOST_OF, 0)
+    for at, token in enumerate(tokens):
+        what = _slow(tokens, at)
+        if what:
+            counts[what] += 1
+            if counts[what] > MOST_OF[what]:
+                raise Fault(
+                    token.offset,
+                    f"A condition has at most {MOST_OF[what]} {what}; make it two rules.",
+                )
+    return counts
+
+
+def _slow(tokens: list[_Token], at: int) -> str:
+    """Under what a token is counted; empty: under nothing."""
+    token = tokens[at]
+    if token.kind == "sign":
+        return "signs `+`" if token.text == "+" else ""
+    if token.kind != "name":
+        return ""
+    if _is_method(tokens, at):
+        if token.text in _MACROS:
+            return "macros"
+        return "regular expressions" if token.text == "matches" else ""
+    return "signs `in`" if token.text == "in" else ""
+
+
+def _cost(tokens: list[_Token], bound: list[tuple[str, int, int]]) -> Cost:
+    """What the condition can take: whatever is no sign for order goes through values once.
+
+    A list that is put together has more elements than what it is made of, and each `+` copies
+    what those before it have made.
+    """
+    cost = no_cost()
+    pluses = sum(token.text == "+" and token.kind == "sign" for token in tokens)
+    parts = [cost.once] * len(tokens)
+    inside = [Work() for _ in bound]
+    for work, (_, start, end) in zip(inside, bound, strict=True):
+        parts[start + 1 : end] = [work] * (end - start - 1)
+    for at, (token, work) in enumerate(zip(tokens, parts, strict=True)):
+        if token.kind == "sign" and token.text in ".,()[]{}":
+            continue
+        work.reads += 1 + (pluses if token.text == "+" else 0)
+        if token.kind == "name" and token.text in OWN:
+            work.own += 1
+        if token.text == "matches" and _is_method(tokens, at):
+            work.matches(cel.evaluate(tokens[at + 2].text))
+    for work, (_, start, end) in zip(inside, bound, strict=True):
+        times = 1
+        if tokens[start - 2].kind != "name":
+            times += pluses + sum(token.text == "," for token in tokens[:start])
+        is_nested = any(
+            token.kind == "name" and token.text in VARIABLES and tokens[at - 1].text != "."
+            for at, token in enumerate(tokens[start:end], start)
+        )
+        if is_nested:
+            cost.nested.add(work, times)
+        else:
+            cost.each.add(work, times)
+            cost.once.add(work.shared(), times)
+    return cost
 
 
 def _check_macros(tokens: list[_Token]) -> list[tuple[str, int, int]]:
@@ -256,6 +352,8 @@ class Calls:
         """Whether a text matches a glob, upper and lower case apart."""
         if len(values) != 2 or not all(isinstance(value, str) for value in values):
             return self._no("glob: it takes a text and a glob")
+        if len(values[1]) > _LONGEST_GLOB:
+            return self._no(f"glob: a glob has at most {_LONGEST_GLOB} characters")
         return fnmatchcase(values[0], values[1])
 
     def _no(self, why: str) -> None:
@@ -288,6 +386,15 @@ def _is_written_out(tokens: list[_Token], at: int) -> bool:
     except (RuntimeError, ValueError) as error:
         why = " ".join(str(error).split("\n")[0].split())[:120]
         raise Fault(tokens[at + 2].offset, f"This is no regular expression: {why}") from None
+    pattern: str = cel.evaluate(tokens[at + 2].text)
+    if _VERBOSE.search(pattern):
+        raise Fault(tokens[at + 2].offset, "A regular expression is written without `(?x)`.")
+    if size_of(pattern).states > MOST_STATES:
+        raise Fault(
+            tokens[at + 2].offset,
+            "This regular expression takes too long to compile: repeat fewer times, and write"
+            " [a-z] rather than \\w or \\p{L}.",
+        )
     return True
 
 

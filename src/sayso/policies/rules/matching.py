@@ -1,13 +1,16 @@
 """Which rules are for which calls: globs, and which rule leaves another one nothing."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase, translate
+from typing import Final
 
 from sayso.policies.base import Context, Effect
 from sayso.policies.plain import WILD, matcher
 from sayso.policies.rules.records import Match, PolicyRule
 
+MOST_COMPARED: Final = 1_000_000
+"""Rules and globs that are compared to find rules that can never match: a few seconds."""
 Names = Callable[[str], bool]
 
 
@@ -48,25 +51,71 @@ def may_be_in(globs: tuple[str, ...], context: Context, *, exact: bool) -> bool:
     if not exact or not context.asked_by:
         return True
     pattern = context.session_pattern
-    return _covers(globs, () if pattern is None else (pattern,))
+    return Covering().globs(globs, () if pattern is None else (pattern,))
 
 
-def covers(earlier: PolicyRule, later: PolicyRule) -> bool:
-    """Whether the earlier rule surely takes everything that the later one is for."""
-    if earlier.when and earlier.when.split() != later.when.split():
-        return False
-    one, other = earlier.match, later.match
-    is_milder = earlier.effect is Effect.ALLOW and later.effect is not Effect.ALLOW
-    if is_milder and one.sessions and "*" not in one.sessions:
-        return False  # it takes only those whose key is bound to such sessions
-    risks = other.risks or frozenset({"low", "medium", "high", "unknown"})
-    return (
-        all(for_risk(one, risk) for risk in risks)
-        and _covers(one.tools, other.tools)
-        and _covers(one.agents, other.agents)
-        and _covers(one.sessions, other.sessions)
-        and _covers(one.tenants, other.tenants)
-    )
+class Covering:
+    """Compares rules with those before them, up to a number of globs.
+
+    Attributes:
+        left: how many globs may still be compared.
+    """
+
+    def __init__(self) -> None:
+        self.left = MOST_COMPARED
+        self._conditions: dict[str, list[str]] = {}
+
+    def first(self, earlier: Iterable[PolicyRule], later: PolicyRule) -> PolicyRule | None:
+        """The first rule that surely takes everything that the later one is for."""
+        for rule in earlier:
+            if self.left <= 0:
+                return None
+            if self._covers_rule(rule, later):
+                return rule
+        return None
+
+    def _covers_rule(self, earlier: PolicyRule, later: PolicyRule) -> bool:
+        self.left -= 1
+        if earlier.when and self._condition(earlier) != self._condition(later):
+            return False
+        one, other = earlier.match, later.match
+        is_milder = earlier.effect is Effect.ALLOW and later.effect is not Effect.ALLOW
+        if is_milder and one.sessions and "*" not in one.sessions:
+            return False  # it takes only those whose key is bound to such sessions
+        risks = other.risks or frozenset({"low", "medium", "high", "unknown"})
+        return (
+            all(for_risk(one, risk) for risk in risks)
+            and self.globs(one.tools, other.tools)
+            and self.globs(one.agents, other.agents)
+            and self.globs(one.sessions, other.sessions)
+            and self.globs(one.tenants, other.tenants)
+        )
+
+    def _condition(self, rule: PolicyRule) -> list[str]:
+        if rule.name not in self._conditions:
+            self._conditions[rule.name] = rule.when.split()
+        return self._conditions[rule.name]
+
+    def globs(self, earlier: tuple[str, ...], later: tuple[str, ...]) -> bool:
+        """Whether some globs surely take everything that others do."""
+        if not earlier or "*" in earlier:
+            return True
+        return bool(later) and all(
+            any(self._covers_glob(glob, other) for glob in earlier) for other in later
+        )
+
+    def _covers_glob(self, glob: str, other: str) -> bool:
+        self.left -= 1
+        if glob == other:
+            return True
+        if not WILD.search(glob):
+            return False
+        wild = WILD.search(other)
+        if wild is None:
+            return fnmatchcase(other, glob)
+        prefix = glob[:-1]
+        begins = glob.endswith("*") and not WILD.search(prefix)
+        return begins and other[: wild.start()].startswith(prefix)
 
 
 def only_in_other_spellings(earlier: PolicyRule, later: PolicyRule) -> bool:
@@ -76,24 +125,4 @@ def only_in_other_spellings(earlier: PolicyRule, later: PolicyRule) -> bool:
         and later.effect is not Effect.ALLOW
         and bool(earlier.match.tools)
         and "*" not in earlier.match.tools
-    )
-
-
-def _covers(earlier: tuple[str, ...], later: tuple[str, ...]) -> bool:
-    if not earlier or "*" in earlier:
-        return True
-    return bool(later) and all(
-        any(_covers_glob(glob, other) for glob in earlier) for other in later
-    )
-
-
-def _covers_glob(glob: str, other: str) -> bool:
-    if glob == other:
-        return True
-    wild = WILD.search(other)
-    if wild is None:
-        return fnmatchcase(other, glob)
-    prefix = glob[:-1]
-    return (
-        glob.endswith("*") and not WILD.search(prefix) and other[: wild.start()].startswith(prefix)
     )

@@ -1,6 +1,6 @@
 """A policy that was read from a text: evaluated quickly, and explained at length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.combined import strictest
 from sayso.policies.history import COUNTS, history_of, streak_with
 from sayso.policies.plain import LONGEST_NAME
+from sayso.policies.rules.costs import MOST_STEPS, Cost, no_cost
 from sayso.policies.rules.expressions import Calls, Condition, context_of
 from sayso.policies.rules.matching import agents_of, for_risk, may_be_in, names
 from sayso.policies.rules.records import RISKS, Case, Defaults, PolicyRule, risk_of
@@ -83,6 +84,8 @@ class _Plan(Struct, frozen=True, kw_only=True):
     variables: frozenset[str]
     args: frozenset[str] | None
     functions: frozenset[str]
+    cost: Cost
+    """Of all conditions together."""
 
 
 class _Values:
@@ -95,6 +98,10 @@ class _Values:
         self._calls = Calls()
         self._made: Any = None
         self._unfit = ""
+        self._variables: dict[str, Json] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._left: int | None = None
+        """Of the steps that may be taken; None: there are enough for all conditions."""
 
     def ask(self, condition: Condition) -> bool | str:
         """Whether it holds; or why it could not be evaluated."""
@@ -102,6 +109,11 @@ class _Values:
             self._make()
         if self._unfit:
             return self._unfit
+        if self._left is not None:
+            steps = condition.cost.steps(*self._size(condition))
+            if steps > self._left:
+                return "there is too much to look at for what it does"
+            self._left -= steps
         try:
             said: object = condition.execute(self._made)
         except BaseException as error:
@@ -120,20 +132,38 @@ class _Values:
     def _make(self) -> None:
         plan = self._plan
         try:
-            variables = self._variables()
-            if not _is_small(variables):
+            variables = self._variables = self._looked_at()
+            values, characters = _size(variables)
+            if values > MOST_VALUES or characters > MOST_CHARACTERS:
                 self._unfit = (
                     f"what it looks at has more than {MOST_VALUES} values"
                     f" or {MOST_CHARACTERS} characters"
                 )
                 return
+            if plan.cost.steps(values, characters) > MOST_STEPS:
+                self._left = MOST_STEPS
             self._made = context_of(variables, plan.functions, self._calls)
         except BaseException as error:
             if not _is_of_cel(error):
                 raise
             self._unfit = _why(error)
 
-    def _variables(self) -> dict[str, Json]:
+    def _size(self, condition: Condition) -> tuple[int, int]:
+        """How many values and characters a condition looks at."""
+        values = characters = 0
+        for name in condition.variables:
+            value = self._variables[name]
+            parts: dict[str, Json] = {name: value}
+            if name == "args" and condition.args is not None and isinstance(value, dict):
+                parts = {f"args.{key}": value[key] for key in condition.args if key in value}
+            for key, part in parts.items():
+                if key not in self._sizes:
+                    self._sizes[key] = _size(part)
+                more, longer = self._sizes[key]
+                values, characters = values + more, characters + longer
+        return values, characters
+
+    def _looked_at(self) -> dict[str, Json]:
         action, context = self._action, self._context
         variables: dict[str, Json] = {}
         for name in self._plan.variables:
@@ -178,7 +208,6 @@ class RuleSet(Policy):
         text: the text.
         rules: in order.
         cases: the tests that stand in it.
-        warnings: what is not wrong, and hardly meant.
     """
 
     def __init__(
@@ -191,7 +220,7 @@ class RuleSet(Policy):
         conditions: dict[str, Condition],
         defaults: Defaults,
         cases: Sequence[Case] = (),
-        warnings: Sequence[Problem] = (),
+        warnings: Callable[[], Sequence[Problem]] = tuple,
         sampler: Sampler | None = None,
     ) -> None:
         self._name = name
@@ -199,7 +228,7 @@ class RuleSet(Policy):
         self.text = text
         self.rules = tuple(rules)
         self.cases = tuple(cases)
-        self.warnings = tuple(warnings)
+        self._warnings = warnings
         self._defaults = defaults
         self._sampler = sampler
         self._compiled = tuple(_compiled(rule, conditions.get(rule.name)) for rule in rules)
@@ -209,6 +238,11 @@ class RuleSet(Policy):
     def name(self) -> str:
         """As the text says, or its file's."""
         return self._name
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is not wrong, and hardly meant; looked for each time, which can take seconds."""
+        return tuple(self._warnings())
 
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
         """What the first rule that matches says; if none does, what holds by default."""
@@ -273,13 +307,16 @@ class RuleSet(Policy):
         rules = tuple(each for each in self._compiled if each.is_for(tool, risk))
         conditions = [each.condition for each in rules if each.condition is not None]
         args: frozenset[str] | None = frozenset()
+        cost = no_cost()
         for condition in conditions:
             args = None if args is None or condition.args is None else args | condition.args
+            cost.add(condition.cost)
         plan = _Plan(
             rules=rules,
             variables=frozenset[str]().union(*(each.variables for each in conditions)),
             args=args,
             functions=frozenset[str]().union(*(each.functions for each in conditions)),
+            cost=cost,
         )
         if len(self._plans) >= _MOST_KEPT:
             self._plans.clear()
@@ -331,11 +368,11 @@ def _doubt(rule: PolicyRule, risk: str, why: str) -> Verdict:
     return msgspec.structs.replace(verdict, reason=f"{verdict.reason}: {why}.", is_doubtful=True)
 
 
-def _is_small(variables: dict[str, Json]) -> bool:
-    """Whether there are few enough values and characters for any condition."""
-    left: list[Json] = list(variables.values())
+def _size(whole: Json) -> tuple[int, int]:
+    """How many values and characters it has; beyond what is taken it is not counted further."""
+    left: list[Json] = [whole]
     count = characters = 0
-    while left:
+    while left and count + len(left) <= MOST_VALUES + 1 and characters <= MOST_CHARACTERS:
         value = left.pop()
         kind: object = value.__class__
         count += 1
@@ -346,9 +383,7 @@ def _is_small(variables: dict[str, Json]) -> bool:
             characters += sum(map(len, value))
         elif kind is list or kind is tuple:
             left.extend(value)
-        if count + len(left) > MOST_VALUES or characters > MOST_CHARACTERS:
-            return False
-    return True
+    return count + len(left), characters
 
 
 def _is_of_cel(error: BaseException) -> bool:
