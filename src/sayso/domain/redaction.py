@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from sayso.domain.actions import Action
+from sayso.domain.plain import plain, readings
 from sayso.domain.requests import Request
 from sayso.errors import ConfigurationError
 from sayso.types import JsonObject
@@ -31,7 +32,8 @@ class Redaction(Struct, frozen=True):
 
     def names(self, tool_name: str) -> bool:
         """Whether this tool is meant."""
-        return fnmatchcase(tool_name.casefold(), self.tools.casefold())
+        glob = plain(self.tools)
+        return any(fnmatchcase(tool, glob) for tool in readings(tool_name))
 
 
 def parse(text: str) -> Redaction:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from sayso.domain.accounts import Principal, Requester, Strength
 from sayso.domain.actions import Action, RiskClass
+from sayso.domain.plain import plain, readings
 
 _Names = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=64)
@@ -104,8 +105,12 @@ class ReviewRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         # Doubt blocks: an action that does not tell its risk counts as of any.
         if self.risks and action.risk_class is not None and action.risk_class not in self.risks:
             return False
-        tool = action.tool_name.casefold()
-        return not self.tools or any(fnmatchcase(tool, glob.casefold()) for glob in self.tools)
+        # In any spelling, and whatever it looks like: a rule is not got round by a character.
+        return not self.tools or any(
+            fnmatchcase(tool, plain(glob))
+            for tool in readings(action.tool_name)
+            for glob in self.tools
+        )
 
 
 def rule_for(

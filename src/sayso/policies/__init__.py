@@ -8,7 +8,7 @@ audit_plus_escalate   a sample, and whatever is unusual in a run
 combined              several policies as one: AllOf, AnyOf, FirstMatch
 rules                 rules as data: a YAML file with conditions in CEL (extra `rules`)
 
-plain, amounts        how names and amounts are compared and read
+amounts, written_json   how amounts and JSON in texts are read
 history, sampling     what a run has shown so far; which calls are drawn
 """
 

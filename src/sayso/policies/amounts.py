@@ -9,7 +9,7 @@ import re
 import unicodedata
 from typing import Any
 
-from sayso.policies.plain import plain
+from sayso.domain.plain import plain
 from sayso.visible import seen
 
 _WORDS = frozenset(

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sayso.domain.actions import Action, RiskClass
+from sayso.domain.plain import plain
 from sayso.domain.rules import Rule
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, State, Verdict
 from sayso.policies.history import history_of, streak_with
-from sayso.policies.plain import plain
 from sayso.policies.sampling import Sampler, check_rate
 
 SIGNALS: Final = "anomaly_signals"

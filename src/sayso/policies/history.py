@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Channel, Decision
+from sayso.domain.plain import LONGEST_NAME, plain_name
 from sayso.errors import UsageError
-from sayso.policies.plain import LONGEST_NAME, plain_name
 from sayso.types import JsonObject
 
 HISTORY: Final = "history"

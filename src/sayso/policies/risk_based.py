@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from sayso.domain.actions import Action, RiskClass
-from sayso.domain.rules import Rule
-from sayso.policies import written_json
-from sayso.policies.amounts import is_amount_name, is_currency, magnitude
-from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
-from sayso.policies.plain import (
+from sayso.domain.plain import (
     LONGEST_NAME,
     deceives,
     matcher,
     plain,
     readings,
 )
+from sayso.domain.rules import Rule
+from sayso.policies import written_json
+from sayso.policies.amounts import is_amount_name, is_currency, magnitude
+from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.types import JsonObject
 from sayso.visible import spelled
 

@@ -7,7 +7,7 @@ import pytest
 
 from sayso.domain import lifecycle
 from sayso.domain.accounts import Plane, Principal, Role, Strength
-from sayso.domain.actions import RiskClass
+from sayso.domain.actions import Action, RiskClass
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.lifecycle import Decide
 from sayso.domain.requests import ActionDraft, Request, Status
@@ -160,3 +160,13 @@ def test_what_the_asking_side_wants_is_never_weaker_than_what_holds_without_it()
     assert not both.veto, "that is for the rule to say"
     assert both.grant_seconds == 86_400
     assert rule_for(PAY, (ours,), Rule(grant_seconds=60)).grant_seconds == 60
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["Deploy_x", "deploy\u200b_x", "de\U000e0100ploy_x", "ｄｅｐｌｏｙ_x", "dеploy_x", "deploy_x"],
+)
+def test_a_rule_is_not_got_round_by_how_a_tool_is_spelled(tool: str) -> None:
+    rule = ReviewRule(name="two", tools=("deploy_*",), rule=Rule(approvals=2))
+    assert rule.matches(Action(tool_name=tool))
+    assert not rule.matches(Action(tool_name="destroy_x"))

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from sayso.domain.plain import plain
 from sayso.errors import MissingExtraError
 from sayso.policies.amounts import magnitude
 from sayso.policies.history import COUNTS
-from sayso.policies.plain import plain
 from sayso.policies.rules.costs import MOST_STATES, Cost, Work, no_cost, size_of
 from sayso.policies.rules.source import close_to
 

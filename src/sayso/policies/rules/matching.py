@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase, translate
 from typing import Final
 
+from sayso.domain.plain import WILD, matcher
 from sayso.policies.base import Context, Effect
-from sayso.policies.plain import WILD, matcher
 from sayso.policies.rules.records import Match, PolicyRule
 
 MOST_COMPARED: Final = 1_000_000

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from sayso.domain.actions import Action
+from sayso.domain.plain import LONGEST_NAME
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.combined import strictest
 from sayso.policies.history import COUNTS, history_of, streak_with
-from sayso.policies.plain import LONGEST_NAME
 from sayso.policies.rules.costs import MOST_STEPS, Cost, no_cost
 from sayso.policies.rules.expressions import Calls, Condition, context_of
 from sayso.policies.rules.matching import agents_of, for_risk, may_be_in, names
