@@ -78,6 +78,51 @@ def test_who_saves_over_anothers_version_is_told_and_loses_nothing(
     expect(page.get_by_label("Rules, as YAML")).to_have_value(TEXT)
 
 
+@pytest.mark.parametrize(
+    ("label", "button"), [("Remove", "Remove it"), ("Go back", "Put it in force")]
+)
+def test_who_takes_back_what_somebody_else_has_changed_meanwhile_is_told(
+    open_inbox: OpenInbox, person: Person, label: str, button: str
+) -> None:
+    for _ in range(2):
+        person.http.put("/api/v1/policy", json={"text": TEXT})
+    page = open_inbox("/policy", script=False, may_fail=True)
+    another = person.http.put("/api/v1/policy", json={"text": TEXT.replace("50", "5")}).json()
+    page.locator("summary", has_text=label).first.click()
+    page.get_by_role("button", name=button).first.click()
+    expect(page.get_by_role("alert")).to_contain_text("The policy was changed meanwhile")
+    assert person.http.get("/api/v1/policy").json()["number"] == another["number"]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_what_would_run_against_peoples_word_is_seen_first_and_without_scrolling(
+    open_inbox: OpenInbox, ask: Ask, person: Person, width: int
+) -> None:
+    person.http.delete("/api/v1/policy")
+    tools = (f"a_tool_called_often_{width}", f"send_a_message_to_all_customers_{width}")
+    for tool, said in ((tools[0], "approve"), (tools[0], "approve"), (tools[1], "reject")):
+        request = ask("May I?", action={"tool_name": tool, "risk_class": "low"})
+        person.decide(str(request["id"]), said)
+    page = open_inbox("/policy/edit", width=width)
+    rule = f"{{name: all, match: {{tools: [{', '.join(tools)}]}}, verdict: allow}}"
+    write(page, f"version: 1\nrules:\n  - {rule}\n", "Preview")
+    rows = page.locator(".by-tool tbody tr")
+    expect(rows.first.get_by_role("rowheader")).to_have_text(tools[1])
+    expect(rows.first.locator("td")).to_have_text(["1", "0", "0", "0", "1", "0", "1"])
+    often = rows.filter(has_text=tools[0])
+    expect(often.locator("td")).to_have_text(["0", "0", "0", "0", "2", "0", "2"])
+    expect(page.locator(".by-tool thead th").nth(1)).to_have_text("Misses")
+    for number in range(rows.count()):
+        for cell in rows.nth(number).locator("td").all():
+            box = cell.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= width
+    if width == 390:
+        word = "getComputedStyle(document.querySelector('.by-tool .bad'), '::before').content"
+        assert page.evaluate(word) == '"Misses"'
+    assert serious(page) == []
+
+
 @pytest.mark.parametrize(("width", "theme"), WIDTHS_AND_THEMES)
 def test_axe_finds_nothing_serious_on_them(
     open_inbox: OpenInbox, ask: Ask, person: Person, width: int, theme: str

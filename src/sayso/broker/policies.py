@@ -187,25 +187,37 @@ class Policies:
         await self.check(draft.text)
         return await self._add(draft.text, draft.note, by=by, replaces=draft.replaces)
 
-    async def activate(self, number: int, *, by: Principal, note: str = "") -> PolicyVersion:
-        """Go back to an older version: its text, as a new one. Raises as `put` and `version`."""
+    async def activate(
+        self, number: int, *, by: Principal, note: str = "", replaces: int | None = None
+    ) -> PolicyVersion:
+        """Go back to an older version: its text, as a new one. Raises as `put` and `version`.
+
+        Args:
+            number: which one.
+            by: who wants it.
+            note: why.
+            replaces: what was in force when it was chosen; 0: none. Default: whatever is.
+        """
         _need_manage(by)
         old = await self.version(number, by=by)
         if old.is_removed:
-            return await self.remove(by=by, note=note)
+            return await self.remove(by=by, note=note, replaces=replaces)
         await self.check(old.text)
-        return await self._add(old.text, note, by=by, activates=number)
+        return await self._add(old.text, note, by=by, replaces=replaces, activates=number)
 
-    async def remove(self, *, by: Principal, note: str = "") -> PolicyVersion:
+    async def remove(
+        self, *, by: Principal, note: str = "", replaces: int | None = None
+    ) -> PolicyVersion:
         """Have none from now on; the versions stay.
 
         Raises:
             NotPermittedError: `by` is no person, or no admin.
             NotFoundError: there is none.
+            ConflictError: another version is in force than the one that it `replaces`.
         """
         _need_manage(by)
         await self.get(by=by)
-        return await self._add("", note, by=by)
+        return await self._add("", note, by=by, replaces=replaces)
 
     async def _add(
         self,
@@ -224,7 +236,7 @@ class Policies:
                 now = f"version {in_force}" if in_force else "none"
                 raise ConflictError(
                     f"The policy was changed meanwhile: in force is {now}, not {replaces}.",
-                    hint="Look at what is in force, then put yours again.",
+                    hint="Look at what is in force, then do it again if you still want it.",
                     code="policy_changed",
                 )
             new = PolicyVersion(

@@ -90,8 +90,9 @@ async def activate(call: Call) -> Reply:
     """Go back to an older version."""
     need(call, Power.MANAGE)
     try:
-        number = int(fields_of(call).number("number") or 0)
-        await call.server.broker.policies.activate(number, by=call.principal)
+        fields = fields_of(call)
+        number, replaces = int(fields.number("number") or 0), int(fields.number("replaces") or 0)
+        await call.server.broker.policies.activate(number, by=call.principal, replaces=replaces)
     except SaysoError as error:
         return await policy(call, error)
     return redirect("/policy")
@@ -101,7 +102,8 @@ async def remove(call: Call) -> Reply:
     """Have none from now on."""
     need(call, Power.MANAGE)
     try:
-        await call.server.broker.policies.remove(by=call.principal)
+        replaces = int(fields_of(call).number("replaces") or 0)
+        await call.server.broker.policies.remove(by=call.principal, replaces=replaces)
     except SaysoError as error:
         return await policy(call, error)
     return redirect("/policy")
@@ -134,7 +136,7 @@ async def _previewed(call: Call, active: PolicyVersion | None, text: str, note: 
     except SaysoError as error:
         return await _editor(call, active, text, note=note, problem=error)
     total = found.total
-    tools = sorted(found.by_tool.items(), key=lambda each: (-each[1].requests, each[0]))
+    tools = sorted(found.by_tool.items(), key=_worst_first)
     seen = {
         "looked_at": history.looked_at,
         "days": history.days,
@@ -193,6 +195,12 @@ def _places(problem: SaysoError, text: str) -> list[dict[str, Any]]:
     return found
 
 
+def _worst_first(named: tuple[str, Tally]) -> tuple[int, int, int, str]:
+    """What would have run against people's word first, then what is called most."""
+    tool, tally = named
+    return -tally.misses.n, -tally.unedited.n, -tally.requests, tool
+
+
 def _counts(tally: Tally) -> list[dict[str, Any]]:
     def told(word: str, count: Count, meaning: str, *, bad: bool = False) -> dict[str, Any]:
         is_bad = bad and count.n > 0
@@ -202,15 +210,15 @@ def _counts(tally: Tally) -> list[dict[str, Any]]:
         }  # fmt: skip
 
     return [
-        told("Prompts added", tally.added, "People would be asked, and were not."),
-        told("Prompts removed", tally.removed, "People would not be asked any more."),
-        told("Denied now", tally.denied, "Refused at once, and were not."),
-        told("Denied, approved", tally.denied_approved, "Of these, people had approved.", bad=True),
         told("Misses", tally.misses, "People said no, and it would have run.", bad=True),
         told(
             "Unedited", tally.unedited, "People changed it, and it would have run as it was.",
             bad=True,
         ),
+        told("Denied now", tally.denied, "Refused at once, and were not."),
+        told("Denied, approved", tally.denied_approved, "Of these, people had approved.", bad=True),
+        told("Prompts removed", tally.removed, "People would not be asked any more."),
+        told("Prompts added", tally.added, "People would be asked, and were not."),
     ]  # fmt: skip
 
 
