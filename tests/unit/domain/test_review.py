@@ -164,7 +164,14 @@ def test_what_the_asking_side_wants_is_never_weaker_than_what_holds_without_it()
 
 @pytest.mark.parametrize(
     "tool",
-    ["Deploy_x", "deploy\u200b_x", "de\U000e0100ploy_x", "ｄｅｐｌｏｙ_x", "dеploy_x", "deploy_x"],
+    [
+        "Deploy_x",
+        "deploy\u200b_x",
+        "de\U000e0100ploy_x",
+        "\uff44\uff45\uff50\uff4c\uff4f\uff59_x",
+        "d\u0435ploy_x",
+        "deploy_x",
+    ],
 )
 def test_a_rule_is_not_got_round_by_how_a_tool_is_spelled(tool: str) -> None:
     rule = ReviewRule(name="two", tools=("deploy_*",), rule=Rule(approvals=2))
