@@ -126,6 +126,17 @@ def denied(verdict: Verdict) -> NotApprovedError:
     )
 
 
+def _refuse_doubt(verdict: Verdict, request: Request) -> None:
+    """What the policy could not judge may be what it denies: only a person lets it run."""
+    decision = request.decision
+    by_nobody = decision is not None and decision.channel in (Channel.STANDING, Channel.POLICY)
+    if verdict.is_doubtful and by_nobody:
+        raise NotApprovedError(
+            f"Only a remembered decision or a rule approved it, not a person: {verdict.reason}",
+            hint="Mend what the policy could not read, and ask again.",
+        )
+
+
 def _is_rejection(error: Exception) -> bool:
     """Whether somebody decided so, which was told when it was decided."""
     return isinstance(error, NotApprovedError) and bool((error.request or {}).get("decision"))
@@ -163,6 +174,7 @@ def _ask(
                 decision = msgspec.structs.replace(request.decision, action_id=action.id)
                 telemetry.log_approval_decided(run_id, decision, decision.channel.value)
         arguments = check_approved(request)
+        _refuse_doubt(verdict, request)
         if request.action is not None and arguments != request.action.tool_args:
             edited = action.with_args(arguments)
             again = judge(policy, edited, memory.context(proposal.context))

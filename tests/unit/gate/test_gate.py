@@ -593,3 +593,12 @@ def test_strange_keys_are_keys() -> None:
     for key in ("ü", "\ud800", "x" * 5_000, "a\nb", "ü"):
         gate.run_sync(SEND, outbox.send, key=key)
     assert len(outbox.sent) == 4
+
+
+async def test_what_the_policy_cannot_judge_is_approved_by_people_alone() -> None:
+    outbox, told = Outbox(), Person(lambda _: Decision(approved=True, channel=Channel.STANDING))
+    with pytest.raises(NotApprovedError, match="not a person"):
+        await Gate(Says(ASK, is_doubtful=True), told).run(SEND, outbox.send)
+    await Gate(Says(ASK), told).run(SEND, outbox.send)
+    await Gate(Says(ASK, is_doubtful=True), Person(yes)).run(SEND, outbox.send)
+    assert len(outbox.sent) == 2
