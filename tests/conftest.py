@@ -155,6 +155,7 @@ LONGEST = (
 """Modules that take longest: begun first, so that no worker is left alone with one at the end."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Much of what is tested waits for other processes: half as many again as there are cores."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
