@@ -85,7 +85,7 @@ class Wire:
         key: an agent's, for everything else; likewise.
     """
 
-    def __init__(self, port: int, bearer: str, key: str) -> None:
+    def __init__(self, port: int, bearer: str, key: str = "") -> None:
         self._host = f"Host: 127.0.0.1:{port}\r\n".encode()
         kind = b"Content-Type: application/json\r\n"
         self._person = self._host + kind

@@ -61,7 +61,7 @@ async def deliveries(run: Run) -> Result:
 
 async def arrived(sink: Connection, port: int, count: int) -> dict[str, float]:
     """When each id arrived, once there are so many, or time is up; doubles are an error."""
-    wire = Wire(port, "")
+    wire = Wire(port, bearer="")
     until = _now() + _SECONDS
     while True:
         told = await _look(sink, wire)
