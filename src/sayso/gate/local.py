@@ -218,6 +218,7 @@ class LocalApprover:
             channel=decision.channel,
             strength=decision.strength,
             action_id=action.id,
+            took_seconds=decision.took_seconds or decided.decision.took_seconds,
         )
         self._requests[request.id] = msgspec.structs.replace(decided, decision=kept)
 
