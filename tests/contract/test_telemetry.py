@@ -284,6 +284,24 @@ def test_no_events_and_no_name_are_not_all_of_them(logger: TelemetryLogger) -> N
         logger.get_events(limit=-1)
 
 
+def test_the_events_of_many_runs_come_in_one_reading_by_run(logger: TelemetryLogger) -> None:
+    """hitloop 51: measuring took two readings for each run, and no runs were all of them."""
+    for run_id in ("b", "", "a", "b", "a'\"\\b"):
+        logger.log_llm_call(run_id)
+    assert list(logger.get_events_by_run()) == ["b", "", "a", "a'\"\\b"]
+    runs = logger.get_events_by_run(["", "b", "a'\"\\b", "b", "nobody"])
+    assert [(run, len(events)) for run, events in runs.items()] == [
+        ("b", 2),
+        ("", 1),
+        ("a'\"\\b", 1),
+    ]
+    assert {event.run_id for event in runs["b"]} == {"b"}
+    assert list(logger.get_events_by_run(["a"])) == ["a"]
+    assert logger.get_events_by_run([]) == {}
+    with pytest.raises(TypeError, match="several"):
+        logger.get_events_by_run("ab")
+
+
 def test_a_second_start_and_an_unknown_end_are_kept_and_warned_of(
     logger: TelemetryLogger, caplog: pytest.LogCaptureFixture
 ) -> None:

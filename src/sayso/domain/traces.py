@@ -3,6 +3,7 @@
 The ledger is proof and belongs to the server; a trace is for measuring and belongs to the program.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -77,6 +78,30 @@ class RunMetadata(Struct, frozen=True, kw_only=True):
     def duration_ms(self) -> float | None:
         """How long it took, in milliseconds; None while that is not known."""
         return _between(self.started_at, self.finished_at)
+
+
+def runs_of(events: Iterable[TraceEvent]) -> list[RunMetadata]:
+    """The runs that these events tell of, as their first starts and last ends tell.
+
+    Other events are passed over, and so is a run that neither started nor ended.
+    """
+    started: dict[str, JsonObject] = {}
+    ended: dict[str, TraceEvent] = {}
+    for event in events:
+        if event.event_type is TraceEventType.RUN_START:
+            started.setdefault(event.run_id, event.payload)
+        elif event.event_type is TraceEventType.RUN_END:
+            ended[event.run_id] = event
+    return [_run(run_id, started.get(run_id), ended.get(run_id)) for run_id in {**started, **ended}]
+
+
+def _run(run_id: str, start: JsonObject | None, end: TraceEvent | None) -> RunMetadata:
+    told: dict[str, Any] = dict(start or {})
+    if start is not None:
+        told["started_at"] = datetime.fromisoformat(start["started_at"])
+    if end is not None:
+        told |= {**end.payload, "finished_at": end.timestamp}
+    return RunMetadata(run_id=run_id, **told)
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:

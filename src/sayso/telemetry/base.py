@@ -30,14 +30,14 @@ class Sink(Protocol):
     def events(
         self,
         *,
-        run_id: str | None = None,
+        run_ids: Sequence[str] | None = None,
         types: Sequence[TraceEventType] = (),
         limit: int | None = None,
     ) -> list[TraceEvent]:
-        """The events of a run (None: of all), of these types (none named: all), oldest first.
+        """The events of these runs (None: of all), of these types (none named: all), oldest first.
 
         Args:
-            run_id: the empty string is an id like any other.
+            run_ids: the empty string is an id like any other; an empty sequence is no run at all.
             types: all that are wanted.
             limit: the first so many; 0 is none, None is all.
 

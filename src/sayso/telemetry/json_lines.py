@@ -50,7 +50,7 @@ class JsonLinesSink:
     def events(
         self,
         *,
-        run_id: str | None = None,
+        run_ids: Sequence[str] | None = None,
         types: Sequence[TraceEventType] = (),
         limit: int | None = None,
     ) -> list[TraceEvent]:
@@ -59,7 +59,8 @@ class JsonLinesSink:
             data = Path(self._path).read_bytes()
         except OSError as error:
             raise self._failed("read", error) from error
-        sign = b"" if run_id is None else msgspec.json.encode(run_id)
+        wanted = None if run_ids is None else frozenset(run_ids)
+        sign = b"" if wanted is None or len(wanted) != 1 else msgspec.json.encode(*wanted)
         found: list[TraceEvent] = []
         if sign not in data:
             return found
@@ -72,7 +73,9 @@ class JsonLinesSink:
                 event = _decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
-            if run_id in (None, event.run_id) and (not types or event.event_type in types):
+            if wanted is not None and event.run_id not in wanted:
+                continue
+            if not types or event.event_type in types:
                 found.append(event)
         return found
 

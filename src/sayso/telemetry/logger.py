@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +15,7 @@ from msgspec import Struct
 from sayso.domain.actions import Action, canonical_json
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
-from sayso.domain.traces import RunMetadata, ToolResult, TraceEvent, TraceEventType
+from sayso.domain.traces import RunMetadata, ToolResult, TraceEvent, TraceEventType, runs_of
 from sayso.errors import ConfigurationError
 from sayso.telemetry import payloads
 from sayso.telemetry.base import Sink
@@ -274,12 +273,39 @@ class TelemetryLogger:
         types = () if event_type is None else (TraceEventType(event_type),)
         if limit is not None and limit < 0:
             raise ValueError("limit must not be negative")
+        run_ids = None if run_id is None else (run_id,)
         events = self._writer.call(
-            lambda sink: sink.events(run_id=run_id, types=types, limit=limit)
+            lambda sink: sink.events(run_ids=run_ids, types=types, limit=limit)
         )
         for event in events:
             _add_hash(event)
         return events
+
+    def get_events_by_run(
+        self, run_ids: Iterable[str] | None = None
+    ) -> dict[str, list[TraceEvent]]:
+        """All events of these runs, each run's in the order in which they were logged.
+
+        It is one reading, however many runs there are, and all of it is in memory then.
+
+        Args:
+            run_ids: None is all runs, an empty list none; what is no run is left out.
+
+        Returns:
+            The runs in the order of their first events.
+
+        Raises:
+            TypeError: one id was given instead of several.
+            StoreError: they cannot be read, or it is closed.
+        """
+        if isinstance(run_ids, str):
+            raise TypeError("run_ids takes several ids, as a list, not one id")
+        wanted = None if run_ids is None else tuple(run_ids)
+        runs: dict[str, list[TraceEvent]] = {}
+        for event in self._writer.call(lambda sink: sink.events(run_ids=wanted)):
+            _add_hash(event)
+            runs.setdefault(event.run_id, []).append(event)
+        return runs
 
     def get_run_metadata(self, run_id: str) -> RunMetadata | None:
         """A run as its first start and its last end tell; None if it has neither.
@@ -287,7 +313,7 @@ class TelemetryLogger:
         Raises:
             StoreError: it cannot be read, or it is closed.
         """
-        runs = _runs(self._writer.call(lambda sink: sink.events(run_id=run_id, types=_RUN)))
+        runs = runs_of(self._writer.call(lambda sink: sink.events(run_ids=(run_id,), types=_RUN)))
         return runs[0] if runs else None
 
     def get_all_runs(self) -> list[RunMetadata]:
@@ -296,7 +322,7 @@ class TelemetryLogger:
         Raises:
             StoreError: they cannot be read, or it is closed.
         """
-        return _runs(self._writer.call(lambda sink: sink.events(types=_RUN)))
+        return runs_of(self._writer.call(lambda sink: sink.events(types=_RUN)))
 
     def flush(self) -> None:
         """Return once all that was logged is written.
@@ -347,34 +373,14 @@ def _lost_line(count: int) -> bytes:
 
 
 def _warn_of_second_start(sink: Sink, run_id: str, at: datetime) -> None:
-    first = sink.events(run_id=run_id, types=(TraceEventType.RUN_START,), limit=1)
+    first = sink.events(run_ids=(run_id,), types=(TraceEventType.RUN_START,), limit=1)
     if first and first[0].timestamp != at:
         log.warning("run %r was started again: both are kept, the first one counts", run_id)
 
 
 def _warn_of_unknown(sink: Sink, run_id: str) -> None:
-    if not sink.events(run_id=run_id, types=(TraceEventType.RUN_START,), limit=1):
+    if not sink.events(run_ids=(run_id,), types=(TraceEventType.RUN_START,), limit=1):
         log.warning("run %r was ended, but never started: its end is kept", run_id)
-
-
-def _runs(events: Iterable[TraceEvent]) -> list[RunMetadata]:
-    started: dict[str, JsonObject] = {}
-    ended: dict[str, TraceEvent] = {}
-    for event in events:
-        if event.event_type is TraceEventType.RUN_START:
-            started.setdefault(event.run_id, event.payload)
-        else:
-            ended[event.run_id] = event
-    return [_run(run_id, started.get(run_id), ended.get(run_id)) for run_id in {**started, **ended}]
-
-
-def _run(run_id: str, start: JsonObject | None, end: TraceEvent | None) -> RunMetadata:
-    told: dict[str, Any] = dict(start or {})
-    if start is not None:
-        told["started_at"] = datetime.fromisoformat(start["started_at"])
-    if end is not None:
-        told |= {**end.payload, "finished_at": end.timestamp}
-    return RunMetadata(run_id=run_id, **told)
 
 
 def _add_hash(event: TraceEvent) -> None:

@@ -57,7 +57,8 @@ ORDER BY place
 """
 _EVENTS = """
 SELECT timestamp, run_id, event_type, payload::text FROM sayso_trace_events
-WHERE ($1::text IS NULL OR run_id = $1) AND (cardinality($2::text[]) = 0 OR event_type = ANY($2))
+WHERE ($1::text[] IS NULL OR run_id = ANY($1))
+    AND (cardinality($2::text[]) = 0 OR event_type = ANY($2))
 ORDER BY id LIMIT $3
 """
 _NUL = re.compile(rb"((?<!\\)(?:\\\\)*)\\u0000")
@@ -114,12 +115,13 @@ class PostgresSink:
     def events(
         self,
         *,
-        run_id: str | None = None,
+        run_ids: Sequence[str] | None = None,
         types: Sequence[TraceEventType] = (),
         limit: int | None = None,
     ) -> list[TraceEvent]:
         """By the index of runs, or that of types."""
-        rows = self._run("read", lambda c: c.fetch(_EVENTS, run_id, list(types), limit))
+        runs = None if run_ids is None else list(run_ids)
+        rows = self._run("read", lambda c: c.fetch(_EVENTS, runs, list(types), limit))
         return [
             TraceEvent(
                 timestamp=timestamp,

@@ -61,9 +61,10 @@ FROM json_each(?)
 """
 _EVENTS = """
 SELECT timestamp, run_id, event_type, payload FROM trace_events
-WHERE (?1 IS NULL OR run_id = ?1) {types} ORDER BY id LIMIT ?2
+WHERE {runs} {types} ORDER BY id LIMIT ?2
 """
-_OF_RUN = _EVENTS.replace("(?1 IS NULL OR run_id = ?1)", "run_id = ?1")
+_ANY_RUN = "?1 IS NULL"
+_OF_RUNS = "run_id IN (SELECT value FROM json_each(?1))"
 
 
 class SqliteSink:
@@ -99,17 +100,20 @@ class SqliteSink:
     def events(
         self,
         *,
-        run_id: str | None = None,
+        run_ids: Sequence[str] | None = None,
         types: Sequence[TraceEventType] = (),
         limit: int | None = None,
     ) -> list[TraceEvent]:
         """By the index of runs, or that of types."""
-        statement = _EVENTS if run_id is None else _OF_RUN
         marks = ", ".join(f"?{place}" for place in range(3, 3 + len(types)))
         # Of one run there are few: `+` keeps SQLite from going through all runs by their types.
-        column = "event_type" if run_id is None else "+event_type"
-        statement = statement.format(types=f"AND {column} IN ({marks})" if types else "")
-        parameters = (run_id, -1 if limit is None else limit, *types)
+        column = "event_type" if run_ids is None else "+event_type"
+        statement = _EVENTS.format(
+            runs=_ANY_RUN if run_ids is None else _OF_RUNS,
+            types=f"AND {column} IN ({marks})" if types else "",
+        )
+        runs = None if run_ids is None else msgspec.json.encode(list(run_ids)).decode()
+        parameters = (runs, -1 if limit is None else limit, *types)
         with self._failing("read"):
             return [
                 TraceEvent(
