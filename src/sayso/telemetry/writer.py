@@ -86,7 +86,10 @@ class Writer:
         return future.result()
 
     def tell(self, work: Callable[[Sink], None]) -> None:
-        """As `call`, but nobody waits for it, and it is not done if the sink fails."""
+        """As `call`, but nobody waits for it, and it is not done if the sink fails.
+
+        So it is done with the next batch, and does not wake the thread for itself.
+        """
         self._add_job(work, None)
 
     def close(self, *, waits: bool = True) -> None:
@@ -118,6 +121,7 @@ class Writer:
         self._pause = 0.0
         self._gap = 0
         self._is_idle = True
+        self._is_awaited = False
         self._is_closing = False
 
     def _start(self, opened: Future[None] | None) -> None:
@@ -128,8 +132,10 @@ class Writer:
         self._thread.start()
 
     def _add_job(self, work: Callable[[Sink], Any], future: Future[Any] | None) -> None:
+        self._is_awaited |= future is not None
         self._jobs.append((work, future))
-        self._ring()
+        if future is not None or self._is_idle:
+            self._ring()
         if self._is_closing and (self._thread is None or not self._thread.is_alive()):
             self._end_jobs(StoreError("The telemetry is closed.", hint="Make another."))
 
@@ -213,9 +219,10 @@ class Writer:
             self._bell.wait()
         self._bell.clear()
         self._is_idle = False
-        if not (self._jobs or self._is_closing):
+        if not (self._is_awaited or self._is_closing):
             self._bell.wait(LINGER_SECONDS)
             self._bell.clear()
+        self._is_awaited = False
 
     def _work(self, sink: Sink) -> None:
         jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
