@@ -1,0 +1,1 @@
+"""What people's oversight is worth, measured: in experiments, and in production."""
