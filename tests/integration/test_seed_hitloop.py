@@ -1,11 +1,12 @@
 """What hitloop's read-me shows works once the import root is `sayso.compat.hitloop`.
 
-Experiments (`hitloop.eval`, `hitloop.scenarios`) have no place here yet. What a program there
-leaves to its reader, such as a Slack client, is given by the test.
+What a program there leaves to its reader, such as a Slack client, is given by the test.
 """
 
 import asyncio
+import csv
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,15 @@ LAYOUT = {
     "langgraph.nodes": "HITLState create_hitl_workflow_nodes should_execute_condition"
     " hitl_gate_node execute_tool_node",
     "langgraph.interrupt_nodes": "create_interrupt_gate_node hitl_action should_execute",
+    "eval": "ExperimentRunner ExperimentCondition ErrorInjector InjectionConfig InjectionType"
+    " MetricsCalculator",
+    "eval.runner": "ExperimentRunner ExperimentCondition TrialResult create_standard_conditions",
+    "eval.injectors": "ErrorInjector InjectionConfig InjectionType InjectionResult",
+    "eval.metrics": "MetricsCalculator RunMetrics ConditionMetrics",
+    "scenarios": "Scenario ScenarioConfig ValidationResult EmailDraftScenario RecordUpdateScenario",
+    "scenarios.base": "Scenario ScenarioConfig ValidationResult",
+    "scenarios.email_draft": "EmailDraftScenario",
+    "scenarios.record_update": "RecordUpdateScenario",
 }
 
 
@@ -321,6 +331,82 @@ def test_a_logger_is_made_of_a_file_name(tmp_path: Path) -> None:
     [event] = logger.get_events("run-1")
     assert event.event_type == "action_proposed"
     logger.close()
+
+
+@pytest.mark.anyio
+async def test_an_experiment_is_set_up_run_and_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    from sayso.compat.hitloop.eval import ExperimentRunner
+    from sayso.compat.hitloop.eval.runner import create_standard_conditions
+    from sayso.compat.hitloop.scenarios import EmailDraftScenario
+
+    logger = TelemetryLogger("experiment.db")
+    scenario = EmailDraftScenario()
+    conditions = create_standard_conditions(
+        scenario=scenario,
+        n_trials=20,
+        injection_rate=0.2,
+    )
+    runner = ExperimentRunner(logger)
+    for c in conditions:
+        runner.add_condition(c)
+    await runner.run_all()
+    runner.export_results("results.csv", "summary.json")
+
+    with (tmp_path / "experiment_output/results.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    shown = "run_id scenario_id condition_id policy_name task_success approval_requested"
+    assert {*shown.split(), "injected_error", "error_caught"} <= set(rows[0])
+    assert len(rows) == 80
+    assert {row["scenario_id"] for row in rows} == {"email_draft"}
+    assert {row["injected_error"] for row in rows} == {"0", "1"}
+    summary = json.loads((tmp_path / "experiment_output/summary.json").read_bytes())
+    assert list(summary) == [c.condition_id for c in conditions]
+    for metrics in summary.values():
+        assert metrics["n_runs"] == 20
+        keys = "success_rate approval_rate error_catch_rate false_reject_rate human_latency_mean_ms"
+        assert set(keys.split()) <= set(metrics)
+    people = summary["risk_based_human"]
+    assert people["human_latency_mean_ms"] > 500
+    assert people["error_catch_rate"] > summary["risk_based_auto"]["error_catch_rate"] == 0
+    # Besides its results, only what was asked for is left behind (hitloop 52).
+    left = {path.name.partition("-")[0] for path in tmp_path.iterdir()}
+    assert left == {"experiment.db", "experiment_output"}
+    logger.close()
+    scenario.close()
+
+
+def test_an_injector_makes_some_actions_wrong_and_says_which() -> None:
+    from sayso.compat.hitloop.eval import ErrorInjector, InjectionConfig, InjectionType
+
+    injector = ErrorInjector(
+        InjectionConfig(
+            injection_rate=0.2,
+            injection_types=[
+                InjectionType.WRONG_RECIPIENT,
+                InjectionType.WRONG_RECORD_ID,
+            ],
+        )
+    )
+    action = Action(tool_name="send_email", tool_args={"recipient": "ann@example.com"})
+    results = [injector.maybe_inject(action) for _ in range(300)]
+    wrong = [result for result in results if result.injected]
+    assert 20 <= len(wrong) <= 100
+    assert {result.injection_type for result in wrong} == {InjectionType.WRONG_RECIPIENT}
+    assert all(result.modified_action != action == result.original_action for result in wrong)
+
+
+def test_the_example_of_an_experiment_writes_both_tables(tmp_path: Path) -> None:
+    words = ["--n-trials", "5", "--injection-rate", "0.5", "--output-dir", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "examples/run_experiment.py", *words],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    assert "audit_escalate" in done.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.csv", "summary.json"}
+    assert not done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A trace as a text file: one event a line, only ever appended to, by several processes at once."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,13 +62,9 @@ class JsonLinesSink:
         wanted = None if run_ids is None else frozenset(run_ids)
         sign = b"" if wanted is None or len(wanted) != 1 else msgspec.json.encode(*wanted)
         found: list[TraceEvent] = []
-        if sign not in data:
-            return found
-        for line in data.splitlines():
+        for line in _lines_with(sign, data):
             if limit is not None and len(found) >= limit:
                 break
-            if sign not in line:
-                continue
             try:
                 event = _decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -88,3 +84,12 @@ class JsonLinesSink:
             f"The trace {self._path!r} cannot be {what}: {error.strerror}.",
             hint="Check the folder, the permissions, and the space on the disk.",
         )
+
+
+def _lines_with(sign: bytes, data: bytes) -> Iterator[bytes]:
+    """The lines in which it stands, without a look at the others."""
+    end = 0
+    while (place := data.find(sign, end)) >= 0 and end < len(data):
+        begin = data.rfind(b"\n", end, place) + 1 or end
+        end = data.find(b"\n", place) + 1 or len(data)
+        yield data[begin:end]
