@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench import figures, gate, ledger, machine, million, report, sections
+from bench import figures, gate, lab, ledger, machine, million, report, sections
 from bench.errors import BenchError
 from bench.passes import MOST_HELD, MOST_PENDING, Passes, Plan
 from bench.peers import environment
@@ -94,15 +94,18 @@ def _report(
     lines = figures.lines(figures.with_held(plan.most_held), measured)
     grown = figures.lines(million.FIGURES, measured)
     gated = figures.lines(gate.FIGURES, measured)
+    tried = figures.lines(lab.FIGURES, measured)
     told: list[sections.Section] = []
     if lines:
         told.append(sections.figures("Figures", lines, ("product", "reference")))
     if gated:
         told.append(sections.gate(gated))
+    if tried:
+        told.append(sections.lab(tried))
     told += _beside_others(measured)
     if grown:
         told.append(sections.growth(grown, million.FEW, plan.most_pending))
-    if gated or any(name.startswith("peers-") for name in measured):
+    if gated or tried or any(name.startswith("peers-") for name in measured):
         facts["peers"] = environment.versions()
     return report.Report(
         day=datetime.now(UTC).date(),
@@ -110,7 +113,7 @@ def _report(
         packages=report.packages(),
         passes=plan.passes,
         seconds=plan.seconds,
-        lines=lines + grown + gated,
+        lines=lines + grown + gated + tried,
         sections=told,
         measured=measured,
         failed=failed,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from bench import gate, million
+from bench import gate, lab, million
 from bench.deliveries import SETTING, delivered
 from bench.errors import BenchError
 from bench.passes import Passes, Plan, Tell
@@ -53,6 +53,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "peers-pause": _asked_for(contest("pause")),
     "peers-wait": _asked_for(contest("wait")),
     gate.SCENARIO: _asked_for(gate.measure),
+    lab.SCENARIO: _asked_for(lab.measure),
     "million-sqlite": _asked_for(million.growing("sqlite")),
     "million-postgres": _asked_for(million.growing("postgres")),
 }

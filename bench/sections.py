@@ -41,6 +41,13 @@ def gate(lines: Sequence[Line]) -> Section:
     return section
 
 
+def lab(lines: Sequence[Line]) -> Section:
+    """Experiments beside another library's."""
+    section = figures("Experiments", lines, ("Sayso", "hitloop"))
+    section.before = _LAB
+    return section
+
+
 def peers(shape: str, passes: Passes) -> Section:
     """Contenders beside one another."""
     columns = _COLUMNS[shape]
@@ -168,6 +175,10 @@ One caller, one call after the other, each of about 1 KB, none of which anybody 
 policy is asked, the tool does nothing, and proposal, start and end are logged to a SQLite file, in
 one process on one core. hitloop commits each event before it goes on; Sayso's are written by a
 thread a moment later, with all arguments, and are counted at the end: not one may be missing."""
+_LAB = """\
+The standard conditions on e-mails, an error in every fifth action, all events in a SQLite file, in
+one process on one core. Sayso's simulated people state how long they took; hitloop's sleep, and its
+second figure is without that. Sayso's trials go through the gate that is used in production."""
 _LIMITS = """\
 The product under that load, looked at {looks:,} times in {seconds} s by a sampling profiler; it did
 {rate:,.0f}/s, slowed down by that. A thread is counted when it was running, or could have been if
