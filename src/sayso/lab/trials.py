@@ -1,5 +1,6 @@
 """One trial: a world, a gate and people of its own, and what came of them."""
 
+import copy
 import inspect
 from collections.abc import Callable
 from functools import partial
@@ -118,9 +119,11 @@ class Trial:
         )
         failure: str | None = None
         try:
-            for place in range(condition.scenario.config.actions_per_trial):
-                calls.append(await self._call(place))
-            self._world.close()
+            try:
+                for place in range(condition.scenario.config.actions_per_trial):
+                    calls.append(await self._call(place))
+            finally:
+                self._world.close()
         except Exception as error:  # noqa: BLE001  a scenario of the user's; told in the result
             failure = _told(error)
         result = self._result(tuple(calls), failure)
@@ -136,16 +139,16 @@ class Trial:
             self._learn(task)
         tools = self._world.get_tools()
         self._listener.begin(is_injected=injection.injected)
-        ran: list[JsonObject] = []
+        ran: list[str] = []
         failure: str | None = None
         checked = ValidationResult(False, "It did not run")
 
         async def execute(**arguments: Any) -> Any:
-            ran.append(arguments)
+            ran.append(proposed.with_args(arguments).digest)
             tool = tools.get(proposed.tool_name)
             if tool is None:
                 raise NotFoundError(f"Unknown tool: {proposed.tool_name}")
-            result = await _came(tool(**arguments))
+            result = await _came(tool(**copy.deepcopy(arguments)))  # the task stays as it is
             if isinstance(result, dict) and cast("JsonObject", result).get("success") is False:
                 raise _ToolError(cast("JsonObject", result).get("error", "The tool failed."))
             return cast("Any", result)
@@ -167,13 +170,13 @@ class Trial:
         self,
         task: Action,
         injection: InjectionResult,
-        ran: list[JsonObject],
+        ran: list[str],
         checked: ValidationResult,
         failure: str | None,
     ) -> CallResult:
         """What is wrong is a success if it was kept from running; what is right, if it was done."""
         heard, proposed = self._listener, injection.action
-        as_proposed = bool(ran) and proposed.with_args(ran[0]).digest == proposed.digest
+        as_proposed = ran == [proposed.digest]
         success = failure is None and checked.success
         caught = False
         if injection.injected:

@@ -452,6 +452,50 @@ async def test_a_trial_that_raises_is_told_as_such_and_the_others_go_on(
     assert (failed.success, failed.error_caught, failed.approval_granted) == (False, False, False)
 
 
+class Clumsy(EmailDraftScenario):
+    """Its tool spoils what it is given, and all is right to it that is like the task."""
+
+    closed = 0
+
+    def generate_action(self, correct: bool = True) -> Action:
+        self.drawn = Action(
+            tool_name="send", tool_args={"to": ["ann@example.com"]}, risk_class=RiskClass.LOW
+        )
+        return self.drawn
+
+    def get_tools(self) -> dict[str, Any]:
+        def send(to: list[str]) -> list[str]:
+            sent = list(to)
+            to.clear()
+            return sent
+
+        return {"send": send}
+
+    def validate_result(self, result: Any) -> ValidationResult:
+        return ValidationResult(result == self.drawn.tool_args["to"])
+
+    def get_task_description(self) -> str:
+        return "Task"
+
+    def close(self) -> None:
+        Clumsy.closed += 1
+        raise OSError("closed")
+
+
+async def test_a_tool_that_changes_its_arguments_changes_neither_task_nor_verdict(
+    logger: TelemetryLogger,
+) -> None:
+    for config, success in ((ALL_WRONG, False), (None, True)):
+        [result] = await run(
+            logger, condition(scenario=Clumsy(), injection_config=config, n_trials=1,
+                              policy=AlwaysApprovePolicy()),
+        )  # fmt: skip
+        assert result.calls[0].success is success
+        assert result.calls[0].task.tool_args == {"to": ["ann@example.com"]}
+        assert result.execution_error == "OSError: closed", "And how it closes is told, too."
+    assert Clumsy.closed == 2
+
+
 class Editing(ApprovalBackend):
     """Puts right what is wrong."""
 
