@@ -242,6 +242,36 @@ def test_a_decision_that_names_no_action_is_about_the_one_that_was_asked(
     assert (run.error_caught, run.human_latency_ms) == (True, 5)
 
 
+def test_what_people_said_and_what_came_after_are_kept_apart(
+    logger: TelemetryLogger, metrics: MetricsCalculator
+) -> None:
+    """An edit may be denied by the policy, or asked about again."""
+    for run_id in ("denied", "asked again"):
+        action = Action(id="a", tool_name="send")
+        question = ApprovalRequest(run_id=run_id, action=action)
+        logger.log_run_start(RunMetadata(run_id=run_id, scenario_id="s", condition_id="c"))
+        logger.log_approval_requested(run_id, question)
+        edited = Decision(approved=True, args={"n": 1}, action_id="a")
+        logger.log_approval_decided(run_id, edited)
+        if run_id == "denied":
+            denial = Decision(approved=False, action_id="a", decided_by="policy:p")
+            logger.log_approval_decided(run_id, denial, "policy")
+        else:
+            logger.log_approval_requested(run_id, question)
+    denied, again = metrics.compute_runs()
+    assert (denied.actions[0].granted, again.actions[0].granted) == (False, None)
+    assert (denied.approval_granted, again.approval_granted) == (False, False)
+    assert metrics.compute_condition_metrics().false_reject == Rate(hits=0, of=2)
+
+
+def test_a_run_that_ended_before_it_began_took_a_time_that_nobody_knows(
+    logger: TelemetryLogger, metrics: MetricsCalculator
+) -> None:
+    tell(logger, "r", lasts_ms=-3_600_000)
+    assert metrics.compute_run_metrics("r").time_to_complete_ms is None
+    assert metrics.compute_condition_metrics("c").time_to_complete_mean_ms is None
+
+
 class _Ann(ApprovalBackend):
     async def request_approval(self, request: ApprovalRequest) -> Decision:
         to = request.action.tool_args["to"]
