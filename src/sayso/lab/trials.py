@@ -97,9 +97,10 @@ class Trial:
         )
         backend = condition.fresh_backend(f"{seed}/reviewer")
         self._learn: Callable[[Action], None] | None = getattr(backend, "learn", None)
-        self._policy = condition.fresh_policy(f"{seed}/policy")
+        policy = condition.fresh_policy(f"{seed}/policy")
+        self._policy_name = policy.name
         self._gate = Gate(
-            self._policy,
+            policy,
             backend,
             telemetry=self._listener,
             # The same in all conditions, so that a policy with a seed samples the same calls.
@@ -216,7 +217,7 @@ class Trial:
     def _details(self, result: TrialResult) -> JsonObject:
         """What stands in the event `run_end`."""
         return {
-            "policy_name": self._policy.name,
+            "policy_name": self._policy_name,
             "trial_number": result.trial_number,
             "injected_error": result.injected_error,
             "error_caught": result.error_caught,
