@@ -1,4 +1,8 @@
-"""Every code block of the documentation does what the page says."""
+"""Every code block of the documentation does what the page says.
+
+hitloop 31 and 59: programs of its read-me did not run as written: a graph without its first edge, a
+policy with an attribute that nobody sets, a name that could not be imported from where it stood.
+"""
 
 import contextlib
 import io
