@@ -52,7 +52,7 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
-from sayso.ledger.binding import with_record
+from sayso.ledger.binding import bind
 from sayso.signals.base import EVENTS, JOBS, Signal
 from sayso.stores.base import Page, Query, Stores, is_shown
 from sayso.types import JsonObject
@@ -508,9 +508,8 @@ class Broker:
         A caller that is cancelled meanwhile does not take the change back, so its waiters are
         woken all the same, a little later.
         """
-        change = with_record(change)
         try:
-            await self.store.commit(change)
+            await self.store.commit(bind(change))
         except asyncio.CancelledError:
             loop = asyncio.get_running_loop()
             loop.call_later(LATE_WAKE_SECONDS, self._publish, change)

@@ -16,7 +16,6 @@ V = TypeVar("V")
 
 FRESH = timedelta(seconds=1)
 MAX_REMEMBERED = 10_000
-_NO_TIME = timedelta(0)
 
 
 class LookUps(Generic[K, V]):
@@ -34,7 +33,8 @@ class LookUps(Generic[K, V]):
         self._look_up = look_up
         self._clock = clock
         self._keeps_none = keeps_none
-        self._remembered: dict[K, tuple[datetime, V]] = {}
+        self._remembered: dict[K, tuple[datetime, datetime, V]] = {}
+        """Each with when it was read, and until when it is believed."""
         self._under_way: dict[K, asyncio.Task[V]] = {}
 
     def peek(self, key: K, now: datetime | None = None) -> V | None:
@@ -42,22 +42,24 @@ class LookUps(Generic[K, V]):
         remembered = self._remembered.get(key)
         if remembered is None:
             return None
-        age = (now or self._clock.now()) - remembered[0]
-        return remembered[1] if _NO_TIME <= age < FRESH else None
+        since, until, value = remembered
+        return value if since <= (now or self._clock.now()) < until else None
 
     def knows_none(self, key: K, now: datetime) -> bool:
         """Whether there was none in the last second."""
         remembered = self._remembered.get(key)
-        if remembered is None or remembered[1] is not None:
-            return False
-        return _NO_TIME <= now - remembered[0] < FRESH
+        return (
+            remembered is not None
+            and remembered[2] is None
+            and (remembered[0] <= now < remembered[1])
+        )
 
     async def get(self, key: K) -> V:
         """The value, as it was at most a second ago."""
         now = self._clock.now()
         remembered = self._remembered.get(key)
-        if remembered is not None and _NO_TIME <= now - remembered[0] < FRESH:
-            return remembered[1]
+        if remembered is not None and remembered[0] <= now < remembered[1]:
+            return remembered[2]
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = asyncio.ensure_future(self._read(key, now))
@@ -93,7 +95,7 @@ class LookUps(Generic[K, V]):
     def _remember(self, key: K, at: datetime, value: V) -> None:
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
-        self._remembered[key] = (at, value)
+        self._remembered[key] = (at, at + FRESH, value)
 
 
 def _told(task: "asyncio.Task[Any]") -> None:

@@ -111,7 +111,7 @@ class Requester(Struct, frozen=True, kw_only=True):
     @property
     def actor(self) -> str:
         """How the log names them."""
-        return f"{self.plane.value}:{self.id}"
+        return self.plane + ":" + self.id
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -141,7 +141,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     @property
     def actor(self) -> str:
         """How the log names them."""
-        return f"{self.plane.value}:{self.id}"
+        return self.plane + ":" + self.id
 
     @property
     def requester(self) -> Requester:
@@ -156,9 +156,9 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     def may(self, power: Power) -> bool:
         """Whether they have this power; to decide takes a person, whatever else is said."""
-        if power is Power.DECIDE and not self.is_person:
-            return False
-        return power in self._powers
+        if self.plane is Plane.PERSON:
+            return power in _OF_PEOPLE[self.role]
+        return power is not Power.DECIDE and power in _OF_AGENTS[self.role]
 
     def sees(self, asked_by: str, owner: str) -> bool:
         """Whether they may see a request in their tenant: all, their own, or their agents'.
@@ -167,13 +167,9 @@ class Principal(Struct, frozen=True, kw_only=True):
             asked_by: the actor who asked.
             owner: the id of the person whose agent that is, or nothing.
         """
-        if Power.READ in self._powers or asked_by == self.actor:
+        if self.may(Power.READ) or asked_by == self.actor:
             return True
         return self.is_person and owner == self.id
-
-    @property
-    def _powers(self) -> frozenset[Power]:
-        return (_OF_PEOPLE if self.plane is Plane.PERSON else _OF_AGENTS)[self.role]
 
     def is_bound_to(self, client_id: str | None, session_id: str | None) -> bool:
         """Whether its key is good for these."""

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from sayso.domain.requests import ASKERS_CHOICES, Draft, Kind, Option, OptionDraft
 from sayso.errors import InvalidRequestError
@@ -16,6 +17,8 @@ REFUSING_WORDS = frozenset({
 # fmt: on
 """A plain option that begins with one of these words, or with "do not", lets nobody go on."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_EFFECTS, _OPTIONS = "$.action.side_effects", "$.options"
+_LISTS = frozenset({_EFFECTS, _OPTIONS})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -90,8 +93,12 @@ def check(draft: Draft, kind: Kind) -> None:
             "Use 'expire', 'reject' or 'park'; a rule of the server's policy can say more.",
         )
     texts = _shown_texts(draft)
-    if not all(text.isprintable() for _, text in texts):  # most are, and this is fast
-        refuse_control_characters(texts)
+    if not "".join(chain.from_iterable(texts.values())).isprintable():  # most are, and this is fast
+        refuse_control_characters(
+            (f"{at}[{place}]" if at in _LISTS else at, text)
+            for at, told in texts.items()
+            for place, text in enumerate(told)
+        )
 
 
 def refuse_control_characters(texts: Iterable[tuple[str, str]]) -> None:
@@ -111,20 +118,22 @@ def refuse_control_characters(texts: Iterable[tuple[str, str]]) -> None:
             )
 
 
-def _shown_texts(draft: Draft) -> list[tuple[str, str]]:
-    texts = [
-        ("$.message", draft.message),
-        ("$.session_id", draft.session_id or ""),
-        ("$.client_id", draft.client_id or ""),
-    ]
+def _shown_texts(draft: Draft) -> dict[str, Sequence[str]]:
+    """What people are shown as it was written, by where it stands."""
+    texts: dict[str, Sequence[str]] = {
+        "$.message": (draft.message,),
+        "$.session_id": (draft.session_id or "",),
+        "$.client_id": (draft.client_id or "",),
+    }
     if draft.action is not None:
-        texts.append(("$.action.tool_name", draft.action.tool_name))
-        texts.append(("$.action.rationale", draft.action.rationale))
-        for place, effect in enumerate(draft.action.side_effects):
-            texts.append((f"$.action.side_effects[{place}]", effect))
-    for place, option in enumerate(draft.options):
-        label = option if isinstance(option, str) else f"{option.label}{option.value or ''}"
-        texts.append((f"$.options[{place}]", label))
+        texts["$.action.tool_name"] = (draft.action.tool_name,)
+        texts["$.action.rationale"] = (draft.action.rationale,)
+        texts[_EFFECTS] = draft.action.side_effects
+    if draft.options:
+        texts[_OPTIONS] = [
+            each if isinstance(each, str) else f"{each.label}{each.value or ''}"
+            for each in draft.options
+        ]
     return texts
 
 

@@ -23,6 +23,8 @@ def meaning(request: Request) -> OnTimeout:
 
 def is_no(request: Request) -> bool:
     """Whether silence ends it with a no."""
+    if request.on_timeout is OnTimeout.EXPIRE:  # as nearly all say
+        return True
     return meaning(request) in (OnTimeout.EXPIRE, OnTimeout.REJECT)
 
 

@@ -11,7 +11,7 @@ from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.lifecycle import Decide
 from sayso.domain.redaction import parse
 from sayso.domain.requests import ActionDraft, Request
-from sayso.ledger.binding import with_record
+from sayso.ledger.binding import bind
 from sayso.ledger.blocks import record_hash
 from sayso.ledger.keys import Keys
 from sayso.ledger.retention import redact, retire
@@ -146,12 +146,12 @@ async def _asked(
     store: Stores, now: datetime = NOW, *, action: ActionDraft | None = None
 ) -> Request:
     draft = make_draft(action=action) if action is not None else make_draft()
-    change = with_record(make_change(draft, now=now.astimezone(UTC)))
+    change = bind(make_change(draft, now=now.astimezone(UTC)))
     await store.commit(change)
     return change.request
 
 
 async def _decided(store: Stores, request: Request, now: datetime = NOW) -> Request:
-    change = with_record(lifecycle.apply(request, _APPROVE, now))
+    change = bind(lifecycle.apply(request, _APPROVE, now))
     await store.commit(change)
     return change.request

@@ -15,7 +15,7 @@ from sayso.domain.lifecycle import Decide
 from sayso.domain.redaction import Redaction
 from sayso.domain.requests import ActionDraft
 from sayso.ledger import bundle
-from sayso.ledger.binding import with_record
+from sayso.ledger.binding import bind
 from sayso.ledger.keys import Keys
 from sayso.ledger.sealer import Sealer
 from sayso.ledger.verify import Verdict, verify_database
@@ -50,9 +50,9 @@ async def add_events(store: SqliteStore, asked: list[str], *, by_passkey: bool =
     person = msgspec.structs.replace(PERSON, strength=Strength.PASSKEY) if by_passkey else PERSON
     approve = msgspec.structs.replace(APPROVE, by=person)
     for by in (AGENT, AGENT, ELSEWHERE):
-        change = with_record(make_change(make_draft(action=ACTION), by=by))
+        change = bind(make_change(make_draft(action=ACTION), by=by))
         await store.commit(change)
-        await store.commit(with_record(lifecycle.apply(change.request, approve, NOW)))
+        await store.commit(bind(lifecycle.apply(change.request, approve, NOW)))
         asked.append(change.request.id)
 
 

@@ -17,7 +17,7 @@ from sayso.domain.blocks import Block
 from sayso.domain.redaction import parse
 from sayso.errors import InvalidRequestError, LedgerError
 from sayso.ledger import bundle
-from sayso.ledger.binding import with_record
+from sayso.ledger.binding import bind
 from sayso.ledger.keys import Keys, derived, rotate
 from sayso.ledger.retention import retire
 from sayso.ledger.sealer import Sealer
@@ -227,7 +227,7 @@ async def test_blocks_that_were_cut_off_long_before_the_end_are_a_finding(tmp_pa
     await small.make_ledger(path)
     store = SqliteStore(path)
     await store.open()
-    await store.commit(with_record(make_change(make_draft(), now=NOW + timedelta(hours=1))))
+    await store.commit(bind(make_change(make_draft(), now=NOW + timedelta(hours=1))))
     await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
     await store.close()
     assert (await small.verified(path)).ok
