@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from enum import StrEnum
 from typing import Any, cast
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from sayso.domain.actions import Action
@@ -136,10 +137,12 @@ class HITLPolicy(Policy):
 
 
 def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verdict:
-    """What `policy` says; one that fails, or says nothing, has a person asked: doubt blocks."""
+    """What `policy` says; one that fails, is in doubt or says nothing has a person asked."""
     try:
         verdict: Any = policy.evaluate(action, context)
         if isinstance(verdict, Verdict):
+            if verdict.is_doubtful and verdict.effect is Effect.ALLOW:
+                return msgspec.structs.replace(verdict, effect=Effect.ASK)
             return verdict
         why = f"it said {type(verdict).__name__} instead of a Verdict"
     except Exception as error:  # noqa: BLE001  whatever it is, the action does not run by itself

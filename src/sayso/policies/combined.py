@@ -98,16 +98,23 @@ class AnyOf(_Combined):
     default_name = "any_of"
 
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
-        """The mildest of what its policies say, the first of several."""
+        """The mildest of what its policies say, the first of several.
+
+        Where that is to ask, a doubt of any of those that ask stays with it.
+        """
         said = [judge(policy, action, context) for policy in self.policies]
-        return self._told(min(said, key=lambda verdict: _RANK[verdict.effect]), said)
+        mildest = min(said, key=lambda verdict: _RANK[verdict.effect])
+        if mildest.effect is Effect.ASK and not mildest.is_doubtful:
+            doubtful = any(each.is_doubtful and each.effect is Effect.ASK for each in said)
+            mildest = msgspec.structs.replace(mildest, is_doubtful=doubtful)
+        return self._told(mildest, said)
 
 
 class FirstMatch(_Combined):
     """The first that has something on the action decides; if none has, the strictest default.
 
     A policy has nothing on an action where its verdict says `is_default`: no rule matched, or
-    nothing that it looks for was there.
+    nothing that it looks for was there. One that is in doubt has a say, whatever its verdict says.
     """
 
     default_name = "first_match"
@@ -118,7 +125,7 @@ class FirstMatch(_Combined):
         for policy in self.policies:
             verdict = judge(policy, action, context)
             said.append(verdict)
-            if not verdict.is_default:
+            if verdict.is_doubtful or not verdict.is_default:
                 return self._told(verdict, said)
         return self._told(strictest(said), said)
 

@@ -602,3 +602,12 @@ async def test_what_the_policy_cannot_judge_is_approved_by_people_alone() -> Non
     await Gate(Says(ASK), told).run(SEND, outbox.send)
     await Gate(Says(ASK, is_doubtful=True), Person(yes)).run(SEND, outbox.send)
     assert len(outbox.sent) == 2
+
+
+async def test_a_doubt_outlasts_a_restart_under_the_same_key() -> None:
+    outbox, kept = Outbox(), Person(lambda _: Decision(approved=True, channel=Channel.STANDING))
+    approver = LocalApprover(kept)
+    for _ in range(2):  # a gate that knows nothing of the first
+        with pytest.raises(NotApprovedError, match="not a person"):
+            await Gate(Says(ASK, is_doubtful=True), approver).run(SEND, outbox.send, key="1")
+    assert (outbox.sent, len(kept.asked)) == ([], 1)
