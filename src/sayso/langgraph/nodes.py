@@ -51,7 +51,7 @@ from sayso.langgraph.state import (
     with_action,
 )
 from sayso.langgraph.steps import Node, Once, Steps
-from sayso.policies.base import Policy, Verdict
+from sayso.policies.base import Policy, Verdict, handed
 from sayso.types import JsonObject
 
 Registry: TypeAlias = Mapping[str, Callable[..., Any] | BaseTool]
@@ -115,9 +115,8 @@ def case_of(
 def written(state: JsonObject, case: Case, decided: Decided) -> JsonObject:
     """The keys that a gate writes: its own, and nothing else."""
     decision, action = decided.decision, decided.action
-    noted = noted_by(
-        state, case.run_id, lambda view: case.policy.post_decision_update(view, action, decision)
-    )
+    own, note = handed(case.policy, action), case.policy.post_decision_update
+    noted = noted_by(state, case.run_id, lambda view: note(view, own, decision))
     return {
         **with_action(state, action),
         "approval_decision": decision_to_keep(decision, request_id=decided.request_id),
@@ -258,8 +257,8 @@ def execute_tool_node(
         result["decision_id"] = told.get("id")
         noted: JsonObject = {}
         if policy is not None:
-            note = policy.post_execution_update
-            noted = noted_by(state, run_id, lambda view: note(view, action, result))
+            own, note = handed(policy, action), policy.post_execution_update
+            noted = noted_by(state, run_id, lambda view: note(view, own, result))
         return {"tool_result": result, **noted}
 
     return Node(logic, "execute_tool")

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Decision
 from sayso.domain.rules import Rule
-from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, State, Verdict, judge
+from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, State, Verdict, handed, judge
 
 _SILENCES: Final = ("approve", "escalate", "park", "expire", "reject")
 """What silence may mean, mildest first."""
@@ -46,7 +46,7 @@ class _Combined(Policy):
         leaves = self.leaves()
         own = [p for p in leaves if type(p).post_decision_update is not usual]
         for policy in own:
-            state = policy.post_decision_update(state, action, decision)
+            state = policy.post_decision_update(state, handed(policy, action), decision)
         if len(own) < len(leaves):
             state = super().post_decision_update(state, action, decision)
         return state
@@ -57,7 +57,7 @@ class _Combined(Policy):
         leaves = self.leaves()
         own = [p for p in leaves if type(p).post_execution_update is not usual]
         for policy in own:
-            state = policy.post_execution_update(state, action, result)
+            state = policy.post_execution_update(state, handed(policy, action), result)
         if len(own) < len(leaves):
             state = super().post_execution_update(state, action, result)
         return state
