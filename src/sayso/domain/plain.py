@@ -45,6 +45,14 @@ def deceives(name: str) -> bool:
     return any(piece.kind == "alike" for piece in pieces(words))
 
 
+def is_what_it_looks(name: str) -> bool:
+    """Whether nobody takes a name for another: all to be seen, in one form, and no look-alikes."""
+    if name.isascii():
+        return name.isprintable()
+    is_one_form = unicodedata.normalize("NFKC", seen(name)) == name
+    return is_one_form and not deceives(name) and not taken_for(name).isascii()
+
+
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:
     """Whether a name matches one of the globs in any spelling, or looks as if it did."""
     written = frozenset(map(plain, globs))

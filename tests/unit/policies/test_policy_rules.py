@@ -1,5 +1,6 @@
 """The first rule that matches decides; what cannot be told has a person asked."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,6 +67,29 @@ def test_a_rule_that_stops_knows_a_tool_in_any_spelling_and_one_that_lets_throug
     assert said(policy, call("read_file")) == ("allow", "reads")
     for tool in ("Read_file", "\uff52ead_file"):
         assert said(policy, call(tool)) == ("ask", "")
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["read_us\u0435r", "r\u0435ad_user", "read_\uff55ser", "read_\u200buser", "read_user\x00",
+     "read_\u0440\u043e\u0440", "read_user\u2010x", "re\u0301ad_x"],
+)  # fmt: skip
+def test_a_glob_lets_no_name_through_that_passes_for_another(tool: str) -> None:
+    rules = "match: {tools: ['read_*', 're*', '\u0440*']}, verdict: allow"
+    assert said(policy_of(f"{{name: reads, {rules}}}"), call(tool)) == ("ask", "")
+    assert said(policy_of("{name: all, match: {tools: '*'}, verdict: allow}"), call(tool)) == (
+        ("allow", "all")
+    )
+    literal = json.dumps(tool)
+    named = policy_of(f"{{name: named, match: {{tools: [{literal}]}}, verdict: allow}}")
+    assert said(named, call(tool)) == ("allow", "named")
+
+
+def test_a_glob_lets_names_of_any_language_through() -> None:
+    policy = policy_of("{name: all, match: {tools: ['*_x', 'x_*']}, verdict: allow}")
+    for tool in ("r\u00e9ad_x", "\u043e\u0442\u043f\u0440\u0430\u0432\u0438\u0442\u044c_x",
+                 "\u65e5\u672c\u8a9e_x", "x_Stra\u00dfe"):  # fmt: skip
+        assert said(policy, call(tool)) == ("allow", "all")
 
 
 def test_a_condition_on_a_state_that_nobody_gave_is_evaluated() -> None:
