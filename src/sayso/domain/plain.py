@@ -30,10 +30,19 @@ def plain_name(name: str) -> str:
 
 def readings(name: str) -> tuple[str, ...]:
     """How a name is compared: plain, and as what it looks like in ASCII if that is another."""
-    known = plain_name(name)
-    if name.isascii():
+    return _read(name, plain_name(name))
+
+
+def mentions(text: str, *wanted: str) -> tuple[bool, ...]:
+    """Of each of `wanted`, in plain form, whether `text` contains it, or looks as if it did."""
+    read = _read(text, plain(text))
+    return tuple(any(each in reading for reading in read) for each in wanted)
+
+
+def _read(text: str, known: str) -> tuple[str, ...]:
+    if text.isascii():
         return (known,)
-    looks = plain(taken_for(unicodedata.normalize("NFKC", seen(name))))
+    looks = plain(taken_for(unicodedata.normalize("NFKC", seen(text))))
     return (known,) if looks == known else (known, looks)
 
 

@@ -8,6 +8,7 @@ from sayso.domain.plain import (
     LONGEST_NAME,
     deceives,
     matcher,
+    mentions,
     plain,
     readings,
 )
@@ -37,8 +38,9 @@ _ALLOW = Verdict(
 class RiskBasedPolicy(Policy):
     """Has a person asked about what is risky, and lets the rest through.
 
-    Names of tools and arguments, and the patterns, are compared without case and in one Unicode
-    form; arguments are looked through at any depth, also within JSON that is written as a text.
+    Names of tools and arguments, and the patterns, are compared without case, in one Unicode form,
+    and also as what they look like; arguments are looked through at any depth, also within JSON
+    that is written as a text.
     A tool whose name mixes scripts, so that it passes for another one, is asked about.
 
     Args:
@@ -212,11 +214,11 @@ def _both(outer: "_Checks", inner: "_Checks") -> "_Checks":
 
 
 def _sensitive(value: Any, patterns: tuple[tuple[str, str, str], ...]) -> list[tuple[int, str]]:
-    text = plain(value if isinstance(value, str) else str(value))
+    there = mentions(value if isinstance(value, str) else str(value), *(p[2] for p in patterns))
     return [
         (1, f"Argument '{name}' contains sensitive pattern '{pattern}'")
-        for name, pattern, wanted in patterns
-        if wanted in text
+        for (name, pattern, _), is_there in zip(patterns, there, strict=True)
+        if is_there
     ]
 
 

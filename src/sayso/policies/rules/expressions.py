@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from sayso.domain.plain import plain
+from sayso.domain.plain import mentions, plain
 from sayso.errors import MissingExtraError
 from sayso.policies.amounts import magnitude
 from sayso.policies.history import COUNTS
@@ -34,7 +34,7 @@ MOST_TOGETHER: Final = {"macros": 100, "regular expressions": 200}
 _LONGEST_GLOB: Final = 256
 VARIABLES: Final = ("args", "tool", "risk", "agent", "client", "session", "tenant", "run", "state")
 RUN_FIELDS: Final = ("id", *COUNTS)
-OWN: Final = ("amount", "plain", "glob")
+OWN: Final = ("amount", "plain", "mentions", "glob")
 """Functions that we add."""
 _FUNCTIONS: Final = frozenset(
     {"size", "int", "uint", "double", "string", "bytes", "type", "dyn", "timestamp", "duration"}
@@ -206,7 +206,7 @@ def _cost(tokens: list[_Token], bound: list[tuple[str, int, int]]) -> Cost:
             continue
         work.reads += 1 + (pluses if token.text == "+" else 0)
         if token.kind == "name" and token.text in OWN:
-            work.own += 1
+            work.own += 3 if token.text == "mentions" else 1
         if token.text == "matches" and _is_method(tokens, at):
             work.matches(cel.evaluate(tokens[at + 2].text))
     for work, (_, start, end) in zip(inside, bound, strict=True):
@@ -328,6 +328,7 @@ class Calls:
         self.mapping: dict[str, Callable[..., Any]] = {
             "amount": self.amount,
             "plain": self.plain,
+            "mentions": self.mentions,
             "glob": self.glob,
         }
 
@@ -347,6 +348,12 @@ class Calls:
         if len(values) != 1 or not isinstance(values[0], str):
             return self._no("plain: it takes one text")
         return plain(values[0])
+
+    def mentions(self, *values: Any) -> Any:
+        """Whether a text contains another in any spelling, or looks as if it did."""
+        if len(values) != 2 or not all(isinstance(value, str) for value in values):
+            return self._no("mentions: it takes a text, and one to look for in it")
+        return mentions(values[0], plain(values[1]))[0]
 
     def glob(self, *values: Any) -> Any:
         """Whether a text matches a glob, upper and lower case apart."""
