@@ -1,7 +1,10 @@
 """The tenant's policy over HTTP and on the command line: put, applied, taken back, tried out."""
 
+import contextlib
+import html
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -307,4 +310,35 @@ def test_suggest_prints_a_policy_that_can_be_pushed(
         assert ask(agent, "pay", amount=7)["status"] == "approved"
         assert ask(agent, "pay", amount=12)["status"] == "pending"
         assert ask(agent, "pay", amount=7, to="eve")["status"] == "pending"
+    person.close()
+
+
+def test_a_kept_policy_that_cannot_be_used_any_more_is_told_at_the_start_and_wherever_it_is_shown(
+    fresh_server: RunningServer,
+) -> None:
+    person = Person(fresh_server)
+    put(person)
+    person.close()
+    fresh_server.stop()
+    with contextlib.closing(sqlite3.connect(fresh_server.database)) as database:  # it was allowed
+        database.execute(
+            "UPDATE records SET body = CAST(replace(CAST(body AS TEXT), 'args.n', 'count.n')"
+            " AS BLOB) WHERE kind IN ('policy', 'policy_version')"
+        )
+        database.commit()
+    fresh_server.start()
+    until = time.monotonic() + 20
+    while "people are asked about everything" not in fresh_server.log:
+        assert time.monotonic() < until, fresh_server.log
+        time.sleep(0.02)
+    person = Person(fresh_server)
+    page = html.unescape(person.http.get("/policy").text)
+    shown = Sayso(fresh_server, person.token)("show")
+    said = person.http.get(POLICY).json()["problem"]
+    for text in (fresh_server.log, page, shown.stderr, said):
+        assert "no variable 'count'" in text
+        assert "sayso policy activate" in text
+    assert (shown.returncode, "count.n" in shown.stdout) == (0, True)
+    put(person, TEXT + "# mended\n")
+    assert "cannot be used" not in person.http.get("/policy").text
     person.close()

@@ -57,7 +57,10 @@ def show_command(
         raise NotFoundError("The server has no policy.", hint="Put one: sayso policy push FILE")
     if as_json:
         terminal.print_json(found)
-    elif not found.is_removed:
+        return
+    if found.problem:
+        terminal.complain("It cannot be used, so people are asked about everything.", found.problem)
+    if not found.is_removed:
         print(visible(found.text, lines=True), end="" if found.text.endswith("\n") else "\n")
 
 
