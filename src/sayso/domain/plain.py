@@ -33,10 +33,9 @@ def readings(name: str) -> tuple[str, ...]:
     return _read(name, plain_name(name))
 
 
-def mentions(text: str, *wanted: str) -> tuple[bool, ...]:
-    """Of each of `wanted`, in plain form, whether `text` contains it, or looks as if it did."""
-    read = _read(text, plain(text))
-    return tuple(any(each in reading for reading in read) for each in wanted)
+def spellings(text: str) -> tuple[str, ...]:
+    """The same for a text in which something is looked for; nothing is kept of it."""
+    return _read(text, plain(text))
 
 
 def _read(text: str, known: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.errors import InvalidRequestError
 from sayso.policies import AllOf, Context, Effect, RiskBasedPolicy, judge
 from sayso.policies.rules import load, run_cases
-from sayso.policies.rules.expressions import MOST_CHARACTERS
+from sayso.policies.rules.expressions import MOST_CHARACTERS, compile_condition
 from sayso.policies.rules.rule_set import MOST_VALUES
 
 LOW, HIGH = RiskClass.LOW, RiskClass.HIGH
@@ -90,6 +90,38 @@ def test_a_glob_lets_names_of_any_language_through() -> None:
     for tool in ("r\u00e9ad_x", "\u043e\u0442\u043f\u0440\u0430\u0432\u0438\u0442\u044c_x",
                  "\u65e5\u672c\u8a9e_x", "x_Stra\u00dfe"):  # fmt: skip
         assert said(policy, call(tool)) == ("allow", "all")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [11, 9, -11, 10.5, "€ 1.000", "9", "five", "", True, None, [11], {"a": 11}, "1e400", "nan",
+     "9" * 70, 2**53 - 1, 1e300],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a", "odd name", "\u00e9"])
+def test_an_amount_that_is_read_once_for_all_conditions_is_what_each_would_read(
+    value: Any, name: str
+) -> None:
+    """Within a macro it is read by each call; by name, once for all."""
+    action = call(**{name: value})
+    for rest in ("> 10.0", "< 10.0", "!= 10.0", "> 10.0 || true", "> 10.0 && false"):
+        once = f"has(args.a) && 1 < 0 || amount(args['{name}']) {rest} // amount(args.a)"
+        each = f"[args['{name}']].exists(x, amount(x) {rest})"
+        said_of = [
+            policy_of(f"{{name: a, verdict: deny, when: {json.dumps(when)}}}").evaluate(action)
+            for when in (once, each)
+        ]
+        assert said_of[0].effect is said_of[1].effect
+        assert compile_condition(once).amounts == {name}
+
+
+def test_an_amount_that_is_not_there_is_only_missed_where_it_is_looked_at() -> None:
+    policy = policy_of("{name: a, verdict: deny, when: has(args.a) && amount(args.a) > 10.0}")
+    assert said(policy, call()) == ("ask", "")
+    assert said(policy, call(a=11)) == ("deny", "a")
+    named = "args.l.exists(amount_of_61, amount(args.a) > amount_of_61)"
+    policy = policy_of(f"{{name: a, verdict: deny, when: '{named}'}}")
+    assert said(policy, call(a=11, l=[12.5])) == ("ask", "")
+    assert said(policy, call(a=11, l=[9.5])) == ("deny", "a")
 
 
 def test_a_condition_on_a_state_that_nobody_gave_is_evaluated() -> None:
