@@ -4,6 +4,7 @@ Neither waits in `interrupt`: the node itself waits, so it suits consoles, webho
 that answer while the program runs. See `interrupts` for threads that are put aside.
 """
 
+import asyncio
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,7 @@ from langgraph.errors import GraphBubbleUp
 
 from sayso.client.running import failed, succeeded, unreported
 from sayso.domain.actions import Action
+from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision, Reviewer
 from sayso.domain.requests import ASKERS_CHOICES, Request
 from sayso.domain.rules import ONE_REVIEWER
@@ -150,7 +152,7 @@ def _by_backend(backend: ApprovalBackend) -> Asking:
             _check_rule(verdict)
             tell_asked(case, verdict)
             try:
-                decision = await backend.request_approval(case.request(verdict))
+                decision = await _in_time(backend, case.request(verdict), verdict)
             except (ApprovalTimeoutError, ApprovalCancelledError) as error:
                 name = "timeout" if isinstance(error, ApprovalTimeoutError) else "cancelled"
                 by = Reviewer(id=f"system:{name}", name=f"system:{name}")
@@ -163,6 +165,25 @@ def _by_backend(backend: ApprovalBackend) -> Asking:
         return msgspec.convert(kept, Decision), ""
 
     return ask
+
+
+async def _in_time(backend: ApprovalBackend, asked: ApprovalRequest, verdict: Verdict) -> Decision:
+    """What the backend says, within the time that the policy gives people.
+
+    Raises:
+        ApprovalTimeoutError: it is over. Where silence is `park`, it goes on waiting.
+    """
+    seconds = verdict.timeout_seconds
+    if seconds is msgspec.UNSET or verdict.on_timeout == "park":
+        seconds = None
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await backend.request_approval(asked)
+    except TimeoutError as error:
+        if not limit.expired():  # something of the backend's
+            raise
+        raise ApprovalTimeoutError(f"Nobody answered within {seconds:g} seconds.") from error
 
 
 def _check_rule(verdict: Verdict) -> None:
