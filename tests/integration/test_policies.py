@@ -153,6 +153,24 @@ def test_it_is_put_as_yaml_too(person: Person) -> None:
     told(person.http.put(POLICY, content=b"a: \x07", headers=headers), 422, "invalid_request")
 
 
+def test_to_go_back_or_remove_is_refused_once_another_version_is_in_force(
+    person: Person, sayso: "Sayso"
+) -> None:
+    first = put(person)["number"]
+    second = put(person, "version: 1\nrules: []\n")["number"]
+    stale = {"number": first, "replaces": first}
+    told(person.http.post(f"{POLICY}/activate", json=stale), 409, "policy_changed")
+    told(person.http.delete(f"{POLICY}?replaces={first}"), 409, "policy_changed")
+    told(person.http.delete(f"{POLICY}?replaces=x"), 422, "invalid_request")
+    for words in (("activate", str(first)), ("remove",)):
+        refused = sayso(*words, "--replaces", str(first))
+        assert refused.returncode != 0
+        assert f"in force is version {second}" in refused.stderr
+    assert person.http.get(POLICY).json()["number"] == second
+    assert sayso("activate", str(first), "--replaces", str(second)).returncode == 0
+    assert person.http.delete(f"{POLICY}?replaces={second + 1}").status_code == 200
+
+
 def test_every_version_is_kept_and_an_older_one_comes_back_as_a_new_one(person: Person) -> None:
     first = put(person, note="one")["number"]
     put(person, "version: 1\nrules: []\n")
