@@ -153,6 +153,31 @@ def test_it_is_put_as_yaml_too(person: Person) -> None:
     told(person.http.put(POLICY, content=b"a: \x07", headers=headers), 422, "invalid_request")
 
 
+def test_what_is_parked_is_found_among_what_waits(
+    agent: httpx2.Client, person: Person, server: RunningServer
+) -> None:
+    put(person, TEXT.replace("silence: approve", "silence: park"))
+    ask(agent, "tidy", n=1)
+    parked = ask(agent, "tidy", n=2)
+    ask(agent, "mail", n=1)
+    person.decide(parked["id"], "approve")
+    until = time.monotonic() + 20
+    while not (found := person.http.get(f"{REQUESTS}?parked=true").json()["items"]):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert [(each["action"]["tool_args"], each["status"]) for each in found] == [
+        ({"n": 1}, "pending")
+    ]
+    told(person.http.get(f"{REQUESTS}?parked=true&status=approved"), 422, "invalid_request")
+    told(person.http.get(f"{REQUESTS}?parked=yes"), 422, "invalid_request")
+    words = [sys.executable, "-m", "sayso.cli", "requests", "list", "--parked"]
+    listed = subprocess.run(
+        words, capture_output=True, text=True, check=True, timeout=50,
+        env=clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=person.token),
+    )  # fmt: skip
+    assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == [found[0]["id"]]
+
+
 def test_to_go_back_or_remove_is_refused_once_another_version_is_in_force(
     person: Person, sayso: "Sayso"
 ) -> None:
