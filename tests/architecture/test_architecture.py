@@ -202,3 +202,21 @@ def _our_files() -> list[Path]:
         check=True,
     ).stdout
     return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def test_what_only_deceiving_texts_need_is_not_compiled_before_the_first_of_them() -> None:
+    program = """
+import sys
+import sayso.gate
+pieces = sys.modules["sayso.visible.pieces"]
+late = [each for each in vars(pieces).values() if type(each).__name__ == "_Late"]
+print(len(late), sum(len(vars(each)) > 1 for each in late))
+pieces.pieces("p\\u0430y")
+print(sum(len(vars(each)) > 1 for each in late) > 1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    few, compiled, then = done.stdout.split()
+    assert int(few) > 10
+    assert (compiled, then) == ("0", "True")

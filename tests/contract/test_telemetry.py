@@ -1,5 +1,6 @@
 """What a logger keeps, whatever it is given, and who may read it; on every sink."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import pytest
 from support.traces import ACTION, REQUEST, decided, ran
 
 from sayso.domain.actions import Action
+from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision, DecisionType, Reviewer
-from sayso.domain.traces import RunMetadata, TraceEvent, TraceEventType
+from sayso.domain.traces import RunMetadata, ToolResult, TraceEvent, TraceEventType
 from sayso.errors import ConfigurationError, StoreError
 from sayso.gate.ports import Telemetry
 from sayso.telemetry import Several, TelemetryLogger
@@ -367,6 +369,44 @@ def test_what_a_rule_names_is_nowhere_in_the_trace(address: str, tmp_path: Path)
         assert b"4111" not in file.read_bytes()
         assert b"hunter2" not in file.read_bytes()
     assert action.tool_args["password"] == "hunter2"
+
+
+def test_texts_that_quote_what_is_redacted_lose_it(address: str, tmp_path: Path) -> None:
+    secret, number = 'hun"ter\nétwo', 4111_1111_1111
+    action = Action(
+        tool_name="login",
+        tool_args={"password": [secret, "no"], "card": number, "user": "alice@example.com"},
+        rationale=f"alice@example.com said no: {secret!r}, {json.dumps(secret)}",
+        side_effects=(f"uses {number}",),
+    )
+    logger = TelemetryLogger(address, redact=["*:password", "*:card"])
+    said = f"It has {secret}."
+    logger.log_action_proposed("r", action)
+    logger.log_approval_requested(
+        "r", ApprovalRequest(run_id="r", action=action, policy_reason=said)
+    )
+    edit = {**action.tool_args, "password": "another one"}
+    reason = f"another one, for {number}"
+    logger.log_approval_decided(
+        "r", Decision(approved=True, action_id=action.id, args=edit, reason=reason, tags=[said])
+    )
+    logger.log_tool_execution_end("r", ToolResult(action_id=action.id, success=False, error=said))
+    logger.log_error("r", ValueError(said), {"action_id": action.id, "more": [said]})
+    proposed, requested, decided, ended, failed = (e.payload for e in logger.get_events())
+    logger.close()
+    assert proposed["rationale"] == "alice@example.com said no: '[redacted]', \"[redacted]\""
+    assert proposed["side_effects"] == ["uses [redacted]"]
+    assert requested["policy_reason"] == "It has [redacted]."
+    assert (decided["reason"], decided["tags"]) == (
+        "[redacted], for [redacted]", ["It has [redacted]."],
+    )  # fmt: skip
+    assert ended["error"] == failed["error_message"] == "It has [redacted]."
+    assert failed["context"]["more"] == ["It has [redacted]."]
+    for file in tmp_path.iterdir():
+        assert not any(
+            each in file.read_bytes()
+            for each in ("\u00e9two".encode(), b"u00e9two", b"4111", b"another one")
+        )
 
 
 def test_a_redaction_that_cannot_be_read_is_refused() -> None:

@@ -20,6 +20,7 @@ from sayso.backends import (
     RetryConfig,
     SQLiteApprovalStore,
 )
+from sayso.compat.hitloop import persistence
 from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Answer, Decision, DecisionType
@@ -396,7 +397,7 @@ async def test_what_cannot_be_read_again_is_not_written(opener: Opener, outbox: 
         with pytest.raises(InvalidAnswerError):
             await backend.handle_callback(callback_id, True, **wrong)
         with pytest.raises(InvalidAnswerError):
-            await backend.cancel_pending(callback_id, 5)  # type: ignore[arg-type]
+            await backend.cancel_pending(callback_id, 5)
         record = await store.get(callback_id)
         assert record is not None
         assert record.status is Status.PENDING, wrong
@@ -526,3 +527,29 @@ async def test_a_store_that_is_away_is_an_error_and_no_answer(
 async def test_addresses_that_lead_to_no_store_are_refused_at_once() -> None:
     with pytest.raises(ConfigurationError, match="no store"):
         await PostgresApprovalStore.from_conn_string("mysql://localhost/x")
+
+
+class _Kept:
+    """As stores were written for hitloop: no verb claims, none keeps a decision."""
+
+    async def put(self, record: PendingApprovalRecord) -> None: ...
+
+    async def get(self, callback_id: str) -> PendingApprovalRecord | None: ...
+
+    async def delete(self, callback_id: str) -> bool: ...
+
+    async def list_pending(self, thread_id: str | None = None, limit: int = 100) -> list[Any]: ...
+
+
+def test_a_store_written_for_hitloop_is_refused_before_anything_is_asked() -> None:
+    class Subclassed(_Kept, persistence.ApprovalStore):
+        def __init__(self) -> None:
+            self.records: dict[str, Any] = {}
+
+    async def send(*_: Any) -> None: ...
+
+    makes: list[Any] = [Subclassed, lambda: PersistentWebhookBackend(send, _Kept())]
+    for make in makes:
+        with pytest.raises(ConfigurationError, match="run twice") as told:
+            make()
+        assert "SQLiteApprovalStore" in told.value.hint

@@ -1,7 +1,10 @@
 """The tenant's policy over HTTP and on the command line: put, applied, taken back, tried out."""
 
+import contextlib
+import html
 import io
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -148,6 +151,49 @@ def test_it_is_put_as_yaml_too(person: Person) -> None:
     told(person.http.put(POLICY, content=b"\xff", headers=headers), 422, "invalid_request")
     told(person.http.put(POLICY, content=b"", headers=headers), 422, "invalid_request")
     told(person.http.put(POLICY, content=b"a: \x07", headers=headers), 422, "invalid_request")
+
+
+def test_what_is_parked_is_found_among_what_waits(
+    agent: httpx2.Client, person: Person, server: RunningServer
+) -> None:
+    put(person, TEXT.replace("silence: approve", "silence: park"))
+    ask(agent, "tidy", n=1)
+    parked = ask(agent, "tidy", n=2)
+    ask(agent, "mail", n=1)
+    person.decide(parked["id"], "approve")
+    until = time.monotonic() + 20
+    while not (found := person.http.get(f"{REQUESTS}?parked=true").json()["items"]):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert [(each["action"]["tool_args"], each["status"]) for each in found] == [
+        ({"n": 1}, "pending")
+    ]
+    told(person.http.get(f"{REQUESTS}?parked=true&status=approved"), 422, "invalid_request")
+    told(person.http.get(f"{REQUESTS}?parked=yes"), 422, "invalid_request")
+    words = [sys.executable, "-m", "sayso.cli", "requests", "list", "--parked"]
+    listed = subprocess.run(
+        words, capture_output=True, text=True, check=True, timeout=50,
+        env=clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=person.token),
+    )  # fmt: skip
+    assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == [found[0]["id"]]
+
+
+def test_to_go_back_or_remove_is_refused_once_another_version_is_in_force(
+    person: Person, sayso: "Sayso"
+) -> None:
+    first = put(person)["number"]
+    second = put(person, "version: 1\nrules: []\n")["number"]
+    stale = {"number": first, "replaces": first}
+    told(person.http.post(f"{POLICY}/activate", json=stale), 409, "policy_changed")
+    told(person.http.delete(f"{POLICY}?replaces={first}"), 409, "policy_changed")
+    told(person.http.delete(f"{POLICY}?replaces=x"), 422, "invalid_request")
+    for words in (("activate", str(first)), ("remove",)):
+        refused = sayso(*words, "--replaces", str(first))
+        assert refused.returncode != 0
+        assert f"in force is version {second}" in refused.stderr
+    assert person.http.get(POLICY).json()["number"] == second
+    assert sayso("activate", str(first), "--replaces", str(second)).returncode == 0
+    assert person.http.delete(f"{POLICY}?replaces={second + 1}").status_code == 200
 
 
 def test_every_version_is_kept_and_an_older_one_comes_back_as_a_new_one(person: Person) -> None:
@@ -307,4 +353,35 @@ def test_suggest_prints_a_policy_that_can_be_pushed(
         assert ask(agent, "pay", amount=7)["status"] == "approved"
         assert ask(agent, "pay", amount=12)["status"] == "pending"
         assert ask(agent, "pay", amount=7, to="eve")["status"] == "pending"
+    person.close()
+
+
+def test_a_kept_policy_that_cannot_be_used_any_more_is_told_at_the_start_and_wherever_it_is_shown(
+    fresh_server: RunningServer,
+) -> None:
+    person = Person(fresh_server)
+    put(person)
+    person.close()
+    fresh_server.stop()
+    with contextlib.closing(sqlite3.connect(fresh_server.database)) as database:  # it was allowed
+        database.execute(
+            "UPDATE records SET body = CAST(replace(CAST(body AS TEXT), 'args.n', 'count.n')"
+            " AS BLOB) WHERE kind IN ('policy', 'policy_version')"
+        )
+        database.commit()
+    fresh_server.start()
+    until = time.monotonic() + 20
+    while "people are asked about everything" not in fresh_server.log:
+        assert time.monotonic() < until, fresh_server.log
+        time.sleep(0.02)
+    person = Person(fresh_server)
+    page = html.unescape(person.http.get("/policy").text)
+    shown = Sayso(fresh_server, person.token)("show")
+    said = person.http.get(POLICY).json()["problem"]
+    for text in (fresh_server.log, page, shown.stderr, said):
+        assert "no variable 'count'" in text
+        assert "sayso policy activate" in text
+    assert (shown.returncode, "count.n" in shown.stdout) == (0, True)
+    put(person, TEXT + "# mended\n")
+    assert "cannot be used" not in person.http.get("/policy").text
     person.close()

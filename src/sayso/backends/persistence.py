@@ -29,7 +29,13 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Answer, Channel, Decision, DecisionType, Reviewer
 from sayso.domain.requests import Draft, Request, Status
-from sayso.errors import BackendError, BusyError, InvalidTransitionError, NotFoundError
+from sayso.errors import (
+    BackendError,
+    BusyError,
+    ConfigurationError,
+    InvalidTransitionError,
+    NotFoundError,
+)
 from sayso.settings import Settings
 from sayso.signatures import key_of, new_secret
 from sayso.stores.base import Query
@@ -148,6 +154,16 @@ class ApprovalStore:
         secret: makes callback ids and signs addresses, `whsec_` and base64, the same for all
             processes. Default: one that is kept in the database.
     """
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Refuse what was written for hitloop's port: it has nothing by which one claims.
+
+        Raises:
+            ConfigurationError: the class has a `delete`, as hitloop's stores do.
+        """
+        if hasattr(cls, "delete"):
+            raise unsafe_store(cls)
+        return super().__new__(cls)
 
     def __init__(self, settings: Settings, *, secret: str | None = None) -> None:
         self._settings = settings
@@ -437,6 +453,17 @@ class ApprovalStore:
         while count := await broker.expire_due():
             closed += count
         return closed
+
+
+def unsafe_store(kind: type) -> ConfigurationError:
+    """Why a store of this class is not taken, and the way out."""
+    return ConfigurationError(
+        f"{kind.__name__} cannot be used as a store of approvals: what can put, get, delete and"
+        " list, as for hitloop, neither keeps what was decided nor lets one alone use it up, so"
+        " that an action could run twice.",
+        hint="Use SQLiteApprovalStore(path), PostgresApprovalStore or RedisApprovalStore. For"
+        " another database see docs/coming-from-hitloop.md.",
+    )
 
 
 class InMemoryApprovalStore(ApprovalStore):

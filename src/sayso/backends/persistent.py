@@ -18,6 +18,7 @@ from sayso.backends.persistence import (
     InMemoryApprovalStore,
     PendingApprovalRecord,
     approval,
+    unsafe_store,
 )
 from sayso.backends.said import check_bool
 from sayso.backends.webhook import (
@@ -37,6 +38,10 @@ from sayso.errors import BackendError, SaysoError
 from sayso.gate.ports import ApprovalBackend, ApprovalError
 from sayso.types import JsonObject
 
+_VERBS = (
+    "put", "decide", "cancel", "claim", "wait", "list_pending", "callback_url", "verify", "close",
+)  # fmt: skip
+"""What a store has to have."""
 _GRACE_SECONDS = 30.0
 """How long after its deadline a request waits for a database that is away."""
 
@@ -57,6 +62,10 @@ class PersistentWebhookBackend(ApprovalBackend):
         retry_config: how a failed delivery is tried again.
         circuit_breaker_config: when deliveries are not tried any more for a while.
         on_timeout: decides when nobody did. Default: no.
+
+    Raises:
+        ConfigurationError: the store is none that lets one alone use an approval up, such as one
+            that was written for hitloop.
     """
 
     def __init__(
@@ -71,7 +80,7 @@ class PersistentWebhookBackend(ApprovalBackend):
     ) -> None:
         self.timeout_seconds = checked_timeout(timeout_seconds)
         self.callback_base_url = callback_base_url
-        self.store = InMemoryApprovalStore() if store is None else store
+        self.store = InMemoryApprovalStore() if store is None else _checked(store)
         self._send = send_request
         self._retry = retry_config or RetryConfig()
         self._breaker = Breaker(circuit_breaker_config or CircuitBreakerConfig())
@@ -260,6 +269,12 @@ class PersistentWebhookBackend(ApprovalBackend):
             attempt.end(works=False)
             raise
         attempt.end(works=True)
+
+
+def _checked(store: ApprovalStore) -> ApprovalStore:
+    if any(not callable(getattr(store, verb, None)) for verb in _VERBS):
+        raise unsafe_store(type(store))
+    return store
 
 
 def _patience(record: PendingApprovalRecord) -> float | None:

@@ -78,10 +78,12 @@ class Policies:
         self._load = load
 
     async def active(self, *, by: Principal) -> PolicyVersion | None:
-        """The version in force, as it is now; None without one."""
+        """The version in force, and why it cannot be used if it cannot; None without one."""
         record = await self._store.get_record(POLICY, by.tenant)
         kept = None if record is None else version_in(record)
-        return None if kept is None or kept.is_removed else kept
+        if kept is None or kept.is_removed:
+            return None
+        return await self._tenants.with_problem(kept, by.tenant)
 
     async def get(self, *, by: Principal) -> PolicyVersion:
         """The version in force.

@@ -34,6 +34,11 @@ MAX_RECORDS = 1_000
 """Of each kind, in one tenant."""
 MAX_POLICIES = 1_000
 """How many texts of policies are held ready."""
+WAY_OUT = (
+    "Mend its text (sayso policy check tells each place) and put it in force: sayso policy push"
+    " FILE; or go back to another version: sayso policy activate NUMBER."
+)
+"""Of a policy that cannot be used."""
 LoadPolicy: TypeAlias = Callable[[str], Policy]
 """Makes a policy of its text. It raises a `SaysoError` that tells where it cannot."""
 
@@ -140,17 +145,39 @@ class Tenants:
         kept = msgspec.json.decode(record.body, type=PolicyVersion)
         if kept.is_removed:
             return None
+        return ActivePolicy(version=kept.number, policy=await self._ready(kept, tenant))
+
+    async def _ready(self, kept: PolicyVersion, tenant: str) -> Policy:
         policy = self._policies.get(kept.digest)
         if policy is None:
             try:
                 policy = await loaded(self._load, kept.text)
             except SaysoError as error:
-                log.error("version %d of the policy of %r fails: %s", kept.number, tenant, error)
+                log.error(
+                    "version %d of the policy of tenant %r cannot be used, so people are asked"
+                    " about everything: %s %s",
+                    kept.number,
+                    tenant,
+                    error,
+                    WAY_OUT,
+                )
                 policy = Unusable(str(error))
             if len(self._policies) >= MAX_POLICIES:
                 self._policies.clear()
             self._policies[kept.digest] = policy
-        return ActivePolicy(version=kept.number, policy=policy)
+        return policy
+
+    async def with_problem(self, kept: PolicyVersion, tenant: str) -> PolicyVersion:
+        """A version in force, with why it cannot be used, if it cannot."""
+        policy = await self._ready(kept, tenant)
+        problem = f"{policy.why} {WAY_OUT}" if isinstance(policy, Unusable) else ""
+        return msgspec.structs.replace(kept, problem=problem)
+
+    async def try_policies(self) -> None:
+        """Load the policies in force of all tenants, so that the log tells which cannot be used."""
+        query = RecordQuery(kind=POLICY, tenant=None, limit=MAX_POLICIES)
+        for record in await self._store.find_records(query):
+            await self._policy(record.id)
 
     async def may_decide(self, person_id: str, tenant: str) -> bool:
         """Whether somebody who once decided here still may."""
@@ -177,7 +204,7 @@ class Unusable(Policy):
     """Stands for a policy that was kept and cannot be loaded: people are asked about everything."""
 
     def __init__(self, why: str) -> None:
-        self._why = why
+        self.why = why
 
     @property
     def name(self) -> str:
@@ -186,7 +213,7 @@ class Unusable(Policy):
 
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
         """Ask."""
-        reason = f"The policy cannot be used: {self._why}"
+        reason = f"The policy cannot be used: {self.why}"
         return Verdict(effect=Effect.ASK, reason=reason, policy=self.name, is_doubtful=True)
 
 

@@ -57,7 +57,10 @@ def show_command(
         raise NotFoundError("The server has no policy.", hint="Put one: sayso policy push FILE")
     if as_json:
         terminal.print_json(found)
-    elif not found.is_removed:
+        return
+    if found.problem:
+        terminal.complain("It cannot be used, so people are asked about everything.", found.problem)
+    if not found.is_removed:
         print(visible(found.text, lines=True), end="" if found.text.endswith("\n") else "\n")
 
 
@@ -79,31 +82,41 @@ def versions_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None
 
 
 def activate_command(
-    number: int, /, *, note: str = "", as_json: AsJson = False, desk: Desk = _DESK
+    number: int,
+    /,
+    *,
+    note: str = "",
+    replaces: int | None = None,
+    as_json: AsJson = False,
+    desk: Desk = _DESK,
 ) -> None:
     """Go back to an older version: its text becomes a new one.
 
     Args:
         number: Which version.
         note: Why, in a sentence.
+        replaces: The version in force when you chose (0: none). Refused if another is by now.
         as_json: Print JSON.
         desk: Where the server is, and who you are.
     """
     with desk.reviewer() as server:
-        kept = server.activate_policy(number, note=note)
+        kept = server.activate_policy(number, note=note, replaces=replaces)
     terminal.tell(kept, _row(kept), as_json=as_json)
 
 
-def remove_command(*, note: str = "", as_json: AsJson = False, desk: Desk = _DESK) -> None:
+def remove_command(
+    *, note: str = "", replaces: int | None = None, as_json: AsJson = False, desk: Desk = _DESK
+) -> None:
     """Have no policy from now on; the versions are kept.
 
     Args:
         note: Why, in a sentence.
+        replaces: The version in force. Refused if another is by now.
         as_json: Print JSON.
         desk: Where the server is, and who you are.
     """
     with desk.reviewer() as server:
-        kept = server.remove_policy(note=note)
+        kept = server.remove_policy(note=note, replaces=replaces)
     terminal.tell(kept, _row(kept), as_json=as_json)
 
 

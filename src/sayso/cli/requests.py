@@ -27,6 +27,7 @@ def list_command(
     q: str | None = None,
     session: str | None = None,
     client: str | None = None,
+    parked: Annotated[bool, Parameter(negative="")] = False,
     limit: Annotated[int, Parameter(validator=Number(gte=1))] = 50,
     as_json: AsJson = False,
     remote: Remote = _HERE,
@@ -41,6 +42,7 @@ def list_command(
         q: Only those with this text.
         session: Only those of this session.
         client: Only those of this client.
+        parked: Only those that wait though their deadline is over.
         limit: At most so many.
         as_json: Print JSON.
         remote: Where the server is.
@@ -48,7 +50,14 @@ def list_command(
     statuses = status.split(",") if status else None
     with remote.client() as server:
         found = list(
-            server.find(status=statuses, q=q, session_id=session, client_id=client, limit=limit)
+            server.find(
+                status=statuses,
+                q=q,
+                session_id=session,
+                client_id=client,
+                parked=parked,
+                limit=limit,
+            )
         )
     if as_json:
         terminal.print_json({"items": found})

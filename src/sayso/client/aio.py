@@ -326,13 +326,15 @@ class AsyncClient:
         """Keep a new version of the policy; see `Client.put_policy`."""
         return await self._run(policies.put(self._protocol, text, note, replaces))
 
-    async def activate_policy(self, number: int, *, note: str = "") -> PolicyVersion:
+    async def activate_policy(
+        self, number: int, *, note: str = "", replaces: int | None = None
+    ) -> PolicyVersion:
         """Go back to an older version; see `Client.activate_policy`."""
-        return await self._run(policies.activate(self._protocol, number, note))
+        return await self._run(policies.activate(self._protocol, number, note, replaces))
 
-    async def remove_policy(self, *, note: str = "") -> PolicyVersion:
+    async def remove_policy(self, *, note: str = "", replaces: int | None = None) -> PolicyVersion:
         """Have no policy from now on; see `Client.remove_policy`."""
-        return await self._run(policies.remove(self._protocol, note))
+        return await self._run(policies.remove(self._protocol, note, replaces))
 
     async def stops(self) -> tuple[Stop, ...]:
         """What is stopped."""

@@ -70,6 +70,8 @@ class Filters(TypedDict, total=False):
     client_id: str | None
     q: str | None
     """Text to search for."""
+    parked: bool
+    """Only what waits though its deadline is over."""
 
 
 class Topics(TypedDict, total=False):

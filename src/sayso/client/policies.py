@@ -54,16 +54,21 @@ def put(protocol: Protocol, text: str, note: str, replaces: int | None) -> Opera
     return messages.decode((yield from protocol.call(send)), PolicyVersion)
 
 
-def activate(protocol: Protocol, number: int, note: str) -> Operation[PolicyVersion]:
+def activate(
+    protocol: Protocol, number: int, note: str, replaces: int | None
+) -> Operation[PolicyVersion]:
     """Go back to an older one."""
     said: JsonObject = {"number": number, "note": note}
+    if replaces is not None:
+        said["replaces"] = replaces
     path = f"{POLICY}/activate"
     send = Send(method="POST", path=path, content=messages.encode(said))
     return messages.decode((yield from protocol.call(send)), PolicyVersion)
 
 
-def remove(protocol: Protocol, note: str) -> Operation[PolicyVersion]:
+def remove(protocol: Protocol, note: str, replaces: int | None) -> Operation[PolicyVersion]:
     """Have none."""
-    path = POLICY + (f"?{urlencode({'note': note})}" if note else "")
+    query = ({"note": note} if note else {}) | ({} if replaces is None else {"replaces": replaces})
+    path = POLICY + (f"?{urlencode(query)}" if query else "")
     reply = yield from protocol.call(Send(method="DELETE", path=path))
     return messages.decode(reply, PolicyVersion)

@@ -166,6 +166,7 @@ class Protocol:
         session_id: str | None = None,
         client_id: str | None = None,
         q: str | None = None,
+        parked: bool = False,
         limit: int | None = None,
         after: str | None = None,
     ) -> Operation[Page]:
@@ -173,6 +174,7 @@ class Protocol:
         params = {
             "session_id": session_id,
             "client_id": client_id,
+            "parked": "true" if parked else None,
             "q": q,
             "limit": limit,
             "after": after,

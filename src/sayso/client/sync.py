@@ -486,18 +486,31 @@ class Client:
         """
         return self._run(policies.put(self._protocol, text, note, replaces))
 
-    def activate_policy(self, number: int, *, note: str = "") -> PolicyVersion:
-        """Go back to an older version: its text becomes a new one. Raises as `put_policy` does."""
-        return self._run(policies.activate(self._protocol, number, note))
+    def activate_policy(
+        self, number: int, *, note: str = "", replaces: int | None = None
+    ) -> PolicyVersion:
+        """Go back to an older version: its text becomes a new one. Raises as `put_policy` does.
 
-    def remove_policy(self, *, note: str = "") -> PolicyVersion:
+        Args:
+            number: which.
+            note: why, in a sentence.
+            replaces: what was in force when it was chosen (0: none). Default: whatever is.
+        """
+        return self._run(policies.activate(self._protocol, number, note, replaces))
+
+    def remove_policy(self, *, note: str = "", replaces: int | None = None) -> PolicyVersion:
         """Have no policy from now on; the versions stay.
+
+        Args:
+            note: why, in a sentence.
+            replaces: the version in force. Default: whatever is.
 
         Raises:
             NotPermittedError: this client's token is none of an admin.
             NotFoundError: there is none.
+            ConflictError: another version is in force than the one it replaces.
         """
-        return self._run(policies.remove(self._protocol, note))
+        return self._run(policies.remove(self._protocol, note, replaces))
 
     def stops(self) -> tuple[Stop, ...]:
         """What is stopped."""

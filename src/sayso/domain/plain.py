@@ -30,10 +30,18 @@ def plain_name(name: str) -> str:
 
 def readings(name: str) -> tuple[str, ...]:
     """How a name is compared: plain, and as what it looks like in ASCII if that is another."""
-    known = plain_name(name)
-    if name.isascii():
+    return _read(name, plain_name(name))
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """The same for a text in which something is looked for; nothing is kept of it."""
+    return _read(text, plain(text))
+
+
+def _read(text: str, known: str) -> tuple[str, ...]:
+    if text.isascii():
         return (known,)
-    looks = plain(taken_for(unicodedata.normalize("NFKC", seen(name))))
+    looks = plain(taken_for(unicodedata.normalize("NFKC", seen(text))))
     return (known,) if looks == known else (known, looks)
 
 
@@ -43,6 +51,14 @@ def deceives(name: str) -> bool:
         return False
     words = _BETWEEN.sub(" ", unicodedata.normalize("NFKC", seen(name)))
     return any(piece.kind == "alike" for piece in pieces(words))
+
+
+def is_what_it_looks(name: str) -> bool:
+    """Whether nobody takes a name for another: all to be seen, in one form, and no look-alikes."""
+    if name.isascii():
+        return name.isprintable()
+    is_one_form = unicodedata.normalize("NFKC", seen(name)) == name
+    return is_one_form and not deceives(name) and not taken_for(name).isascii()
 
 
 def matcher(globs: Iterable[str]) -> Callable[[str], bool]:

@@ -41,6 +41,9 @@ class PolicyVersion(Struct, frozen=True, kw_only=True):
     """The older version whose text it is."""
     text: str = ""
     """Empty in lists, and in one that removes."""
+    problem: str = ""
+    """Of the one in force: why it cannot be used, so that people are asked about everything; and
+    the way out. It is not kept."""
 
 
 def text_digest(text: str) -> str:

@@ -13,7 +13,7 @@ from sayso.clock import Clock
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Decision
 from sayso.errors import InvalidTransitionError
-from sayso.policies.base import Context, Policy, State, Verdict
+from sayso.policies.base import Context, Policy, State, Verdict, handed
 
 MAX_KEPT = 10_000
 """Keys, and runs, that are remembered at the most; the oldest are forgotten."""
@@ -108,16 +108,16 @@ class Memory:
 
     def decided(self, policy: Policy, context: Context, action: Action, decision: Decision) -> None:
         """Have the policy note a decision; if it cannot, nothing runs."""
-        self._note(
-            context.run_id, lambda state: policy.post_decision_update(state, action, decision)
-        )
+        own = handed(policy, action)
+        self._note(context.run_id, lambda state: policy.post_decision_update(state, own, decision))
 
     def executed(self, policy: Policy, context: Context, action: Action, *, success: bool) -> None:
         """Have the policy note how a run ended; it has run, so that it cannot is only logged."""
         result = {"success": success}
         try:
             self._note(
-                context.run_id, lambda state: policy.post_execution_update(state, action, result)
+                context.run_id,
+                lambda state: policy.post_execution_update(state, handed(policy, action), result),
             )
         except Exception:  # a policy of the user's
             log.exception("the policy could not note how %s ended", action.tool_name)

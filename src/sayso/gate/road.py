@@ -74,7 +74,13 @@ def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Quiet | 
     if verdict is None:
         if known is not None:
             _refuse_other(known, action)
-            verdict = Verdict(effect=Effect.ASK, reason="It was asked before.", review=known.rule)
+            verdict = Verdict(
+                effect=Effect.ASK,
+                reason="It was asked before.",
+                review=known.rule,
+                is_doubtful=_by_nobody(known)
+                and judge(policy, action, memory.context(proposal.context)).is_doubtful,
+            )
         else:
             verdict = judge(policy, action, memory.context(proposal.context))
         if key is not None:
@@ -128,13 +134,16 @@ def denied(verdict: Verdict) -> NotApprovedError:
 
 def _refuse_doubt(verdict: Verdict, request: Request) -> None:
     """What the policy could not judge may be what it denies: only a person lets it run."""
-    decision = request.decision
-    by_nobody = decision is not None and decision.channel in (Channel.STANDING, Channel.POLICY)
-    if verdict.is_doubtful and by_nobody:
+    if verdict.is_doubtful and _by_nobody(request):
         raise NotApprovedError(
             f"Only a remembered decision or a rule approved it, not a person: {verdict.reason}",
             hint="Mend what the policy could not read, and ask again.",
         )
+
+
+def _by_nobody(request: Request) -> bool:
+    decision = request.decision
+    return decision is not None and decision.channel in (Channel.STANDING, Channel.POLICY)
 
 
 def _is_rejection(error: Exception) -> bool:

@@ -4,6 +4,7 @@ Neither waits in `interrupt`: the node itself waits, so it suits consoles, webho
 that answer while the program runs. See `interrupts` for threads that are put aside.
 """
 
+import asyncio
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,7 @@ from langgraph.errors import GraphBubbleUp
 
 from sayso.client.running import failed, succeeded, unreported
 from sayso.domain.actions import Action
+from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision, Reviewer
 from sayso.domain.requests import ASKERS_CHOICES, Request
 from sayso.domain.rules import ONE_REVIEWER
@@ -51,7 +53,7 @@ from sayso.langgraph.state import (
     with_action,
 )
 from sayso.langgraph.steps import Node, Once, Steps
-from sayso.policies.base import Policy, Verdict
+from sayso.policies.base import Policy, Verdict, handed
 from sayso.types import JsonObject
 
 Registry: TypeAlias = Mapping[str, Callable[..., Any] | BaseTool]
@@ -115,9 +117,8 @@ def case_of(
 def written(state: JsonObject, case: Case, decided: Decided) -> JsonObject:
     """The keys that a gate writes: its own, and nothing else."""
     decision, action = decided.decision, decided.action
-    noted = noted_by(
-        state, case.run_id, lambda view: case.policy.post_decision_update(view, action, decision)
-    )
+    own, note = handed(case.policy, action), case.policy.post_decision_update
+    noted = noted_by(state, case.run_id, lambda view: note(view, own, decision))
     return {
         **with_action(state, action),
         "approval_decision": decision_to_keep(decision, request_id=decided.request_id),
@@ -151,7 +152,7 @@ def _by_backend(backend: ApprovalBackend) -> Asking:
             _check_rule(verdict)
             tell_asked(case, verdict)
             try:
-                decision = await backend.request_approval(case.request(verdict))
+                decision = await _in_time(backend, case.request(verdict), verdict)
             except (ApprovalTimeoutError, ApprovalCancelledError) as error:
                 name = "timeout" if isinstance(error, ApprovalTimeoutError) else "cancelled"
                 by = Reviewer(id=f"system:{name}", name=f"system:{name}")
@@ -164,6 +165,25 @@ def _by_backend(backend: ApprovalBackend) -> Asking:
         return msgspec.convert(kept, Decision), ""
 
     return ask
+
+
+async def _in_time(backend: ApprovalBackend, asked: ApprovalRequest, verdict: Verdict) -> Decision:
+    """What the backend says, within the time that the policy gives people.
+
+    Raises:
+        ApprovalTimeoutError: it is over. Where silence is `park`, it goes on waiting.
+    """
+    seconds = verdict.timeout_seconds
+    if seconds is msgspec.UNSET or verdict.on_timeout == "park":
+        seconds = None
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await backend.request_approval(asked)
+    except TimeoutError as error:
+        if not limit.expired():  # something of the backend's
+            raise
+        raise ApprovalTimeoutError(f"Nobody answered within {seconds:g} seconds.") from error
 
 
 def _check_rule(verdict: Verdict) -> None:
@@ -258,8 +278,8 @@ def execute_tool_node(
         result["decision_id"] = told.get("id")
         noted: JsonObject = {}
         if policy is not None:
-            note = policy.post_execution_update
-            noted = noted_by(state, run_id, lambda view: note(view, action, result))
+            own, note = handed(policy, action), policy.post_execution_update
+            noted = noted_by(state, run_id, lambda view: note(view, own, result))
         return {"tool_result": result, **noted}
 
     return Node(logic, "execute_tool")

@@ -1,9 +1,11 @@
 """Whether a person must be asked: the verdict, what it is made from, and the port of policies."""
 
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, ClassVar, Final, cast
 
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from sayso.domain.actions import Action
@@ -87,6 +89,13 @@ NO_CONTEXT = Context(state=_Nothing())
 class Policy(ABC):
     """Says whether an action may run, needs a person, or may not run. Pure, and quick."""
 
+    _is_ours: ClassVar[bool] = False
+    """Whether it is one of this package's, which leave what they are handed as it is."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._is_ours = cls.__module__.startswith("sayso.")
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -121,7 +130,8 @@ class HITLPolicy(Policy):
     """A policy of one's own, written as for hitloop: a name, and `should_request_approval`.
 
     Asked through `evaluate`, as gates and combinations do, it is handed a copy of the state: what
-    it writes there reaches nobody. To keep something, return it from `post_decision_update`.
+    it writes there reaches nobody, no more than what it writes into the action. To keep something,
+    return it from `post_decision_update`.
     """
 
     @abstractmethod
@@ -135,11 +145,16 @@ class HITLPolicy(Policy):
         return Verdict(effect=effect, reason=reason, policy=self.name, is_default=not needed)
 
 
+_UNCHANGING: Final[frozenset[object]] = frozenset({str, int, float, bool, type(None)})
+
+
 def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verdict:
-    """What `policy` says; one that fails, or says nothing, has a person asked: doubt blocks."""
+    """What `policy` says; one that fails, is in doubt or says nothing has a person asked."""
     try:
-        verdict: Any = policy.evaluate(action, context)
+        verdict: Any = policy.evaluate(handed(policy, action), context)
         if isinstance(verdict, Verdict):
+            if verdict.is_doubtful and verdict.effect is Effect.ALLOW:
+                return msgspec.structs.replace(verdict, effect=Effect.ASK)
             return verdict
         why = f"it said {type(verdict).__name__} instead of a Verdict"
     except Exception as error:  # noqa: BLE001  whatever it is, the action does not run by itself
@@ -149,13 +164,28 @@ def judge(policy: Policy, action: Action, context: Context = NO_CONTEXT) -> Verd
     return Verdict(effect=Effect.ASK, reason=reason, policy=name, is_doubtful=True)
 
 
+def handed(policy: Policy, action: Action) -> Action:
+    """The action as `policy` is told of it.
+
+    A policy of somebody else's gets a copy: what it writes into arguments neither runs nor hides
+    anything from the next policy. This package's own write nowhere, and a copy takes time.
+    """
+    if getattr(policy, "_is_ours", False):
+        return action
+    return msgspec.structs.replace(
+        action, tool_args=_copied(action.tool_args), args_schema=_copied(action.args_schema)
+    )
+
+
 def _copied(value: Any) -> Any:
-    """`value` with objects and lists of its own, at any depth."""
+    """`value` with nothing in it that can be changed elsewhere, at any depth."""
+    if value.__class__ in _UNCHANGING:
+        return value
     if isinstance(value, dict):
         return {key: _copied(each) for key, each in cast("State", value).items()}
-    return (
-        [_copied(each) for each in cast("list[Any]", value)] if isinstance(value, list) else value
-    )
+    if isinstance(value, list):
+        return [_copied(each) for each in cast("list[Any]", value)]
+    return deepcopy(value)
 
 
 def _name(policy: Policy) -> str:

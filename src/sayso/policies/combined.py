@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Decision
 from sayso.domain.rules import Rule
-from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, State, Verdict, judge
+from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, State, Verdict, handed, judge
 
 _SILENCES: Final = ("approve", "escalate", "park", "expire", "reject")
 """What silence may mean, mildest first."""
@@ -46,7 +46,7 @@ class _Combined(Policy):
         leaves = self.leaves()
         own = [p for p in leaves if type(p).post_decision_update is not usual]
         for policy in own:
-            state = policy.post_decision_update(state, action, decision)
+            state = policy.post_decision_update(state, handed(policy, action), decision)
         if len(own) < len(leaves):
             state = super().post_decision_update(state, action, decision)
         return state
@@ -57,7 +57,7 @@ class _Combined(Policy):
         leaves = self.leaves()
         own = [p for p in leaves if type(p).post_execution_update is not usual]
         for policy in own:
-            state = policy.post_execution_update(state, action, result)
+            state = policy.post_execution_update(state, handed(policy, action), result)
         if len(own) < len(leaves):
             state = super().post_execution_update(state, action, result)
         return state
@@ -98,16 +98,23 @@ class AnyOf(_Combined):
     default_name = "any_of"
 
     def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
-        """The mildest of what its policies say, the first of several."""
+        """The mildest of what its policies say, the first of several.
+
+        Where that is to ask, a doubt of any of those that ask stays with it.
+        """
         said = [judge(policy, action, context) for policy in self.policies]
-        return self._told(min(said, key=lambda verdict: _RANK[verdict.effect]), said)
+        mildest = min(said, key=lambda verdict: _RANK[verdict.effect])
+        if mildest.effect is Effect.ASK and not mildest.is_doubtful:
+            doubtful = any(each.is_doubtful and each.effect is Effect.ASK for each in said)
+            mildest = msgspec.structs.replace(mildest, is_doubtful=doubtful)
+        return self._told(mildest, said)
 
 
 class FirstMatch(_Combined):
     """The first that has something on the action decides; if none has, the strictest default.
 
     A policy has nothing on an action where its verdict says `is_default`: no rule matched, or
-    nothing that it looks for was there.
+    nothing that it looks for was there. One that is in doubt has a say, whatever its verdict says.
     """
 
     default_name = "first_match"
@@ -118,7 +125,7 @@ class FirstMatch(_Combined):
         for policy in self.policies:
             verdict = judge(policy, action, context)
             said.append(verdict)
-            if not verdict.is_default:
+            if verdict.is_doubtful or not verdict.is_default:
                 return self._told(verdict, said)
         return self._told(strictest(said), said)
 

@@ -1,5 +1,6 @@
 """Asks by risk: dangerous tools, risk classes, sensitive arguments, large amounts."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -10,6 +11,7 @@ from sayso.domain.plain import (
     matcher,
     plain,
     readings,
+    spellings,
 )
 from sayso.domain.rules import Rule
 from sayso.policies import written_json
@@ -22,6 +24,7 @@ MOST_VALUES: Final = 10_000
 """An action with more values than that among its arguments is not looked through: ask."""
 _MOST_NAMES = 4_096
 _FLAT: frozenset[object] = frozenset({int, float, bool, type(None)})
+_NUMBERS: frozenset[object] = frozenset({int, float})
 _Checks: TypeAlias = tuple[bool, tuple[tuple[str, str, str], ...]]
 """Whether it is an amount; and patterns: of which argument, as written, as compared."""
 _NO_CHECKS: _Checks = (False, ())
@@ -37,8 +40,9 @@ _ALLOW = Verdict(
 class RiskBasedPolicy(Policy):
     """Has a person asked about what is risky, and lets the rest through.
 
-    Names of tools and arguments, and the patterns, are compared without case and in one Unicode
-    form; arguments are looked through at any depth, also within JSON that is written as a text.
+    Names of tools and arguments, and the patterns, are compared without case, in one Unicode form,
+    and also as what they look like; arguments are looked through at any depth, also within JSON
+    that is written as a text.
     A tool whose name mixes scripts, so that it passes for another one, is asked about.
 
     Args:
@@ -139,6 +143,9 @@ class RiskBasedPolicy(Policy):
 
         Values are taken from a list, not by recursion, so that depth costs nothing.
         """
+        limit = self.max_amount_without_approval
+        if limit is None:
+            limit = math.inf  # nothing is an amount then
         found: list[tuple[int, str]] = []
         left: list[tuple[str, Any, _Checks]] = [("", args, _NO_CHECKS)]
         seen = 0
@@ -158,11 +165,21 @@ class RiskBasedPolicy(Policy):
                     if checks is not _NO_CHECKS:
                         both = _both(checks, both)
                 kind: object = inner.__class__
-                flat = kind in _FLAT if kind is not str else not written_json.may_be(inner)
-                if flat and both is _NO_CHECKS:
+                if kind is str:
+                    first = inner[:1]
+                    is_flat = first not in written_json.OPENING and first <= "~"
+                else:
+                    is_flat = kind in _FLAT
+                if is_flat:
+                    if both is _NO_CHECKS:
+                        continue
+                    if both[0] and not (kind in _NUMBERS and -limit <= inner <= limit):
+                        found += _over(key, inner, limit)
+                    if both[1]:
+                        found += _sensitive(inner, both[1])
                     continue
                 try:
-                    nested = None if flat else self._nested(inner)
+                    nested = self._nested(inner)
                 except written_json.UnreadableJsonError:
                     reason = f"Argument '{_shown(key)}' looks like JSON, and cannot be read"
                     found.append((0, reason))
@@ -173,8 +190,8 @@ class RiskBasedPolicy(Policy):
                         found.append(
                             (3, f"Amount in argument '{_shown(key)}' cannot be read: it is empty")
                         )
-                elif both[0] and self.max_amount_without_approval is not None:
-                    found += _over(key, inner, self.max_amount_without_approval)
+                elif both[0]:
+                    found += _over(key, inner, limit)
                 if both[1] and (nested is None or isinstance(inner, str)):
                     found += _sensitive(inner, both[1])
         return found
@@ -212,12 +229,14 @@ def _both(outer: "_Checks", inner: "_Checks") -> "_Checks":
 
 
 def _sensitive(value: Any, patterns: tuple[tuple[str, str, str], ...]) -> list[tuple[int, str]]:
-    text = plain(value if isinstance(value, str) else str(value))
-    return [
-        (1, f"Argument '{name}' contains sensitive pattern '{pattern}'")
-        for name, pattern, wanted in patterns
-        if wanted in text
-    ]
+    found: list[tuple[int, str]] = []
+    written = value if isinstance(value, str) else str(value)
+    is_usual = written.isascii() and written.isprintable()
+    for text in (written.casefold(),) if is_usual else spellings(written):
+        for name, pattern, wanted in patterns:
+            if wanted in text:
+                found.append((1, f"Argument '{name}' contains sensitive pattern '{pattern}'"))
+    return found
 
 
 def _over(name: str, value: Any, limit: float) -> list[tuple[int, str]]:

@@ -10,7 +10,8 @@ from sayso.visible import seen
 MOST_CHARACTERS: Final = 1_000_000
 """Of a text that begins like JSON; a longer one is not read, and is in doubt."""
 MOST_NAMES: Final = 10_000
-_OPENING: Final = frozenset('{["') | frozenset(map(chr, range(0x21))) | {"\x7f"}
+OPENING: Final = frozenset('{["') | frozenset(map(chr, range(0x21))) | {"\x7f"}
+"""How a text may begin that is JSON of an object, a list or a text; so may whatever is no ASCII."""
 _BEGINNING: Final = re.compile(
     r"""[\[{][\[{\s]*(?:["']|[\]}]\s*[\[{,\]}]|\Z)                # {"a"  ['a'  [[],
     |[\[{\s]*\{\s*(?:\$|[^\W\d])[\w$.-]*+\s*+[:=]                 # {a:
@@ -24,11 +25,6 @@ _BARE_NAME: Final = re.compile(r"(?<![\w$.-])((?:\$|[^\W\d])[\w$.-]*+)\s*+[:=]")
 
 class UnreadableJsonError(Exception):
     """A text looks like JSON, cannot be read, and may hold what is looked for."""
-
-
-def may_be(text: str) -> bool:
-    """Whether a text may be JSON of an object, a list or a text, as its first character tells."""
-    return bool(text) and (text[0] in _OPENING or text[0] > "~")
 
 
 def read(text: str, is_looked_for: Callable[[str], bool]) -> Any:

@@ -184,7 +184,7 @@ ROUTES: tuple[Entry, ...] = (
     api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
     api("GET", _POLICY, policies.get, READ, None, PolicyVersion),
     api("PUT", _POLICY, policies.put, GOVERN, PolicyDraft, PolicyVersion, parameters=policies.PUT),
-    api("DELETE", _POLICY, policies.remove, GOVERN, None, PolicyVersion, parameters=policies.NOTE),
+    api("DELETE", _POLICY, policies.remove, GOVERN, None, PolicyVersion, parameters=policies.REMOVE),
     api("POST", f"{_POLICY}/activate", policies.activate, GOVERN, policies.Activation, PolicyVersion),
     api("GET", f"{_POLICY}/versions", policies.versions, READ, None, policies.PolicyVersionPage, parameters=policies.VERSIONS),
     api("GET", f"{_POLICY}/versions/{{number}}", policies.version, READ, None, PolicyVersion),

@@ -62,6 +62,7 @@ FILTERS = (
     Parameter("status", "One or several statuses, by commas."),
     Parameter("session_id", "Only of this session."),
     Parameter("client_id", "Only of this client."),
+    Parameter("parked", "`true`: only what waits though its deadline is over.", "boolean"),
     Parameter("q", "A text in the message, the arguments or the answer."),
     Parameter("idempotency_key", "The one that the caller submitted under this key; nothing else."),
     Parameter("limit", "1 to 200; 50 if absent.", "integer"),

@@ -16,9 +16,10 @@ import uvicorn
 import uvloop
 from msgspec import Struct
 
+from sayso.broker.broker import Broker
 from sayso.broker.engine import running
 from sayso.broker.signing import make_signing
-from sayso.errors import ConfigurationError
+from sayso.errors import BackendError, ConfigurationError
 from sayso.links import make_link_token
 from sayso.server.admin import check_admin
 from sayso.server.app import App
@@ -41,6 +42,8 @@ from sayso.wiring import (
 STOP_SECONDS = 2
 KEEP_ALIVE_SECONDS = 75
 """Agents think between two calls; a connection that was closed meanwhile fails the next one."""
+
+log = logging.getLogger("sayso.server")
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -125,11 +128,23 @@ async def _serve(
         uvicorn_server = _Uvicorn(
             server, settings, on_ready=lambda: ready(Ready(url=url, link=link))
         )
-        following = asyncio.ensure_future(server.follow_accounts())
+        beside = [
+            asyncio.ensure_future(server.follow_accounts()),
+            asyncio.ensure_future(_try_policies(broker)),
+        ]
         await uvicorn_server.serve(sockets)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
     await courier.close()
+
+
+async def _try_policies(broker: Broker) -> None:
+    """Have the log tell of policies that were kept and cannot be used any more."""
+    try:
+        await broker.tenants.try_policies()
+    except BackendError as error:
+        log.error("the policies in force cannot be looked at: %s", error)
 
 
 class _Uvicorn(uvicorn.Server):

@@ -40,6 +40,9 @@ class Query(Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     seen_by: Principal | None = None
     """Only what this caller may see."""
+    is_parked: bool = False
+    """Only what waits beyond its deadline; to be asked with the status `pending`, which is what is
+    looked through for it."""
     text: str = ""
     """Words of the message, tool, arguments, answer or ids, in any case."""
     limit: int = 50
@@ -54,6 +57,7 @@ class Query(Struct, frozen=True, kw_only=True):
             and (self.session_id is None or request.session_id == self.session_id)
             and (self.client_id is None or request.client_id == self.client_id)
             and (self.seen_by is None or is_shown(request, self.seen_by))
+            and (not self.is_parked or request.parked_at is not None)
             and (not self.text or self.text.casefold() in searchable(request))
         )
 

@@ -325,7 +325,9 @@ def _columns(changes: Sequence[tuple[Change, bytes]]) -> tuple[list[Any], ...]:
 def requests_plan(query: Query) -> tuple[str, tuple[str, ...], bool]:
     """The statement that reads candidates, its first parameters, and if all of them match."""
     where, parameters = "tenant = $1", (query.tenant,)
-    exact = not query.text and query.client_id is None and query.seen_by is None
+    exact = (
+        not (query.text or query.is_parked) and query.client_id is None and query.seen_by is None
+    )
     if query.session_id is not None:
         parameters = (query.tenant, query.session_id)
         where += " AND session_id = $2"

@@ -247,7 +247,9 @@ class RedisStore(RedisJobs, RedisRecords, RedisLedger):
 def _plan(query: Query) -> tuple[str, bool]:
     """The index of candidates, and whether all of them match."""
     tenant = quoted(query.tenant)
-    exact = not query.text and query.client_id is None and query.seen_by is None
+    exact = (
+        not (query.text or query.is_parked) and query.client_id is None and query.seen_by is None
+    )
     if query.session_id is not None:
         return f"session:{tenant}:{quoted(query.session_id)}", exact and not query.status
     if query.status == _PENDING:

@@ -450,7 +450,9 @@ def _plan(query: Query) -> tuple[str, tuple[str, ...], bool]:
     """The statement that reads candidates, its first parameters, and if all of them match."""
     pending, closed = query.status == _PENDING, Status.PENDING not in query.status
     where, parameters = "tenant = ?", (query.tenant,)
-    exact = not query.text and query.client_id is None and query.seen_by is None
+    exact = (
+        not (query.text or query.is_parked) and query.client_id is None and query.seen_by is None
+    )
     if query.session_id is not None:
         index, parameters = "requests_session", (query.tenant, query.session_id)
         where += " AND session_id = ?"

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from sayso.telemetry import payloads
 from sayso.telemetry.base import Sink
 from sayso.telemetry.guard import never_raising
 from sayso.telemetry.json_lines import JsonLinesSink
-from sayso.telemetry.redaction import Redactor
+from sayso.telemetry.redaction import Quotes, Redactor
 from sayso.telemetry.sqlite import IN_MEMORY, SqliteSink
 from sayso.telemetry.writer import Writer
 from sayso.types import JsonObject
@@ -59,6 +60,7 @@ class TelemetryLogger:
     def __init__(self, db_path: str | Path = IN_MEMORY, *, redact: Sequence[str] = ()) -> None:
         self.db_path = db_path
         self._redactor = Redactor(redact)
+        self._quotes = Quotes()
         self._asked: dict[tuple[str, str], tuple[str, float]] = {}
         address = str(db_path)
         self._writer = Writer(lambda: _open(address), _lost_line)
@@ -141,7 +143,8 @@ class TelemetryLogger:
             injected_error: it is known to be wrong: somebody ought to notice.
         """
         now = _new(UTC)
-        args, redacted = self._redactor.shown(action.tool_name, action.tool_args)
+        args, redacted = self._shown(run_id, action)
+        cut = partial(self._quotes.cut, run_id, action.id)
         payload = payloads.ActionProposed(
             action_id=action.id,
             tool_name=action.tool_name,
@@ -150,9 +153,9 @@ class TelemetryLogger:
             args_hash=action.args_hash() if redacted else msgspec.UNSET,
             digest=action.digest,
             risk_class=action.risk_class,
-            side_effects=action.side_effects,
-            rationale=action.rationale,
-            context_refs=action.context_refs,
+            side_effects=cut(action.side_effects),
+            rationale=cut(action.rationale),
+            context_refs=cut(action.context_refs),
             injected_error=injected_error,
         )
         self._log(now, run_id, TraceEventType.ACTION_PROPOSED, payload)
@@ -172,13 +175,14 @@ class TelemetryLogger:
         if len(asked) > _MOST_ASKED:
             with contextlib.suppress(RuntimeError, StopIteration):
                 asked.pop(next(iter(asked)), None)
+        self._shown(run_id, action)
         payload = payloads.ApprovalRequested(
             action_id=action.id,
             request_id=request.request_id,
             thread_id=request.thread_id,
             channel=channel,
             policy_name=request.policy_name,
-            policy_reason=request.policy_reason,
+            policy_reason=self._quotes.cut(run_id, action.id, request.policy_reason),
             requested_at=now,
         )
         self._log(now, run_id, TraceEventType.APPROVAL_REQUESTED, payload)
@@ -193,12 +197,14 @@ class TelemetryLogger:
         args, redacted = decision.args, ()
         if args is not None:
             args, redacted = self._redactor.shown(tool_name, args)
+            self._quotes.note(run_id, decision.action_id, decision.args or {}, redacted)
+        cut = partial(self._quotes.cut, run_id, decision.action_id)
         payload = payloads.ApprovalDecided(
             action_id=decision.action_id,
             approved=decision.approved,
             type=decision.type,
-            reason=decision.reason,
-            tags=decision.tags,
+            reason=cut(decision.reason),
+            tags=cut(decision.tags),
             decided_by=decision.by.name,
             reviewer_id=decision.by.id,
             strength=decision.strength,
@@ -217,7 +223,7 @@ class TelemetryLogger:
     def log_tool_execution_start(self, run_id: str, action: Action) -> None:
         """The tool begins, with exactly these arguments."""
         now = _new(UTC)
-        args, redacted = self._redactor.shown(action.tool_name, action.tool_args)
+        args, redacted = self._shown(run_id, action)
         payload = payloads.ToolExecutionStart(
             action_id=action.id,
             tool_name=action.tool_name,
@@ -235,7 +241,7 @@ class TelemetryLogger:
         payload = payloads.ToolExecutionEnd(
             action_id=result.action_id,
             success=result.success,
-            error=result.error,
+            error=self._quotes.cut(run_id, result.action_id, result.error),
             error_class=result.error_class,
             retry_count=result.retry_count,
             execution_time_ms=result.execution_time_ms(),
@@ -246,10 +252,11 @@ class TelemetryLogger:
     @never_raising
     def log_error(self, run_id: str, error: Exception, context: JsonObject | None = None) -> None:
         """Something failed that is not the tool."""
+        cut = partial(self._quotes.cut, run_id, str((context or {}).get("action_id", "")))
         payload = payloads.ErrorHappened(
             error_type=type(error).__name__,
-            error_message=payloads.text_of(error),
-            context=context or {},
+            error_message=cut(payloads.text_of(error)),
+            context=cut(context or {}),
         )
         self._log(_new(UTC), run_id, TraceEventType.ERROR, payload)
 
@@ -339,6 +346,13 @@ class TelemetryLogger:
     def note_failure(self, error: Exception) -> None:
         """Count an event that could not be made, and tell of it."""
         self._writer.fail(error)
+
+    def _shown(self, run_id: str, action: Action) -> tuple[JsonObject, tuple[str, ...]]:
+        """The arguments without what is redacted, which texts about this call lose as well."""
+        args, redacted = self._redactor.shown(action.tool_name, action.tool_args)
+        if redacted:
+            self._quotes.note(run_id, action.id, action.tool_args, redacted)
+        return args, redacted
 
     def _log(self, now: datetime, run_id: str, event_type: TraceEventType, payload: Struct) -> None:
         self._put(payloads.line_of(payloads.Line(now, run_id, event_type, payload)))

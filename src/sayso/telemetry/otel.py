@@ -7,8 +7,10 @@ import hashlib
 import logging
 import threading
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +22,7 @@ from sayso.domain.traces import ToolResult
 from sayso.errors import MissingExtraError
 from sayso.telemetry.guard import never_raising
 from sayso.telemetry.payloads import text_of
-from sayso.telemetry.redaction import Redactor
+from sayso.telemetry.redaction import Quotes, Redactor
 from sayso.types import JsonObject
 from sayso.version import __version__
 
@@ -69,6 +71,7 @@ class OpenTelemetry:
         self._tracer = trace.get_tracer("sayso", __version__, tracer_provider)
         self._tells_arguments = arguments
         self._redactor = Redactor(redact)
+        self._quotes = Quotes()
         self._reviewer = reviewer
         self._calls: OrderedDict[tuple[str, str], list[_Call]] = OrderedDict()
         self._lock = threading.Lock()
@@ -145,8 +148,9 @@ class OpenTelemetry:
             begun = self._begun(run_id, action, call.links)
             call.span, call.parent = begun.span, begun.parent
         assert call.span is not None  # noqa: S101  begun just now
+        args, redacted = self._redactor.shown(action.tool_name, action.tool_args)
+        self._quotes.note(run_id, action.id, action.tool_args, redacted)
         if self._tells_arguments:
-            args, _ = self._redactor.shown(action.tool_name, action.tool_args)
             text = msgspec.json.encode(args, enc_hook=text_of).decode()
             call.span.set_attribute("gen_ai.tool.call.arguments", text)
         within = context.set_value(_RUNNING, call, trace.set_span_in_context(call.span))
@@ -166,7 +170,8 @@ class OpenTelemetry:
             return
         if not result.success:
             call.span.set_attribute("error.type", result.error_class or "error")
-            call.span.set_status(StatusCode.ERROR, result.error)
+            error = self._quotes.cut(run_id, result.action_id, result.error)
+            call.span.set_status(StatusCode.ERROR, error)
         call.span.end()
         self._remove(call)
 
@@ -179,16 +184,20 @@ class OpenTelemetry:
             error: what was raised.
             context: `action_id` names the call; without it, the current span tells the error.
         """
-        call = self._find(run_id, str((context or {}).get("action_id", "")), _any)
+        action_id = str((context or {}).get("action_id", ""))
+        call = self._find(run_id, action_id, _any)
         span = call.span if call is not None else trace.get_current_span()
+        cut = partial(self._quotes.cut, run_id, action_id)
         if span is not None:
-            span.record_exception(error)
+            where = "".join(traceback.format_exception(error))
+            told = {"exception.message": cut(text_of(error)), "exception.stacktrace": cut(where)}
+            span.record_exception(error, attributes=told)
         if call is None or call.is_running:
             return
         for each in (call.wait, call.span):
             if each is not None:
                 each.set_attribute("error.type", type(error).__name__)
-                each.set_status(StatusCode.ERROR, text_of(error))
+                each.set_status(StatusCode.ERROR, cut(text_of(error)))
                 each.end()
         self._remove(call)
 
@@ -198,6 +207,8 @@ class OpenTelemetry:
         log.error("a span is not told: %r", error)
 
     def _begun(self, run_id: str, action: Action, links: "Sequence[SpanContext]" = ()) -> "_Call":
+        _, redacted = self._redactor.shown(action.tool_name, action.tool_args)
+        self._quotes.note(run_id, action.id, action.tool_args, redacted)
         current = trace.get_current_span()
         lives = current.is_recording() or current.get_span_context().is_remote
         span = self._tracer.start_span(

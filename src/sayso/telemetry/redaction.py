@@ -1,11 +1,18 @@
 """Arguments as they may be kept: without what the rules name."""
 
+import contextlib
+import json
 from collections.abc import Sequence
+from typing import Any, cast
 
-from sayso.domain.redaction import parse, redacted_args
+from sayso.domain.redaction import REDACTED, parse, redacted_args
+from sayso.telemetry.payloads import text_of
 from sayso.types import JsonObject
 
 _MOST_TOOLS = 1_000
+_MOST_CALLS = 10_000
+SHORTEST = 6
+"""Characters of a value that is looked for in texts: shorter ones stand in them by chance."""
 
 
 class Redactor:
@@ -37,3 +44,65 @@ class Redactor:
             paths = tuple(rule.path for rule in self._rules if rule.names(tool_name))
             self._paths[tool_name] = paths
         return redacted_args(args, paths) if paths else (args, ())
+
+
+class Quotes:
+    """What was taken out of the arguments of calls, so that no text that quotes it keeps it."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def note(self, run_id: str, action_id: str, args: JsonObject, pointers: Sequence[str]) -> None:
+        """Remember what stands in `args` at these places; of the oldest calls it is forgotten."""
+        if not pointers:
+            return
+        key = (run_id, action_id)
+        found = {*self._values.get(key, ()), *_spellings(args, pointers)}
+        if len(self._values) >= _MOST_CALLS:
+            with contextlib.suppress(RuntimeError, StopIteration):
+                self._values.pop(next(iter(self._values)), None)
+        self._values[key] = tuple(sorted(found, key=len, reverse=True))
+
+    def cut(self, run_id: str, action_id: str, value: Any) -> Any:
+        """A text, or the texts in lists and objects, without what was taken out of that call."""
+        values = self._values.get((run_id, action_id)) if self._values else None
+        return without(value, values) if values else value
+
+
+def without(value: Any, quoted: Sequence[str]) -> Any:
+    """A text, or the texts in lists and objects, with `[redacted]` for each of `quoted`."""
+    if isinstance(value, str):
+        for each in quoted:
+            value = value.replace(each, REDACTED)
+        return value
+    if isinstance(value, dict):
+        pairs = cast("JsonObject", value).items()
+        return {without(key, quoted): without(inner, quoted) for key, inner in pairs}
+    if isinstance(value, (list, tuple)):
+        items = [without(each, quoted) for each in cast("list[Any]", value)]
+        return items if isinstance(value, list) else tuple(items)
+    return value
+
+
+def _spellings(args: JsonObject, pointers: Sequence[str]) -> set[str]:
+    """The values at these places, as texts quote them: as they are, as JSON and as Python."""
+    found: set[str] = set()
+    left = [_at(args, pointer) for pointer in pointers]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += cast("JsonObject", value).values()
+        elif isinstance(value, (list, tuple)):
+            left += cast("list[Any]", value)
+        elif isinstance(value, (str, int, float)) and len(text := text_of(value)) >= SHORTEST:
+            found |= {text, repr(text)[1:-1], ascii(text)[1:-1], json.dumps(text)[1:-1]}
+            found.add(json.dumps(text, ensure_ascii=False)[1:-1])
+    return found
+
+
+def _at(args: JsonObject, pointer: str) -> Any:
+    found: Any = args
+    for part in pointer.split("/")[1:]:
+        name: Any = part.replace("~1", "/").replace("~0", "~")
+        found = found[int(name) if type(found) is list else name]
+    return found

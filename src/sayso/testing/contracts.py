@@ -254,6 +254,8 @@ class StoreContract(RecordContract, LoginContract):
         assert (escalated.id, escalated.escalated_at) == (asked.id, at)
         waiting = await _all(store, Query(status=_PENDING))
         assert {each.id: each.parked_at for each in waiting} == {asked.id: None, parked.id: at}
+        found = await _all(store, Query(status=_PENDING, is_parked=True))
+        assert [each.id for each in found] == [parked.id]
 
     async def test_tenants_do_not_see_one_another(self, store: Stores) -> None:
         change = make_change(by=_ELSEWHERE)

@@ -7,7 +7,7 @@ of any language are plain: Persian joiners, Hebrew marks, family emoji, Japanese
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sayso.visible import tables
 from sayso.visible.spelling import code, spell
@@ -17,12 +17,30 @@ MOST = 500
 BLANKS = 80
 """As many blanks in a row push what follows out of sight."""
 
+
+class _Late:
+    """A regular expression that is compiled when it is first used: together they take 10 ms."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __getattr__(self, name: str) -> Any:
+        """A method of the compiled one, which is found at once the next time."""
+        method = getattr(re.compile(self._text), name)
+        setattr(self, name, method)
+        return method
+
+
+def _late(text: str) -> re.Pattern[str]:
+    return cast("re.Pattern[str]", _Late(text))
+
+
 _ESCAPE = (
     r"\x1b\[[0-?]{0,64}[ -/]{0,16}[@-~]|\x9b[0-?]{0,64}[ -/]{0,16}[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[\x20-\x7e]{0,512}(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]{0,8}[0-~]"
 )
-_SUSPECT = re.compile(
+_SUSPECT = _late(
     f"(?P<escape>{_ESCAPE})|(?P<bidi>[{tables.BIDI}])|(?P<selectors>[{tables.SELECTORS}]{{2,}})"
     f"|(?P<hidden>[{tables.HIDDEN}])|(?P<control>[{tables.CONTROL}])|(?P<space>[{tables.SPACE}])"
     f"|(?P<tags>[{tables.TAGS}]+)|(?P<stack>[{tables.STACKED}]{{5,}})"
@@ -31,33 +49,33 @@ _SUSPECT = re.compile(
 _LINE = re.compile(r"[\n\t]")
 _PLAIN = re.compile(r"[\x20-\x7e\n\t]*")
 _BLANK = re.compile(f"[ \\t\\n]{{{BLANKS},}}")
-_CJK = re.compile(f"[{tables.CJK}]")
-_RIGHT_TO_LEFT = re.compile(f"[{tables.RIGHT_TO_LEFT}]")
-_JOINED = re.compile(f"[{tables.JOINED}]")
-_UNSPACED = re.compile(f"[{tables.UNSPACED}]")
-_MONGOLIAN = re.compile("[\u1800-\u18af]")
+_CJK = _late(f"[{tables.CJK}]")
+_RIGHT_TO_LEFT = _late(f"[{tables.RIGHT_TO_LEFT}]")
+_JOINED = _late(f"[{tables.JOINED}]")
+_UNSPACED = _late(f"[{tables.UNSPACED}]")
+_MONGOLIAN = _late("[\u1800-\u18af]")
 
 _FOREIGN = "".join(ranges for _, ranges in tables.SCRIPTS)
-_SCRIPTS = [(name, re.compile(f"[{ranges}]")) for name, ranges in tables.SCRIPTS]
+_SCRIPTS = [(name, _late(f"[{ranges}]")) for name, ranges in tables.SCRIPTS]
 _STRONG = "".join(c for c in tables.ALIKE if c not in tables.WEAK)
-_WORD = re.compile(rf"(?<!\\)[{tables.LATIN}{_FOREIGN}0-9_{tables.STACKED}]+")
-_IS_FOREIGN = re.compile(f"[{_FOREIGN}]")
-_IS_LATIN = re.compile(f"[{tables.LATIN}]")
-_IS_MIXED = re.compile(
+_WORD = _late(rf"(?<!\\)[{tables.LATIN}{_FOREIGN}0-9_{tables.STACKED}]+")
+_IS_FOREIGN = _late(f"[{_FOREIGN}]")
+_IS_LATIN = _late(f"[{tables.LATIN}]")
+_IS_MIXED = _late(
     f"[{tables.LATIN}][0-9_{tables.STACKED}]*[{_FOREIGN}]"
     f"|[{_FOREIGN}][0-9_{tables.STACKED}]*[{tables.LATIN}]"
 )
-_IS_WHOLE = re.compile(f"[{_STRONG}]+")
-_REAL = re.compile(f"(?![{_STRONG}])[{_FOREIGN}]")
+_IS_WHOLE = _late(f"[{_STRONG}]+")
+_REAL = _late(f"(?![{_STRONG}])[{_FOREIGN}]")
 _LETTER = re.compile("[A-Za-z]")
-_WIDE = re.compile(f"[{tables.WIDE}]")
-_CODE_MARK = re.compile(
+_WIDE = _late(f"[{tables.WIDE}]")
+_CODE_MARK = _late(
     "(?<=[A-Za-z0-9_)\\]])\u01c3|\u01c3(?==)|(?<![\u0370-\u03ff\u1f00-\u1fff])\u037e"
 )
-_TOKEN = re.compile(rf"[^\s<>\"'(){{}}\[\],;{tables.CJK}]+")
-_IS_ADDRESS = re.compile("@|://|[^\\W\\d_][.\u2024\u3002\uff0e\uff61][^\\W\\d_]")
-_LABEL = re.compile(r"[^\W_]+")
-_ORDINARY = re.compile(f"[{tables.ORDINARY}]")
+_TOKEN = _late(rf"[^\s<>\"'(){{}}\[\],;{tables.CJK}]+")
+_IS_ADDRESS = _late("@|://|[^\\W\\d_][.\u2024\u3002\uff0e\uff61][^\\W\\d_]")
+_LABEL = _late(r"[^\W_]+")
+_ORDINARY = _late(f"[{tables.ORDINARY}]")
 _PUNYCODE = re.compile(r"(?<![A-Za-z0-9-])[xX][nN]--[A-Za-z0-9-]{1,59}")
 _TWINS: dict[str, dict[str, str]] = {}
 

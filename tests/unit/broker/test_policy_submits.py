@@ -297,6 +297,24 @@ async def test_a_policy_that_cannot_be_loaded_any_more_has_people_asked(clock: F
     assert "rules" in request.policy.reason
 
 
+async def test_a_policy_that_cannot_be_used_tells_why_in_the_log_and_where_it_is_shown(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    earlier = Broker(store, MemorySignal(), clock, load_policy=ByTool)
+    await put(earlier, pay="allow")
+    assert (await earlier.policies.get(by=ADMIN)).problem == ""
+    later = Broker(store, MemorySignal(), clock)
+    await later.tenants.try_policies()
+    shown = await later.policies.get(by=ADMIN)
+    for told in (caplog.records[-1].getMessage(), shown.problem):
+        assert "sayso[rules]" in told
+        assert "sayso policy push" in told
+    assert "version 1 of the policy of tenant 'default'" in caplog.records[-1].getMessage()
+    assert len(caplog.records) == 1
+    assert (await later.policies.version(1, by=ADMIN)).problem == ""
+
+
 async def test_an_edit_that_the_policy_denies_is_refused_with_the_reason(broker: Broker) -> None:
     await put(broker, pay="ask")
     request = await ask(broker)

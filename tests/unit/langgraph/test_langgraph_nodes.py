@@ -14,10 +14,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from support.graphs import SEND, Asks, AsksHigh, AsksTwo, Log, Says, gated, recorder, thread
 
 from sayso.domain.actions import Action, RiskClass
+from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Decision
 from sayso.domain.rules import Rule
 from sayso.errors import ConfigurationError, InvalidRequestError
-from sayso.gate import ApprovalTimeoutError
+from sayso.gate import ApprovalBackend, ApprovalTimeoutError
 from sayso.langgraph import (
     HITLState,
     create_hitl_workflow_nodes,
@@ -26,7 +27,7 @@ from sayso.langgraph import (
     should_execute_condition,
 )
 from sayso.policies import AuditPlusEscalatePolicy
-from sayso.policies.base import Effect, HITLPolicy, Verdict
+from sayso.policies.base import NO_CONTEXT, Context, Effect, HITLPolicy, Verdict
 from sayso.telemetry import TelemetryLogger
 
 YES = Decision(approved=True, decided_by="bob", latency_ms=12.0, reason="looks right")
@@ -240,6 +241,39 @@ def test_silence_is_a_rejection_and_a_broken_backend_stops_the_node() -> None:
     assert (decision["approved"], decision["decided_by"]) == (False, "system:timeout")
     with pytest.raises(OSError, match="away"):
         hitl_gate_node(Asks(), Says(OSError("away")))({"proposed_action": SEND})
+
+
+class AsksBriefly(Asks):
+    """Gives people next to no time."""
+
+    def __init__(self, silence: str) -> None:
+        super().__init__()
+        self.silence = silence
+
+    def evaluate(self, action: Action, context: Context = NO_CONTEXT) -> Verdict:
+        return msgspec.structs.replace(
+            super().evaluate(action, context), timeout_seconds=0.01, on_timeout=self.silence
+        )
+
+
+class Thinks(ApprovalBackend):
+    """Says yes, in its own time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def request_approval(self, request: ApprovalRequest) -> Decision:
+        await asyncio.sleep(self.seconds)
+        return YES
+
+
+async def test_a_backend_has_the_time_that_the_policy_gives_people() -> None:
+    gate = hitl_gate_node(AsksBriefly("reject"), Thinks(3_600))
+    decision = (await gate.ainvoke({"proposed_action": SEND}))["approval_decision"]
+    assert (decision["approved"], decision["decided_by"]) == (False, "system:timeout")
+    assert decision["reason"] == "Nobody answered within 0.01 seconds."
+    parked = hitl_gate_node(AsksBriefly("park"), Thinks(0.05))
+    assert (await parked.ainvoke({"proposed_action": SEND}))["approval_decision"]["approved"]
 
 
 def test_one_backend_is_not_asked_where_two_people_are_wanted() -> None:

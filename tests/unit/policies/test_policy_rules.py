@@ -1,5 +1,6 @@
 """The first rule that matches decides; what cannot be told has a person asked."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.errors import InvalidRequestError
 from sayso.policies import AllOf, Context, Effect, RiskBasedPolicy, judge
 from sayso.policies.rules import load, run_cases
-from sayso.policies.rules.expressions import MOST_CHARACTERS
+from sayso.policies.rules.expressions import MOST_CHARACTERS, compile_condition
 from sayso.policies.rules.rule_set import MOST_VALUES
 
 LOW, HIGH = RiskClass.LOW, RiskClass.HIGH
@@ -66,6 +67,61 @@ def test_a_rule_that_stops_knows_a_tool_in_any_spelling_and_one_that_lets_throug
     assert said(policy, call("read_file")) == ("allow", "reads")
     for tool in ("Read_file", "\uff52ead_file"):
         assert said(policy, call(tool)) == ("ask", "")
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["read_us\u0435r", "r\u0435ad_user", "read_\uff55ser", "read_\u200buser", "read_user\x00",
+     "read_\u0440\u043e\u0440", "read_user\u2010x", "re\u0301ad_x"],
+)  # fmt: skip
+def test_a_glob_lets_no_name_through_that_passes_for_another(tool: str) -> None:
+    rules = "match: {tools: ['read_*', 're*', '\u0440*']}, verdict: allow"
+    assert said(policy_of(f"{{name: reads, {rules}}}"), call(tool)) == ("ask", "")
+    assert said(policy_of("{name: all, match: {tools: '*'}, verdict: allow}"), call(tool)) == (
+        ("allow", "all")
+    )
+    literal = json.dumps(tool)
+    named = policy_of(f"{{name: named, match: {{tools: [{literal}]}}, verdict: allow}}")
+    assert said(named, call(tool)) == ("allow", "named")
+
+
+def test_a_glob_lets_names_of_any_language_through() -> None:
+    policy = policy_of("{name: all, match: {tools: ['*_x', 'x_*']}, verdict: allow}")
+    for tool in ("r\u00e9ad_x", "\u043e\u0442\u043f\u0440\u0430\u0432\u0438\u0442\u044c_x",
+                 "\u65e5\u672c\u8a9e_x", "x_Stra\u00dfe"):  # fmt: skip
+        assert said(policy, call(tool)) == ("allow", "all")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [11, 9, -11, 10.5, "€ 1.000", "9", "five", "", True, None, [11], {"a": 11}, "1e400", "nan",
+     "9" * 70, 2**53 - 1, 1e300],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a", "odd name", "\u00e9"])
+def test_an_amount_that_is_read_once_for_all_conditions_is_what_each_would_read(
+    value: Any, name: str
+) -> None:
+    """Within a macro it is read by each call; by name, once for all."""
+    action = call(**{name: value})
+    for rest in ("> 10.0", "< 10.0", "!= 10.0", "> 10.0 || true", "> 10.0 && false"):
+        once = f"has(args.a) && 1 < 0 || amount(args['{name}']) {rest} // amount(args.a)"
+        each = f"[args['{name}']].exists(x, amount(x) {rest})"
+        said_of = [
+            policy_of(f"{{name: a, verdict: deny, when: {json.dumps(when)}}}").evaluate(action)
+            for when in (once, each)
+        ]
+        assert said_of[0].effect is said_of[1].effect
+        assert compile_condition(once).amounts == {name}
+
+
+def test_an_amount_that_is_not_there_is_only_missed_where_it_is_looked_at() -> None:
+    policy = policy_of("{name: a, verdict: deny, when: has(args.a) && amount(args.a) > 10.0}")
+    assert said(policy, call()) == ("ask", "")
+    assert said(policy, call(a=11)) == ("deny", "a")
+    named = "args.l.exists(amount_of_61, amount(args.a) > amount_of_61)"
+    policy = policy_of(f"{{name: a, verdict: deny, when: '{named}'}}")
+    assert said(policy, call(a=11, l=[12.5])) == ("ask", "")
+    assert said(policy, call(a=11, l=[9.5])) == ("deny", "a")
 
 
 def test_a_condition_on_a_state_that_nobody_gave_is_evaluated() -> None:
@@ -152,6 +208,13 @@ def test_sessions_and_tenants_are_matched() -> None:
         ("amount(args.amount) > 10.0", {"amount": "€ 1.000"}, True),
         ("amount(args.amount) > 10", {"amount": -11}, True),
         ("plain(args.to).endsWith('@evil.example')", {"to": "A@EVIL.example"}, True),
+        ("mentions(args.to, '@Evil.example')", {"to": "A@\u0415VIL.ex\u200bample"}, True),
+        (
+            "mentions(args.to, '\u043f\u0430\u0440')",
+            {"to": "\u041f\u0410\u0420\u041e\u041b\u042c"},
+            True,
+        ),
+        ("mentions(args.to, '@evil.example')", {"to": "A@good.example"}, False),
         ("glob(args.path, '/tmp/*')", {"path": "/tmp/x"}, True),
         ("args['odd name'] == 1", {"odd name": 1}, True),
         ("has(args.to)", {}, False),
@@ -197,6 +260,7 @@ def test_a_condition_looks_at_the_call_and_its_context(
         ("amount(args.amount) != 10.0", {"amount": "nan"}, "cannot be read"),
         ("amount(args.amount) > 10.0 || true", {"amount": "x"}, "cannot be read"),
         ("plain(args.to) == 'x'", {"to": 3}, "plain"),
+        ("mentions(args.to, 'x')", {"to": 3}, "mentions"),
         ("args.l[3] == 1", {"l": []}, "index out of bounds"),
         ("args.a / args.b == 1", {"a": 1, "b": 0}, "division by zero"),
         ("args.ok", {"ok": "yes"}, "it gives str"),

@@ -42,6 +42,10 @@ class Spans:
     def names(self) -> list[str]:
         return [span.name for span in self._kept.get_finished_spans()]
 
+    @property
+    def as_json(self) -> list[str]:
+        return [span.to_json() for span in self._kept.get_finished_spans()]
+
 
 @pytest.fixture
 def spans() -> Spans:
@@ -145,6 +149,22 @@ async def test_reviewers_are_named_and_arguments_told_only_if_asked(spans: Spans
     await gate(other, Effect.ASK).run(ACTION, lambda **_: None)
     for span in (other.named("hitl.wait"), other.named(CALL)):
         assert "bob" not in str(dict(span.attributes or {}))
+
+
+async def test_errors_that_quote_what_is_redacted_lose_it(spans: Spans) -> None:
+    secret = "alice@example.com"
+    action = ACTION.with_args({"to": secret})
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ApprovalError(f"{secret} cannot be reached")
+
+    for effect, person in ((Effect.ALLOW, yes), (Effect.ASK, broken)):
+        with pytest.raises(ApprovalError, match=secret):
+            await gate(spans, effect, person, redact=["*:to"]).run(action, broken)
+    told = spans.as_json
+    assert len(told) == 3
+    assert not any(secret in each for each in told)
+    assert any("[redacted] cannot be reached" in each for each in told)
 
 
 @pytest.mark.parametrize(

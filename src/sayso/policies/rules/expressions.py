@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from sayso.domain.plain import plain
+from sayso.domain.plain import plain, spellings
 from sayso.errors import MissingExtraError
 from sayso.policies.amounts import magnitude
 from sayso.policies.history import COUNTS
@@ -31,10 +31,11 @@ MOST_OF: Final = {"macros": 4, "regular expressions": 8, "signs `in`": 64, "sign
 """In one condition;"""
 MOST_TOGETHER: Final = {"macros": 100, "regular expressions": 200}
 """and in all conditions of a policy."""
+_AMOUNT_OF: Final = "amount_of_"
 _LONGEST_GLOB: Final = 256
 VARIABLES: Final = ("args", "tool", "risk", "agent", "client", "session", "tenant", "run", "state")
 RUN_FIELDS: Final = ("id", *COUNTS)
-OWN: Final = ("amount", "plain", "glob")
+OWN: Final = ("amount", "plain", "mentions", "glob")
 """Functions that we add."""
 _FUNCTIONS: Final = frozenset(
     {"size", "int", "uint", "double", "string", "bytes", "type", "dyn", "timestamp", "duration"}
@@ -78,6 +79,11 @@ class Condition(Struct, frozen=True, kw_only=True):
 
     text: str
     execute: Callable[[Any], Any]
+    amounts: frozenset[str]
+    """Which arguments it takes by `amount(args.NAME)`."""
+    with_amounts: Callable[[Any], Any]
+    """The same as `execute`, with variables for these (`amount_variable`), which is much quicker.
+    For when all of them are there and can be read."""
     variables: frozenset[str]
     args: frozenset[str] | None
     """Which arguments it names; None: it may look at any."""
@@ -118,9 +124,12 @@ def compile_condition(text: str) -> Condition:
     bound = _check_macros(tokens)
     variables, args, functions = _check_names(tokens, bound)
     _check_references(program, variables | {each[0] for each in bound}, functions)
+    quicker, amounts = _with_amounts(text, tokens)
     condition = Condition(
         text=text,
         execute=program.execute,
+        amounts=amounts,
+        with_amounts=cel.compile(quicker).execute if amounts else program.execute,
         variables=frozenset(variables),
         args=args,
         functions=frozenset(functions.intersection(OWN)),
@@ -129,6 +138,30 @@ def compile_condition(text: str) -> Condition:
     )
     _try_out(condition)
     return condition
+
+
+def amount_variable(argument: str) -> str:
+    """The variable that holds what `amount(args.NAME)` is; no condition can name it itself."""
+    return f"{_AMOUNT_OF}{argument.encode().hex()}"
+
+
+def _with_amounts(text: str, tokens: list[_Token]) -> tuple[str, frozenset[str]]:
+    """The condition with a variable for each `amount(args.NAME)`, and these names."""
+    if _AMOUNT_OF in text:
+        return text, frozenset()
+    parts: list[str] = []
+    names: set[str] = set()
+    done = 0
+    for at, token in enumerate(tokens):
+        words = [each.text for each in tokens[at : at + 3]]
+        if words != ["amount", "(", "args"] or (name := _field(tokens, at + 2)) is None:
+            continue
+        end = at + (5 if tokens[at + 3].text == "." else 6)
+        if end < len(tokens) and tokens[end].text == ")":
+            parts += [text[done : token.offset], f" {amount_variable(name)} "]
+            done = tokens[end].offset + 1
+            names.add(name)
+    return "".join([*parts, text[done:]]), frozenset(names)
 
 
 def _syntax_fault(text: str, message: str) -> Fault:
@@ -206,7 +239,7 @@ def _cost(tokens: list[_Token], bound: list[tuple[str, int, int]]) -> Cost:
             continue
         work.reads += 1 + (pluses if token.text == "+" else 0)
         if token.kind == "name" and token.text in OWN:
-            work.own += 1
+            work.own += 3 if token.text == "mentions" else 1
         if token.text == "matches" and _is_method(tokens, at):
             work.matches(cel.evaluate(tokens[at + 2].text))
     for work, (_, start, end) in zip(inside, bound, strict=True):
@@ -328,6 +361,7 @@ class Calls:
         self.mapping: dict[str, Callable[..., Any]] = {
             "amount": self.amount,
             "plain": self.plain,
+            "mentions": self.mentions,
             "glob": self.glob,
         }
 
@@ -347,6 +381,13 @@ class Calls:
         if len(values) != 1 or not isinstance(values[0], str):
             return self._no("plain: it takes one text")
         return plain(values[0])
+
+    def mentions(self, *values: Any) -> Any:
+        """Whether a text contains another in any spelling, or looks as if it did."""
+        if len(values) != 2 or not all(isinstance(value, str) for value in values):
+            return self._no("mentions: it takes a text, and one to look for in it")
+        wanted = plain(values[1])
+        return any(wanted in spelling for spelling in spellings(values[0]))
 
     def glob(self, *values: Any) -> Any:
         """Whether a text matches a glob, upper and lower case apart."""

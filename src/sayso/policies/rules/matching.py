@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase, translate
 from typing import Final
 
-from sayso.domain.plain import WILD, matcher
+from sayso.domain.plain import WILD, is_what_it_looks, matcher
 from sayso.policies.base import Context, Effect
 from sayso.policies.rules.records import Match, PolicyRule
 
@@ -20,13 +20,16 @@ def names(globs: tuple[str, ...], *, exact: bool) -> Names | None:
     Args:
         globs: as they are written.
         exact: upper and lower case, and Unicode forms, apart. What lets a call through matches
-            exactly; what stops one matches in any spelling, and what looks like it.
+            exactly, and by `read_*` nothing that passes for another name; what stops one matches
+            in any spelling, and what looks like it.
     """
     if not globs:
         return None
+    if exact and "*" in globs:
+        return lambda name: True
     if exact:
         pattern = re.compile("|".join(map(translate, globs))).match
-        return lambda name: pattern(name) is not None
+        return lambda name: name in globs or (pattern(name) is not None and is_what_it_looks(name))
     return matcher(globs)
 
 
@@ -112,7 +115,7 @@ class Covering:
             return False
         wild = WILD.search(other)
         if wild is None:
-            return fnmatchcase(other, glob)
+            return fnmatchcase(other, glob) and is_what_it_looks(other)
         prefix = glob[:-1]
         begins = glob.endswith("*") and not WILD.search(prefix)
         return begins and other[: wild.start()].startswith(prefix)

@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from sayso.domain.actions import Action
 from sayso.domain.plain import LONGEST_NAME
+from sayso.policies.amounts import magnitude
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.policies.combined import strictest
 from sayso.policies.history import COUNTS, history_of, streak_with
 from sayso.policies.rules.costs import MOST_STEPS, Cost, no_cost
-from sayso.policies.rules.expressions import Calls, Condition, context_of
+from sayso.policies.rules.expressions import Calls, Condition, amount_variable, context_of
 from sayso.policies.rules.matching import agents_of, for_risk, may_be_in, names
 from sayso.policies.rules.records import RISKS, Case, Defaults, PolicyRule, risk_of
 from sayso.policies.rules.source import Problem
@@ -24,6 +25,7 @@ MOST_VALUES: Final = 1_000
 """Of what conditions look at; with more, they count as failed."""
 MOST_CHARACTERS: Final = 65_536
 """The same for its texts together."""
+_OF_AMOUNTS: Final[frozenset[object]] = frozenset({str, int, float})
 _MOST_KEPT: Final = 1_024
 
 
@@ -84,6 +86,7 @@ class _Plan(Struct, frozen=True, kw_only=True):
     variables: frozenset[str]
     args: frozenset[str] | None
     functions: frozenset[str]
+    amounts: frozenset[str]
     cost: Cost
     """Of all conditions together."""
 
@@ -100,6 +103,8 @@ class _Values:
         self._unfit = ""
         self._variables: dict[str, Json] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._amounts: frozenset[str] = frozenset()
+        """Arguments whose amounts are known."""
         self._left: int | None = None
         """Of the steps that may be taken; None: there are enough for all conditions."""
 
@@ -114,8 +119,9 @@ class _Values:
             if steps > self._left:
                 return "there is too much to look at for what it does"
             self._left -= steps
+        is_known = condition.amounts <= self._amounts
         try:
-            said: object = condition.execute(self._made)
+            said: object = (condition.with_amounts if is_known else condition.execute)(self._made)
         except BaseException as error:
             if not _is_of_cel(error):
                 raise
@@ -142,11 +148,23 @@ class _Values:
                 return
             if plan.cost.steps(values, characters) > MOST_STEPS:
                 self._left = MOST_STEPS
-            self._made = context_of(variables, plan.functions, self._calls)
+            amounts = self._read_amounts()
+            self._amounts = frozenset(amounts)
+            known = {amount_variable(name): amount for name, amount in amounts.items()}
+            self._made = context_of(variables | known, plan.functions, self._calls)
         except BaseException as error:
             if not _is_of_cel(error):
                 raise
             self._unfit = _why(error)
+
+    def _read_amounts(self) -> dict[str, float]:
+        """The amounts that conditions take, each read once; without those that are none."""
+        args, found = self._action.tool_args, dict[str, float]()
+        for name in self._plan.amounts:
+            value = args.get(name)
+            if value.__class__ in _OF_AMOUNTS and (size := magnitude(value)) is not None:
+                found[name] = size
+        return found
 
     def _size(self, condition: Condition) -> tuple[int, int]:
         """How many values and characters a condition looks at."""
@@ -316,6 +334,7 @@ class RuleSet(Policy):
             variables=frozenset[str]().union(*(each.variables for each in conditions)),
             args=args,
             functions=frozenset[str]().union(*(each.functions for each in conditions)),
+            amounts=frozenset[str]().union(*(each.amounts for each in conditions)),
             cost=cost,
         )
         if len(self._plans) >= _MOST_KEPT:

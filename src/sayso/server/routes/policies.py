@@ -17,7 +17,10 @@ PUT = (
     Parameter("note", "With a body of `text/yaml`: why, in a sentence."),
     Parameter("replaces", "With a body of `text/yaml`: the version it was made from.", "integer"),
 )
-NOTE = (Parameter("note", "Why, in a sentence."),)
+REMOVE = (
+    Parameter("note", "Why, in a sentence."),
+    Parameter("replaces", "The version in force: refused if another is by now.", "integer"),
+)
 VERSIONS = (
     Parameter("before", "Only versions older than this one: the `next` of a page.", "integer"),
     Parameter("limit", "1 to 100; 50 if absent.", "integer"),
@@ -31,6 +34,13 @@ class Activation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     number: Annotated[int, Meta(ge=1)]
     note: Annotated[str, Meta(max_length=1_024)] = ""
+    replaces: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="The version in force when it was chosen (0: none): refused if another is"
+            " by now. Null: whatever is."
+        ),
+    ] = None
 
 
 class PolicyVersionPage(Struct, frozen=True, kw_only=True):
@@ -57,15 +67,17 @@ async def activate(call: Call) -> Reply:
     wish = call.decode(Activation)
     refuse_control_characters((("$.note", wish.note),))
     version = await call.server.broker.policies.activate(
-        wish.number, note=wish.note, by=call.principal
+        wish.number, note=wish.note, by=call.principal, replaces=wish.replaces
     )
     return json_reply(200, version)
 
 
 async def remove(call: Call) -> Reply:
     """Have no policy from now on; its versions stay."""
-    note = _note(call)
-    return json_reply(200, await call.server.broker.policies.remove(note=note, by=call.principal))
+    removed = await call.server.broker.policies.remove(
+        note=_note(call), by=call.principal, replaces=_replaces(call)
+    )
+    return json_reply(200, removed)
 
 
 async def versions(call: Call) -> Reply:
@@ -100,13 +112,18 @@ def _draft(call: Call) -> PolicyDraft:
         return call.decode(PolicyDraft)
     try:
         said: JsonObject = {"text": call.body.decode(), "note": _note(call)}
-        if call.one("replaces") is not None:
-            said["replaces"] = call.count("replaces", 0, low=0, high=_MOST)
+        said["replaces"] = _replaces(call)
         return msgspec.convert(said, PolicyDraft)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"The text is not UTF-8: {error}.") from None
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"This cannot be a policy: {error}.") from None
+
+
+def _replaces(call: Call) -> int | None:
+    if call.one("replaces") is None:
+        return None
+    return call.count("replaces", 0, low=0, high=_MOST)
 
 
 def _note(call: Call) -> str:

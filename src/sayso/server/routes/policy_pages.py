@@ -30,7 +30,8 @@ async def policy(call: Call, problem: SaysoError | None = None) -> Reply:
     policies, by = call.server.broker.policies, call.principal
     active = await policies.active(by=by)
     asked = call.count("version", 0, low=0, high=2**31) if call.one("version") else 0
-    looked_at = await policies.version(asked, by=by) if asked else active
+    is_other = asked and (active is None or asked != active.number)
+    looked_at = await policies.version(asked, by=by) if is_other else active
     before = call.count("before", 1, low=1, high=2**31) if call.one("before") else None
     versions = await policies.versions(by=by, before=before, limit=_PAGE)
     more = versions[-1].number if len(versions) == _PAGE and versions[-1].number > 1 else None

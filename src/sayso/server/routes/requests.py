@@ -134,10 +134,16 @@ def query_of(call: Call) -> Query:
     after = call.one("after")
     if after is not None and not _CURSOR.fullmatch(after):
         raise bad_parameter("after", "It is not the `next` of a page.")
+    is_parked = call.flag("parked")
+    if is_parked:
+        if words and Status.PENDING not in words:
+            raise bad_parameter("parked", "What is parked is pending; leave `status` out.")
+        words = [Status.PENDING]
     return Query(
         tenant=call.principal.tenant,
         seen_by=call.seen_by,
         status=frozenset(Status(word) for word in words),
+        is_parked=is_parked,
         session_id=call.one("session_id"),
         client_id=call.one("client_id"),
         text=(call.one("q") or "").strip(),
