@@ -104,6 +104,12 @@ class Call:
         return caller_address(self.peer, forwarded, trusted)
 
     @property
+    def traceparent(self) -> str | None:
+        """The span that calls, as it says itself."""
+        sent = self.headers.get(b"traceparent")
+        return None if sent is None else sent.decode("latin-1")
+
+    @property
     def agent(self) -> str:
         """The program that calls, as it calls itself."""
         return self.headers.get(b"user-agent", b"").decode("latin-1")

@@ -65,6 +65,7 @@ async def submit(call: Call) -> Reply:
         call.decode(Draft),
         by=call.principal,
         key=None if key is None else key.decode("latin-1"),
+        traceparent=call.traceparent,
     )
     return json_reply(200 if done.replayed else 201, done.request)
 
