@@ -111,7 +111,8 @@ def test_a_member_makes_keys_of_agents_only(member: Account) -> None:
     for scope in ("reader", "admin"):
         refused = member.http.post(KEYS, json={"scope": scope})
         assert told(refused, 403)["code"] == "power_required"
-    told(member.http.post(KEYS, json={"scope": "local"}), 422)
+    refused = told(member.http.post(KEYS, json={"scope": "local"}), 422)
+    assert refused["hint"] == "Use agent, reader or admin."
 
 
 # What a key opens

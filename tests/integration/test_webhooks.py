@@ -14,6 +14,7 @@ import pytest
 import websockets
 from standardwebhooks import Webhook
 from support import warm
+from support.columns import rows_of
 from support.person import Person
 from support.problems import checked, told
 from support.server import RunningServer, clean_environment
@@ -307,8 +308,9 @@ def test_all_of_it_by_the_command_line(
 ) -> None:
     url = f"{sink.url}/told"
     webhook_id, secret = sayso(server, "webhooks", "add", url, "--session", "cli").split()
-    row = sayso(server, "webhooks", "list").rstrip("\n").split("\t")
-    assert (row[0], row[1], row[4], row[5]) == (webhook_id, "active", "all", url)
+    (row,) = rows_of(sayso(server, "webhooks", "list"))
+    assert (row["ID"], row["STATE"], row["EVENTS"]) == (webhook_id, "active", "all")
+    assert row["URL"] == url
     assert sayso(server, "webhooks", "test", webhook_id) == "taken, with the status 200\n"
     rotated = json.loads(sayso(server, "webhooks", "rotate", webhook_id, "--json"))
     assert rotated["secret"] != secret
@@ -317,8 +319,9 @@ def test_all_of_it_by_the_command_line(
     assert "500" in sayso(server, "webhooks", "test", webhook_id, status=1)
     request_id = ask(agent, session_id="cli")
     dead = soon_dead(agent, request_id)
-    row = sayso(server, "deliveries", "--dead", "--request", request_id).rstrip("\n").split("\t")
-    assert row[:4] == [dead["id"], "dead", "2", "500"]
+    (row,) = rows_of(sayso(server, "deliveries", "--dead", "--request", request_id))
+    assert (row["ID"], row["STATE"]) == (dead["id"], "dead")
+    assert (row["TRIES"], row["STATUS"]) == ("2", "500")
     sink.answers["/told"] = lambda _: TAKEN
     assert sayso(server, "replay", dead["id"]) == f"{dead['id']}\twaiting\n"
     sink.meet("/told", 5)

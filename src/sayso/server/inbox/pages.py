@@ -339,6 +339,7 @@ def _environment() -> Environment:
         "strength": review.strength,
         "stop_of": review.stop_of,
         "stop_name": review.stop_name,
+        "stopped_name": review.stopped_name,
         "pattern": review.pattern,
         "browser": review.browser,
         "span": review.span,

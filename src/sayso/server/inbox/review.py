@@ -180,18 +180,29 @@ def strength(word: str) -> str:
 
 def stop_of(request: Wire, stops: Sequence[Wire]) -> Wire | None:
     """The stop that covers a request."""
-    told = {
-        "everything": "",
-        "agent": request["requested_by"]["id"],
-        "client": request["client_id"],
-        "session": request["session_id"],
-    }
-    return next((stop for stop in stops if told[stop["kind"]] == stop["value"]), None)
+    return next((stop for stop in stops if _covers(stop, request)), None)
 
 
 def stop_name(stop: Wire) -> str:
     """What is stopped."""
     return "Everything" if stop["kind"] == "everything" else f"The {stop['kind']}"
+
+
+def stopped_name(stop: Wire) -> str:
+    """Which agent, client or session; an agent by its name, if it has one."""
+    return stop.get("label") or stop["value"]
+
+
+def _covers(stop: Wire, request: Wire) -> bool:
+    match stop["kind"]:
+        case "everything":
+            return True
+        case "agent":  # by its name, too, as the server has it
+            by = request["requested_by"]
+            named = stop["value"].casefold() == by["name"].casefold()
+            return named or stop["value"] == by["id"]
+        case kind:
+            return request[f"{kind}_id"] == stop["value"]
 
 
 def pattern(limits: Wire) -> str:

@@ -134,7 +134,7 @@ export function runView(request) {
     differs && h('details.raw-details', null, h('summary', null, 'Arguments as they were asked'), argsView(a.tool_args)))
 }
 
-const COVERS = { everything: () => true, agent: (s, r) => r.requested_by.id === s.value, client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
+const COVERS = { everything: () => true, agent: (s, { requested_by: by }) => by.id === s.value || by.name.toLowerCase() === s.value.toLowerCase(), client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
 export const stopOf = request => state.stops.find(s => COVERS[s.kind]?.(s, request))
 export const STOPPED = { everything: 'Everything', agent: 'The agent', client: 'The client', session: 'The session' }
 export const stopNote = request => { const s = request.status === 'pending' && stopOf(request); return s && h('div.note.bad.stopped', { role: 'status' }, icon('stop'), h('p', null, h('b', null, `${STOPPED[s.kind]} is stopped. `), 'It can be rejected, not approved, until an admin lifts the stop.', s.reason && [' Reason: ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Stops'))) }
