@@ -178,6 +178,8 @@ def test_everybody_sees_the_pages_that_are_for_them(
         assert not {"Users", "Groups"} & set(texts)
         page.goto("/users")
         expect(page.get_by_text("power_required")).to_be_visible()
+        pages = page.get_by_role("navigation", name="Pages")
+        expect(pages.get_by_role("link", name="Settings")).to_be_visible()
     page = open_inbox("/stops", user=viewer)
     expect(page.get_by_role("button", name="Stop it now")).to_have_count(0)
     page.goto("/rules")

@@ -96,7 +96,8 @@ def test_keys_are_managed(served: Served) -> None:
 
 def test_no_scope_is_offered_that_would_be_refused(tmp_path: Path) -> None:
     offered = done(sayso(tmp_path, "keys", "create", "--help"))
-    assert "choices: agent, reader, admin]" in " ".join(offered.split())
+    assert "reader" in offered
+    assert "local]" not in offered
     refused = sayso(tmp_path, "keys", "create", "--scope", "local")
     assert refused.returncode == 2
     assert "admin" in refused.stderr

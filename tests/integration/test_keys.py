@@ -375,3 +375,10 @@ def test_only_the_owner_replaces_a_key(
         others = operator.post(KEYS, json={}).json()["id"]
         assert operator.post(f"{KEYS}/{others}/rotate").status_code == 201
         assert manager.delete(f"{KEYS}/{key['id']}").status_code == 200
+
+
+def test_a_page_that_refuses_somebody_still_leads_them_to_what_is_theirs(member: Account) -> None:
+    reply = member.http.get("/users")
+    assert reply.status_code == 403
+    assert '<a href="/keys" >Settings</a>' in reply.text
+    assert f"Signed in as {member.username}" in reply.text

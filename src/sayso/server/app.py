@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -355,11 +355,9 @@ class Road:
     def __init__(self, server: Server, entry: Entry) -> None:
         self._server = server
         self._entry = entry
-        self._problem: Callable[[SaysoError], Reply] = {
-            Surface.API: problem_reply,
-            Surface.LOOPGATE: loopgate_reply,
-            Surface.PAGE: self._problem_page,
-        }[entry.surface]
+        self._problem_reply = (
+            loopgate_reply if entry.surface is Surface.LOOPGATE else problem_reply
+        )
         self.reads_body = entry.method in ("POST", "PATCH", "PUT")
         self.streams = entry.operation is not None and entry.operation.media == EVENT_STREAM
 
@@ -380,7 +378,7 @@ class Road:
         try:
             await reply.send(send)
         except SaysoError as error:  # a stream that was refused before it began
-            await self._problem(error).send(send)
+            await (await self._problem(error, call)).send(send)
         except asyncio.CancelledError:
             if not call.gone:
                 raise
@@ -412,13 +410,13 @@ class Road:
             auth.check_origin(self._entry.method, call.headers)
             if access is not Access.ANYBODY:
                 principal = auth.peek(call.headers) or await self._look_up(call)
+                call.principal = principal  # a page that refuses is theirs, too
                 check(auth, access, principal, call.headers)
-                call.principal = principal
             if self.reads_body:
                 await call.read_body(self._server.settings.max_body_bytes)
             return await self._entry.endpoint(call)
         except SaysoError as error:
-            return self._problem(error)
+            return await self._problem(error, call)
         except HungUpError:
             return None
         except asyncio.CancelledError:
@@ -427,7 +425,7 @@ class Road:
             return None
         except Exception:
             log.exception("%s %s failed", self._entry.method, self._entry.path)
-            return self._problem(internal())
+            return await self._problem(internal(), call)
 
     async def _look_up(self, call: Call) -> Principal:
         """Who is calling; credentials that are not good are counted."""
@@ -441,10 +439,12 @@ class Road:
                 self._server.throttle.refuse_key(call.address, shown)
             raise
 
-    def _problem_page(self, error: SaysoError) -> Reply:
+    async def _problem(self, error: SaysoError, call: Call) -> Reply:
+        if self._entry.surface is not Surface.PAGE:
+            return self._problem_reply(error)
         if isinstance(error, SignInRequiredError):
             return pages.sign_in_first(self._server.auth)
-        return pages.problem_page(error)
+        return await pages.refused(call, error)
 
 
 def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
