@@ -282,8 +282,10 @@ def test_rules_are_put_from_options_and_files_listed_and_removed(
         "--risks", "high", "--approvals", "2", "--groups", "ops", "--people", "ada",
         "--four-eyes", "--no-veto", "--min-strength", "login", "--grant-seconds", "60",
     )  # fmt: skip
+    assert "The group 'ops' has no members." in put.stderr
+    assert "Nobody has the id 'ada'." in put.stderr
     told = "2 approvals; of ada, group ops; four eyes; no veto; by login at least; "
-    assert rows_of(said(put)) == [
+    assert rows_of(put.stdout) == [
         {
             "NAME": "deploys",
             "TOOLS": "deploy*,ship",
@@ -297,9 +299,16 @@ def test_rules_are_put_from_options_and_files_listed_and_removed(
     assert said(none) == ""
     assert "sayso rules put --name NAME" in none.stderr
     (tmp_path / "rules.json").write_text(listed)
-    said(served.sayso("rules", "put", str(tmp_path / "rules.json")))
+    (kept,) = json.loads(
+        served.sayso("rules", "put", str(tmp_path / "rules.json"), "--json").stdout
+    )["items"]
+    assert len(kept["warnings"]) == 3
     assert said(served.sayso("rules", "list", "--json")) == listed
     said(served.sayso("rules", "remove", "deploys"))
+    never = served.sayso("rules", "put", "--name", "n", "--people", "ada", "--approvals", "2")
+    assert never.returncode == 2
+    assert "nothing could ever be approved" in never.stderr
+    assert json.loads(said(served.sayso("rules", "list", "--json"))) == {"items": []}
     for wrong in ([], ["--approvals", "2"], ["x.json", "--name", "x"], ["--name", "a b"]):
         assert served.sayso("rules", "put", *wrong).returncode == 2
 

@@ -92,6 +92,9 @@ def put_command(
     drafts = [{**said, "rule": rule}] if file is None else _rules_in(file)
     with desk.manager() as server:
         kept = [server.put_rule(draft) for draft in drafts]
+    for each in kept:
+        for text in each.warnings:
+            terminal.warn(f"The rule {each.name!r} cannot be satisfied as it is now: {text}")
     if as_json:
         terminal.print_json({"items": kept})
     else:

@@ -38,7 +38,7 @@ from sayso.domain.actions import Action
 from sayso.domain.patterns import StandingDraft
 from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
 from sayso.errors import InvalidTransitionError, SaysoError
@@ -304,7 +304,7 @@ class AsyncClient:
         """The review rules, by name."""
         return await self._run(rules.rules(self._protocol))
 
-    async def put_rule(self, rule: ReviewRule | JsonObject) -> ReviewRule:
+    async def put_rule(self, rule: ReviewRule | JsonObject) -> KeptRule:
         """Keep a rule; see `Client.put_rule`."""
         return await self._run(rules.put(self._protocol, rule))
 

@@ -28,7 +28,7 @@ from sayso.domain.grants import OutcomeDraft
 from sayso.domain.patterns import StandingDraft
 from sayso.domain.policies import PolicyDraft, PolicyVersion
 from sayso.domain.requests import Draft, Request
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop, StopDraft
 from sayso.domain.users import Group
@@ -180,7 +180,7 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/standing-grants/preview", grants.preview, DECIDE, StandingDraft, Preview),
     api("DELETE", "/api/v1/standing-grants/{id}", grants.revoke, DECIDE, None, StandingGrant),
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
-    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, ReviewRule),
+    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, KeptRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
     api("GET", _POLICY, policies.get, READ, None, PolicyVersion),
     api("PUT", _POLICY, policies.put, GOVERN, PolicyDraft, PolicyVersion, parameters=policies.PUT),
@@ -355,9 +355,7 @@ class Road:
     def __init__(self, server: Server, entry: Entry) -> None:
         self._server = server
         self._entry = entry
-        self._problem_reply = (
-            loopgate_reply if entry.surface is Surface.LOOPGATE else problem_reply
-        )
+        self._problem_reply = loopgate_reply if entry.surface is Surface.LOOPGATE else problem_reply
         self.reads_body = entry.method in ("POST", "PATCH", "PUT")
         self.streams = entry.operation is not None and entry.operation.media == EVENT_STREAM
 
