@@ -412,3 +412,27 @@ def test_a_worker_by_itself_says_that_it_is_ready_and_delivers(
     assert working.wait(10) == 0
     assert working.communicate()[0].endswith("ready. Stop: Ctrl-C\nStopped.\n")
     server.stop()
+
+
+def test_a_subscription_that_a_410_disabled_is_enabled_again(
+    server: RunningServer, agent: httpx2.Client, person: Person, sink: Sink
+) -> None:
+    webhook = subscribe(agent, f"{sink.url}/left", types=["request.submitted"])
+    path = f"{WEBHOOKS}/{webhook['id']}"
+    sink.answers["/left"] = lambda _: (410, {}, b"")
+    missed = soon_dead(agent, ask(agent))
+    assert agent.get(path).json()["active"] is False
+    sink.answers["/left"] = lambda _: TAKEN
+    told(person.http.post(f"{WEBHOOKS}/wh_none/enable"), 404, "not_found")
+    enabled = agent.post(f"{path}/enable")
+    assert enabled.status_code == 200, enabled.text
+    assert (enabled.json()["active"], enabled.json()["disabled_reason"]) == (True, "")
+    assert agent.post(f"{path}/enable").json() == enabled.json()
+    request_id = ask(agent)
+    later = sink.meet("/left", 2)
+    assert later[-1].told["data"]["request_id"] == request_id
+    assert sayso(server, "replay", missed["id"]) == f"{missed['id']}\twaiting\n"
+    sink.meet("/left", 3)
+    assert sayso(server, "webhooks", "enable", webhook["id"]) == f"{webhook['id']}\tenabled\n"
+    with Client(server.url) as client:
+        assert client.enable_webhook(webhook["id"]).active

@@ -1,4 +1,4 @@
-"""`sayso webhooks`: whom to tell of events; list, add, remove, rotate, test, secret."""
+"""`sayso webhooks`: whom to tell of events; list, add, remove, rotate, enable, test, secret."""
 
 import sys
 from pathlib import Path
@@ -93,6 +93,19 @@ def rotate_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remot
     with remote.client() as server:
         webhook = server.rotate_webhook(webhook_id)
     _show_secret(webhook, as_json=as_json)
+
+
+def enable_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:
+    """Send to it again after it was disabled; what it missed can be replayed.
+
+    Args:
+        webhook_id: Its id.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    with remote.client() as server:
+        enabled = server.enable_webhook(webhook_id)
+    terminal.tell(enabled, tabbed(enabled.id, "enabled"), as_json=as_json)
 
 
 def test_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> int:

@@ -268,6 +268,10 @@ class AsyncClient:
         """Make a new secret; see `Client.rotate_webhook`."""
         return await self._run(webhooks.rotate(self._protocol, webhook_id))
 
+    async def enable_webhook(self, webhook_id: str) -> Webhook:
+        """Send to it again; see `Client.enable_webhook`."""
+        return await self._run(webhooks.enable(self._protocol, webhook_id))
+
     async def test_webhook(self, webhook_id: str) -> Tested:
         """Send it something now, once; see `Client.test_webhook`."""
         return await self._run(webhooks.test(self._protocol, webhook_id))

@@ -384,6 +384,10 @@ class Client:
         """Make a new secret; the old one signs as well for a day."""
         return self._run(webhooks.rotate(self._protocol, webhook_id))
 
+    def enable_webhook(self, webhook_id: str) -> Webhook:
+        """Send to it again after it was disabled; what it missed is for `replay`."""
+        return self._run(webhooks.enable(self._protocol, webhook_id))
+
     def test_webhook(self, webhook_id: str) -> Tested:
         """Send it a `webhook.test` now, once, and tell what came of it."""
         return self._run(webhooks.test(self._protocol, webhook_id))

@@ -197,6 +197,7 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", _WEBHOOK, webhooks.get, SUBSCRIBE, None, webhooks.Subscription),
     api("DELETE", _WEBHOOK, webhooks.delete, SUBSCRIBE, None, webhooks.Subscription),
     api("POST", f"{_WEBHOOK}/rotate", webhooks.rotate, SUBSCRIBE, None, webhooks.SecretSubscription),
+    api("POST", f"{_WEBHOOK}/enable", webhooks.enable, SUBSCRIBE, None, webhooks.Subscription),
     api("POST", f"{_WEBHOOK}/test", webhooks.test, SUBSCRIBE, None, webhooks.Tested),
     api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
