@@ -419,6 +419,8 @@ class Road:
         except HungUpError:
             return None
         except asyncio.CancelledError:
+            if call.ended is not None:
+                return await self._problem(call.ended, call)
             if not call.gone:
                 raise
             return None

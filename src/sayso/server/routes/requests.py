@@ -87,7 +87,7 @@ async def get(call: Call) -> Reply:
         seconds = call.number("wait", 0, low=0, high=60)
     if seconds <= 0:
         return json_reply(200, await call.server.broker.get(request_id, by=call.principal))
-    with call.given_up_when_gone():
+    with call.given_up_when_gone(), call.server.holding(call):
         request = await call.server.broker.wait(request_id, seconds=seconds, by=call.principal)
     return json_reply(200, request)
 
