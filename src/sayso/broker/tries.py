@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct
 from sayso import codec
 from sayso.broker import retries
 from sayso.broker.broker import Broker
+from sayso.broker.outages import Outage
 from sayso.channels.base import Courier, Parcel, Receipt
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job, JobKind, reminders_before
@@ -68,17 +69,21 @@ class Tries:
         self._secret = secret
         self._schedule = schedule
         self._chance = chance
+        self._waiting = Outage(log, "tries of deliveries")
 
     async def attempt(self, job: Job) -> Outcome:
         """Try it once, and tell, whatever happens; when it is cancelled, it is put back."""
         try:
             if job.kind is JobKind.REMIND:
-                return await self._remind(job)
-            return await self._deliver(job)
+                outcome = await self._remind(job)
+            else:
+                outcome = await self._deliver(job)
+            self._waiting.over()
+            return outcome
         except asyncio.CancelledError:  # we stop
             return Outcome(job=retries.put_back(job, self._clock.now()))
         except (BackendError, BusyError, ConflictError) as error:  # not the target's failure
-            log.error("%s waits for the store: %s", job.id, error)
+            self._waiting.failed(error)
             later = self._clock.now() + timedelta(seconds=STORE_SECONDS)
             return Outcome(job=retries.put_back(job, later))
         except Exception:
