@@ -14,6 +14,7 @@ import msgspec
 
 from sayso.broker.broker import MAX_WAIT, Broker
 from sayso.broker.engine import running
+from sayso.client.tracing import current_traceparent
 from sayso.clock import ticks
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
 from sayso.domain.decisions import Answer, Channel, DecisionType, reviewer
@@ -36,11 +37,15 @@ class Embedded:
         self, message: str, *, idempotency_key: str | None = None, **fields: Any
     ) -> Request:
         """Ask; see `Client.submit`."""
+        traceparent = fields.pop("traceparent", None) or current_traceparent()
         try:
             draft = msgspec.convert({**msgspec.to_builtins(fields), "message": message}, Draft)
         except msgspec.ValidationError as error:
             raise InvalidRequestError(f"This cannot be asked: {error}.") from error
-        return (await self.broker.submit(draft, by=self.by, key=idempotency_key)).request
+        submitted = await self.broker.submit(
+            draft, by=self.by, key=idempotency_key, traceparent=traceparent
+        )
+        return submitted.request
 
     async def recall(self, idempotency_key: str) -> Request | None:
         """The request that was asked under this key."""

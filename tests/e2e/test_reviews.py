@@ -114,6 +114,28 @@ def test_it_takes_two_people_from_two_browsers(
     assert outcome(request)["status"] == "approved"
 
 
+@pytest.mark.parametrize("script", [True, False])
+def test_whoever_is_not_asked_is_told_so_and_given_no_button(
+    open_inbox: OpenInbox, ask: Ask, people: dict[str, str], script: bool
+) -> None:
+    first, second = two(people)
+    asked = ask("Deploy?", action=DEPLOY, rule={"people": [people[first]]})
+    strong = ask("Deploy?", action=DEPLOY, rule={"min_strength": "login"})
+    alan = open_inbox(f"/requests/{asked['id']}", user=second, script=script)
+    expect(card(alan).locator(".barred")).to_have_text(
+        "Others are asked for this, so you cannot decide it."
+    )
+    for name in ("Approve", "Reject", "Answer"):
+        expect(card(alan).get_by_role("button", name=name)).to_have_count(0)
+    by_link = open_inbox(f"/requests/{strong['id']}", script=script)
+    expect(card(by_link).locator(".barred")).to_contain_text("sign in with your user name")
+    expect(card(by_link).get_by_role("button", name="Approve")).to_have_count(0)
+    rejecting = card(by_link).locator("button, summary").filter(has_text="Reject")
+    expect(rejecting.first).to_be_visible()
+    grace = open_inbox(f"/requests/{asked['id']}", user=first, script=script)
+    expect(card(grace).get_by_role("button", name="Approve").first).to_be_visible()
+
+
 def test_arguments_that_somebody_changed_move_the_card_on_and_are_not_approved_unseen(
     open_inbox: OpenInbox, ask: Ask, people: dict[str, str], outcome: Outcome
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support import warm
+from support.accounts import add_account
 from support.person import Person
 from support.programs import Beside
 from support.server import RunningServer, clean_environment
@@ -352,3 +353,55 @@ class TestHttp:
         assert "hashes" not in page["items"][0]
         assert page["next"] in (None, 1)
         assert first["last"] >= 1
+
+
+def test_powers_that_somebody_gave_themselves_in_the_database_are_named(
+    fresh_server: RunningServer,
+) -> None:
+    """After all that changes users, keys, groups, rules, grants and stops everything fits."""
+    person = Person(fresh_server)
+    http = person.http
+
+    def did(method: str, path: str, **body: Any) -> dict[str, Any]:
+        reply = http.request(method, f"/api/v1{path}", json=body or None)
+        assert reply.is_success, f"{method} {path}: {reply.text}"
+        return reply.json()
+
+    with add_account(fresh_server, "reviewer") as ada:
+        did("PATCH", f"/users/{ada.id}", role="viewer", name="Ada")
+        did("PATCH", f"/users/{ada.id}", disabled=True)
+        did("PATCH", f"/users/{ada.id}", disabled=False, role="member")
+        for member in (ada.id, ada.id):
+            did("PUT", f"/groups/finance/members/{member}")
+        key = did("POST", "/keys", label="bot")
+        did("POST", f"/keys/{key['id']}/rotate")
+        did("DELETE", f"/keys/{did('POST', '/keys', label='other')['id']}")
+        for name in ("stays", "goes"):
+            did("POST", "/rules", name=name, rule={"approvals": 2})
+        did("DELETE", "/rules/goes")
+        did("POST", "/rules", name="stays", rule={"approvals": 1})
+        grants = [did("POST", "/standing-grants", tool_name=tool) for tool in ("a", "b")]
+        did("DELETE", f"/standing-grants/{grants[0]['id']}")
+        did("POST", "/stops", kind="client", value="ci", reason="mad")
+        did("POST", "/stops", kind="session", value="s")
+        did("DELETE", "/stops/session:s")
+        request_id = ask(fresh_server)
+        same = {"card": {"equals": "4242"}, "amount": {"equals": 3}}
+        remembered = {"tool_name": "payments.pay", "args": same, "seconds": 60}
+        person.decide(request_id, "approve", remember=remembered)
+        ask(fresh_server)  # which the grant answers
+    person.close()
+    fresh_server.kill9()
+    fits = verdict(fresh_server.database)
+    assert fits["ok"], fits["findings"]
+    assert fits["records"] >= 9
+    with closing(sqlite3.connect(fresh_server.database)) as database, database:
+        done = database.execute(
+            "UPDATE records SET body = replace(body, '\"member\"', '\"admin\"')"
+            " WHERE kind = 'user' AND id = ?",
+            (ada.id,),
+        )
+        assert done.rowcount == 1
+    (finding,) = verdict(fresh_server.database)["findings"]
+    assert (finding["kind"], finding["id"]) == ("record", f"user {ada.id}")
+    assert "its role is 'admin'" in finding["problem"]

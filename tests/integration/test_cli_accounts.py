@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from served import ENVIRONMENT, Served
 from support import warm
+from support.columns import rows_of
 
 PASSWORD = "correct horse battery"
 
@@ -44,7 +45,8 @@ def test_the_first_admin_is_made_before_the_first_start(tmp_path: Path) -> None:
         environment = {"SAYSO_URL": running.url}
         token = done(sayso(data, "login", "ada", **environment)).strip()
         own = {**environment, "SAYSO_TOKEN": token}
-        assert len(done(sayso(data, "sessions", "list", "--mine", **own)).splitlines()) == 1
+        (session,) = rows_of(done(sayso(data, "sessions", "list", "--mine", **own)))
+        assert session["NAME"] == "ada"
         ended = done(sayso(data, "sessions", "end", "--user", "ada", **environment))
         assert ended == "1 ended\n"
         assert sayso(data, "users", "list", **own).returncode == 2
@@ -56,16 +58,18 @@ def test_accounts_are_managed_beside_a_running_server(served: Served) -> None:
     done(sayso(data, "users", "role", "grace", "admin", **url))
     done(sayso(data, "users", "password", "grace", given="another good one", **url))
     done(sayso(data, "groups", "add", "finance", "grace", **url))
-    (line,) = done(sayso(data, "groups", "list", **url)).splitlines()
-    assert line.split("\t")[::2] == ["finance", "grace"]
+    (row,) = rows_of(done(sayso(data, "groups", "list", **url)))
+    assert (row["GROUP"], row["USER"]) == ("finance", "grace")
     done(sayso(data, "groups", "remove", "finance", "grace", **url))
-    assert done(sayso(data, "groups", "list", **url)) == ""
+    none = sayso(data, "groups", "list", **url)
+    assert (none.returncode, none.stdout) == (0, "")
+    assert "sayso groups add GROUP USERNAME" in none.stderr
     done(sayso(data, "users", "add", "ida", "--admin", **url))
     done(sayso(data, "users", "disable", "grace", **url))
-    rows = [row.split("\t") for row in done(sayso(data, "users", "list", **url)).splitlines()]
-    assert [row[1:4] for row in rows] == [
-        ["grace", "admin", "disabled"],
-        ["ida", "admin", "active"],
+    rows = rows_of(done(sayso(data, "users", "list", **url)))
+    assert [(row["USER"], row["ROLE"], row["STATE"]) for row in rows] == [
+        ("grace", "admin", "disabled"),
+        ("ida", "admin", "active"),
     ]
     refused = sayso(data, "login", "grace", given="another good one", **url)
     assert refused.returncode == 2
@@ -81,12 +85,22 @@ def test_keys_are_managed(served: Served) -> None:
     _, new = done(sayso(data, "keys", "rotate", key_id, **url)).split()
     old = sayso(data, "requests", "list", SAYSO_API_KEY=key, **url)
     assert old.returncode == 2
-    done(sayso(data, "requests", "list", SAYSO_API_KEY=new, **url))
-    rows = [row.split("\t") for row in done(sayso(data, "keys", "list", **url)).splitlines()]
-    assert [row[3] for row in rows] == ["expired", "active"]
-    done(sayso(data, "keys", "revoke", rows[1][0], **url))
+    assert sayso(data, "requests", "list", SAYSO_API_KEY=new, **url).returncode == 0
+    rows = rows_of(done(sayso(data, "keys", "list", **url)))
+    assert [row["STATE"] for row in rows] == ["expired", "active"]
+    assert {row["OWNER"] for row in rows} == {"local reviewer"}
+    done(sayso(data, "keys", "revoke", rows[1]["ID"], **url))
     assert sayso(data, "requests", "list", SAYSO_API_KEY=new, **url).returncode == 2
-    assert done(sayso(data, "sessions", "list", "--mine", **url)).count("\n") == 1  # its own
+    assert done(sayso(data, "sessions", "list", "--mine", **url)).count("\n") == 2  # its own
+
+
+def test_no_scope_is_offered_that_would_be_refused(tmp_path: Path) -> None:
+    offered = done(sayso(tmp_path, "keys", "create", "--help"))
+    assert "reader" in offered
+    assert "local]" not in offered
+    refused = sayso(tmp_path, "keys", "create", "--scope", "local")
+    assert refused.returncode == 2
+    assert "admin" in refused.stderr
 
 
 def test_both_clients_manage_keys(served: Served) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from served import ENVIRONMENT, Served
 from support import warm
+from support.columns import rows_of
 
 from sayso.client import Client
 from sayso.domain.requests import Request
@@ -137,15 +138,19 @@ def test_ctrl_c_withdraws_the_question(served: Served, person: Client) -> None:
     assert person.get(asking.request.id).status == "cancelled"
 
 
-def test_list_is_a_line_for_each_request_with_tabs(served: Served, person: Client) -> None:
+def test_list_has_headings_and_columns_in_a_pipe_too(served: Served, person: Client) -> None:
     person.submit("list\tme\nnow", session_id=None, client_id="lister")
     person.submit("and me", client_id="lister")
     listed = served.sayso("requests", "list", "--client", "lister", "--status", "pending")
-    rows = [line.split("\t") for line in listed.stdout.splitlines()]
-    assert [row[8] for row in rows] == ["and me", r"list\tme\nnow"]
-    assert all(row[1] == "pending" and row[7] == "lister" for row in rows)
+    rows = rows_of(listed.stdout)
+    assert [row["MESSAGE"] for row in rows] == ["and me", r"list\tme\nnow"]
+    assert all(row["STATUS"] == "pending" and row["CLIENT"] == "lister" for row in rows)
+    assert {row["SESSION"] for row in rows} == {"-"}
     limited = served.sayso("requests", "list", "--client", "lister", "--limit", "1")
-    assert len(limited.stdout.splitlines()) == 1
+    assert len(rows_of(limited.stdout)) == 1
+    none = served.sayso("requests", "list", "--client", "nobody")
+    assert (none.returncode, none.stdout) == (0, "")
+    assert none.stderr == "No request is like that: sayso requests list\n"
 
 
 def test_every_json_parses(served: Served, person: Client) -> None:
@@ -230,11 +235,13 @@ def test_on_a_terminal_nothing_of_the_agent_steers(served: Served, person: Clien
         assert "[red]pay[/red]" in written
 
 
-def test_a_table_is_for_people_and_columns_are_for_programs(served: Served, person: Client) -> None:
+def test_a_list_has_headings_on_a_terminal_and_in_a_pipe_and_colours_on_a_terminal_only(
+    served: Served, person: Client
+) -> None:
     person.submit("how do I look", client_id="viewer")
     assert "STATUS" in on_terminal(served, "requests", "list", "--client", "viewer")
     piped = served.sayso("requests", "list", "--client", "viewer").stdout
-    assert "STATUS" not in piped
+    assert "STATUS" in piped
     assert "\x1b" not in piped
 
 

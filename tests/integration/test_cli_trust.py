@@ -1,6 +1,7 @@
 """From the shell: run what was approved, claim and report; remembered decisions, rules, stops."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from served import Served
 from support import warm
+from support.columns import rows_of
 
 from sayso.client import Client
 from sayso.domain.requests import Request
@@ -235,9 +237,10 @@ def test_a_decision_is_remembered_for_exactly_the_same(served: Served, agent: Cl
     refused = served.sayso("requests", "decide", other.id, "reject", "--remember", "60")
     assert refused.returncode == 2
     listed = said(served.sayso("grants", "list"))
-    row = next(row for row in listed.splitlines() if "\tpay\t" in row).split("\t")
-    assert row[1:5] == ["open", "pay", 'to="Ann", amount=5', "any"]
-    assert said(served.sayso("grants", "revoke", row[0])) == f"{row[0]}\trevoked\n"
+    row = next(row for row in rows_of(listed) if row["TOOL"] == "pay")
+    assert row["ARGUMENTS"] == 'to="Ann", amount=5'
+    assert (row["STATE"], row["USES LEFT"]) == ("open", "any")
+    assert said(served.sayso("grants", "revoke", row["ID"])) == f"{row['ID']}\trevoked\n"
     assert pay(agent, "remember").status == "pending"
 
 
@@ -262,8 +265,8 @@ def test_a_standing_grant_is_previewed_given_and_used(
     assert mail("a@x.example", 1).status == "pending", "not in that session"
     (tmp_path / "args.json").write_text('{"to": {"glob": "*@y.example"}}')
     file = ["--args", str(tmp_path / "args.json"), "--equals", "n=3"]
-    row = said(served.sayso("grants", "give", "mail", *file)).split("\t")
-    assert row[3] == "to~*@y.example, n=3"
+    (row,) = rows_of(said(served.sayso("grants", "give", "mail", *file)))
+    assert row["ARGUMENTS"] == "to~*@y.example, n=3"
     assert mail("c@y.example", 3).approved
     for wrong in (["--glob", "to"], ["--min", "n=few"], ["--equals", "=1"]):
         failed = served.sayso("grants", "give", "mail", *wrong)
@@ -279,15 +282,33 @@ def test_rules_are_put_from_options_and_files_listed_and_removed(
         "--risks", "high", "--approvals", "2", "--groups", "ops", "--people", "ada",
         "--four-eyes", "--no-veto", "--min-strength", "login", "--grant-seconds", "60",
     )  # fmt: skip
+    assert "The group 'ops' has no members." in put.stderr
+    assert "Nobody has the id 'ada'." in put.stderr
     told = "2 approvals; of ada, group ops; four eyes; no veto; by login at least; "
-    assert said(put) == f"deploys\tdeploy*,ship\thigh\t{told}to be claimed within 60 s\n"
+    assert rows_of(put.stdout) == [
+        {
+            "NAME": "deploys",
+            "TOOLS": "deploy*,ship",
+            "RISKS": "high",
+            "NEEDS": f"{told}to be claimed within 60 s",
+        }
+    ]
     listed = said(served.sayso("rules", "list", "--json"))
     assert said(served.sayso("rules", "remove", "deploys")) == "deploys\tremoved\n"
-    assert said(served.sayso("rules", "list")) == ""
+    none = served.sayso("rules", "list")
+    assert said(none) == ""
+    assert "sayso rules put --name NAME" in none.stderr
     (tmp_path / "rules.json").write_text(listed)
-    said(served.sayso("rules", "put", str(tmp_path / "rules.json")))
+    (kept,) = json.loads(
+        served.sayso("rules", "put", str(tmp_path / "rules.json"), "--json").stdout
+    )["items"]
+    assert len(kept["warnings"]) == 3
     assert said(served.sayso("rules", "list", "--json")) == listed
     said(served.sayso("rules", "remove", "deploys"))
+    never = served.sayso("rules", "put", "--name", "n", "--people", "ada", "--approvals", "2")
+    assert never.returncode == 2
+    assert "nothing could ever be approved" in never.stderr
+    assert json.loads(said(served.sayso("rules", "list", "--json"))) == {"items": []}
     for wrong in ([], ["--approvals", "2"], ["x.json", "--name", "x"], ["--name", "a b"]):
         assert served.sayso("rules", "put", *wrong).returncode == 2
 
@@ -306,11 +327,11 @@ def test_what_is_stopped_is_not_run_until_the_stop_is_lifted(
 ) -> None:
     request = pay(agent, "repo/main?", client_id="ci")
     assert said(served.sayso("stop", *words, "--reason", "on fire")) == f"{name}\tstopped\n"
-    row = said(served.sayso("stop", "list")).removesuffix("\n").split("\t")
-    assert (row[0], row[2:]) == (name, ["person:local", "on fire"])
+    (row,) = rows_of(said(served.sayso("stop", "list")))
+    assert (row["STOPPED"], row["BY"], row["REASON"]) == (name, "local reviewer", "on fire")
     refused = served.sayso("requests", "decide", request.id, "approve")
     assert refused.returncode == 2
-    assert "on fire" in refused.stderr
+    assert re.search(r"is stopped since 20\S+T\d\d:\d\d:\d\dZ: on fire", refused.stderr)
     assert said(served.sayso("stop", "lift", name)) == f"{name}\tlifted\n"
     assert said(served.sayso("stop", "list", "--json")) == '{"items": []}\n'
     said(served.sayso("requests", "decide", request.id, "approve"))

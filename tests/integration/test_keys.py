@@ -8,6 +8,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -111,7 +112,8 @@ def test_a_member_makes_keys_of_agents_only(member: Account) -> None:
     for scope in ("reader", "admin"):
         refused = member.http.post(KEYS, json={"scope": scope})
         assert told(refused, 403)["code"] == "power_required"
-    told(member.http.post(KEYS, json={"scope": "local"}), 422)
+    refused = told(member.http.post(KEYS, json={"scope": "local"}), 422)
+    assert refused["hint"] == "Use agent, reader or admin."
 
 
 # What a key opens
@@ -374,3 +376,33 @@ def test_only_the_owner_replaces_a_key(
         others = operator.post(KEYS, json={}).json()["id"]
         assert operator.post(f"{KEYS}/{others}/rotate").status_code == 201
         assert manager.delete(f"{KEYS}/{key['id']}").status_code == 200
+
+
+def test_a_page_that_refuses_somebody_still_leads_them_to_what_is_theirs(member: Account) -> None:
+    reply = member.http.get("/users")
+    assert reply.status_code == 403
+    assert '<a href="/keys" >Settings</a>' in reply.text
+    assert f"Signed in as {member.username}" in reply.text
+
+
+def test_a_wait_that_is_held_ends_when_its_key_is_revoked_and_others_go_on(
+    server: RunningServer, member: Account
+) -> None:
+    keys = [member.http.post(KEYS, json={"label": label}).json() for label in ("ends", "stays")]
+    agents = [server.http(key["key"]) for key in keys]
+    asked = [agent.post("/api/v1/requests", json={"message": "?"}).json() for agent in agents]
+    with ThreadPoolExecutor() as pool:
+        held = [
+            pool.submit(
+                agent.get, f"/api/v1/requests/{request['id']}", params={"wait": 20}, timeout=40
+            )
+            for agent, request in zip(agents, asked, strict=True)
+        ]
+        time.sleep(0.5)  # for both to be held; a refusal before that is one as well
+        member.http.delete(f"{KEYS}/{keys[0]['id']}")
+        told(held[0].result(), 401, "invalid_credential")
+        assert not held[1].done()
+        assert agents[1].post(f"/api/v1/requests/{asked[1]['id']}/cancel").status_code == 200
+        assert held[1].result().json()["status"] == "cancelled"
+    for agent in agents:
+        agent.close()

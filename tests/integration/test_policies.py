@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.columns import rows_of
 from support.person import Person
 from support.problems import told
 from support.server import RunningServer, clean_environment
@@ -272,7 +273,8 @@ def test_the_command_line_pushes_shows_and_goes_back(sayso: Sayso, tmp_path: Pat
     file.write_text(TEXT)
     pushed = sayso("push", str(file), "--note", "from a file")
     assert pushed.returncode == 0, pushed.stderr
-    number = pushed.stdout.split("\t")[0]
+    (row,) = rows_of(pushed.stdout)
+    number = row["VERSION"]
     assert sayso("show").stdout == TEXT
     file.write_text("version: 1\nrules:\n  - name: x\n")
     wrong = sayso("push", str(file))
@@ -283,18 +285,18 @@ def test_the_command_line_pushes_shows_and_goes_back(sayso: Sayso, tmp_path: Pat
     assert sayso("activate", number).returncode == 0
     assert sayso("show").stdout == TEXT
     removed = sayso("remove", "--note", "no more")
-    assert removed.stdout.split("\t")[3] == "removed"
+    assert rows_of(removed.stdout)[0]["WHAT"] == "removed"
     assert sayso("show").returncode == 2
-    rows = [line.split("\t") for line in sayso("versions").stdout.splitlines()]
-    assert [row[3] for row in rows[:4]] == ["removed", f"as {number}", "put", "put"]
-    assert rows[3][5] == "from a file"
+    rows = rows_of(sayso("versions").stdout)
+    assert [row["WHAT"] for row in rows[:4]] == ["removed", f"as {number}", "put", "put"]
+    assert rows[3]["NOTE"] == "from a file"
     assert sayso("show", number).stdout == TEXT
 
 
 def test_a_policy_is_pushed_from_the_standard_input(sayso: Sayso) -> None:
     pushed = sayso("push", "-", "--note", "piped", piped=TEXT)
     assert pushed.returncode == 0, pushed.stderr
-    assert pushed.stdout.rstrip().endswith("\tpiped")
+    assert rows_of(pushed.stdout)[0]["NOTE"] == "piped"
     assert sayso("show").stdout == TEXT
     mistyped = sayso("push", "--nota", "-", piped=TEXT)
     assert mistyped.returncode == 2

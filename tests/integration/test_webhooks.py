@@ -14,6 +14,7 @@ import pytest
 import websockets
 from standardwebhooks import Webhook
 from support import warm
+from support.columns import rows_of
 from support.person import Person
 from support.problems import checked, told
 from support.server import RunningServer, clean_environment
@@ -307,8 +308,9 @@ def test_all_of_it_by_the_command_line(
 ) -> None:
     url = f"{sink.url}/told"
     webhook_id, secret = sayso(server, "webhooks", "add", url, "--session", "cli").split()
-    row = sayso(server, "webhooks", "list").rstrip("\n").split("\t")
-    assert (row[0], row[1], row[4], row[5]) == (webhook_id, "active", "all", url)
+    (row,) = rows_of(sayso(server, "webhooks", "list"))
+    assert (row["ID"], row["STATE"], row["EVENTS"]) == (webhook_id, "active", "all")
+    assert row["URL"] == url
     assert sayso(server, "webhooks", "test", webhook_id) == "taken, with the status 200\n"
     rotated = json.loads(sayso(server, "webhooks", "rotate", webhook_id, "--json"))
     assert rotated["secret"] != secret
@@ -317,8 +319,9 @@ def test_all_of_it_by_the_command_line(
     assert "500" in sayso(server, "webhooks", "test", webhook_id, status=1)
     request_id = ask(agent, session_id="cli")
     dead = soon_dead(agent, request_id)
-    row = sayso(server, "deliveries", "--dead", "--request", request_id).rstrip("\n").split("\t")
-    assert row[:4] == [dead["id"], "dead", "2", "500"]
+    (row,) = rows_of(sayso(server, "deliveries", "--dead", "--request", request_id))
+    assert (row["ID"], row["STATE"]) == (dead["id"], "dead")
+    assert (row["TRIES"], row["STATUS"]) == ("2", "500")
     sink.answers["/told"] = lambda _: TAKEN
     assert sayso(server, "replay", dead["id"]) == f"{dead['id']}\twaiting\n"
     sink.meet("/told", 5)
@@ -409,3 +412,27 @@ def test_a_worker_by_itself_says_that_it_is_ready_and_delivers(
     assert working.wait(10) == 0
     assert working.communicate()[0].endswith("ready. Stop: Ctrl-C\nStopped.\n")
     server.stop()
+
+
+def test_a_subscription_that_a_410_disabled_is_enabled_again(
+    server: RunningServer, agent: httpx2.Client, person: Person, sink: Sink
+) -> None:
+    webhook = subscribe(agent, f"{sink.url}/left", types=["request.submitted"])
+    path = f"{WEBHOOKS}/{webhook['id']}"
+    sink.answers["/left"] = lambda _: (410, {}, b"")
+    missed = soon_dead(agent, ask(agent))
+    assert agent.get(path).json()["active"] is False
+    sink.answers["/left"] = lambda _: TAKEN
+    told(person.http.post(f"{WEBHOOKS}/wh_none/enable"), 404, "not_found")
+    enabled = agent.post(f"{path}/enable")
+    assert enabled.status_code == 200, enabled.text
+    assert (enabled.json()["active"], enabled.json()["disabled_reason"]) == (True, "")
+    assert agent.post(f"{path}/enable").json() == enabled.json()
+    request_id = ask(agent)
+    later = sink.meet("/left", 2)
+    assert later[-1].told["data"]["request_id"] == request_id
+    assert sayso(server, "replay", missed["id"]) == f"{missed['id']}\twaiting\n"
+    sink.meet("/left", 3)
+    assert sayso(server, "webhooks", "enable", webhook["id"]) == f"{webhook['id']}\tenabled\n"
+    with Client(server.url) as client:
+        assert client.enable_webhook(webhook["id"]).active

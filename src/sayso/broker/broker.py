@@ -43,6 +43,7 @@ from sayso.domain.passkeys import shown_strength
 from sayso.domain.requests import Draft, OnTimeout, Request
 from sayso.domain.rules import Rule
 from sayso.domain.stops import Stop, refuse_stopped
+from sayso.domain.traces import traceparent_of
 from sayso.errors import (
     BusyError,
     ConflictError,
@@ -120,6 +121,7 @@ class Broker:
         by: Principal,
         key: str | None = None,
         any_callback: bool = False,
+        traceparent: str | None = None,
     ) -> Submitted:
         """Keep a new request; once this returns it survives anything.
 
@@ -129,6 +131,7 @@ class Broker:
             key: an idempotency key: the same key and draft return the same request.
             any_callback: take a `callback_url` that can be seen to be forbidden, too; telling it
                 will fail.
+            traceparent: the span that asks, as W3C writes it; what is none is left out.
 
         Raises:
             InvalidRequestError: the draft contradicts itself, a schema cannot be used, or the
@@ -164,6 +167,7 @@ class Broker:
                 rule=tenant.rule(draft.action, draft.rule),
                 key=scoped_key,
                 fingerprint=fingerprint,
+                traceparent=traceparent_of(traceparent),
             )
             if tenant.policy is not None:
                 is_timed = draft.timeout_seconds is not msgspec.UNSET

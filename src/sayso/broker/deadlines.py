@@ -4,24 +4,26 @@ import asyncio
 import logging
 
 from sayso.broker.broker import SWEEP_SIZE, Broker
-from sayso.errors import BackendError, BusyError
+from sayso.broker.outages import STORE_ERRORS, Outage
 
 SWEEP_SECONDS = 0.1
 """Between two sweeps; one that finds nothing due is a look at the end of an index, some us."""
 RETRY_SECONDS = 1.0
-"""After one that failed, which leaves a line in the log."""
+"""After one that failed."""
 
 log = logging.getLogger("sayso.deadlines")
 
 
 async def keep_deadlines(broker: Broker) -> None:
     """Expire due requests until cancelled; a failing store is tried again."""
+    outage = Outage(log, "deadlines")
     while True:
         pause = SWEEP_SECONDS
         try:
             closed = await broker.expire_due()
-        except (BackendError, BusyError) as error:
-            log.error("deadlines wait for the store: %s", error)
+            outage.over()
+        except STORE_ERRORS as error:
+            outage.failed(error)
             closed, pause = 0, RETRY_SECONDS
         except Exception:
             log.exception("a sweep of the deadlines failed")

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 from sayso.broker import retries
 from sayso.broker.broker import Broker
+from sayso.broker.outages import STORE_ERRORS, Outage
 from sayso.broker.targets import Target, Targets, host_of, is_working
 from sayso.broker.tries import STORE_SECONDS, Tries
 from sayso.channels.base import Courier
 from sayso.domain.jobs import RETRY_SECONDS, Job, JobKind
-from sayso.errors import BackendError, BusyError
 from sayso.signals.base import JOBS
 
 LEASE = timedelta(seconds=60)
@@ -62,6 +62,8 @@ class Dispatcher:
         self._signal = broker.signal
         self._clock = broker.clock
         self._tries = Tries(broker, courier, secret=secret, schedule=schedule, chance=chance)
+        self._waiting = Outage(log, "deliveries")
+        self._unsettled = Outage(log, "outcomes of deliveries")
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._claimed = 0
@@ -81,8 +83,9 @@ class Dispatcher:
                 pause = STORE_SECONDS
                 try:
                     pause = 0.0 if await self.round() else self._pause()
-                except (BackendError, BusyError) as error:
-                    log.error("deliveries wait for the store: %s", error)
+                    self._waiting.over()
+                except STORE_ERRORS as error:
+                    self._waiting.failed(error)
                 except Exception:
                     log.exception("a round of deliveries failed")
                 if pause and not self._stopping and not await waiter.wait(pause):
@@ -186,8 +189,9 @@ class Dispatcher:
             jobs, self._outcomes = self._outcomes, []
             try:
                 await self._store.settle(jobs)
-            except (BackendError, BusyError) as error:
-                log.error("outcomes of deliveries wait for the store: %s", error)
+                self._unsettled.over()
+            except STORE_ERRORS as error:
+                self._unsettled.failed(error)
                 self._outcomes = jobs + self._outcomes
                 await asyncio.sleep(STORE_SECONDS)
             except Exception:

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from sayso.broker.broker import Broker
 from sayso.broker.deadlines import keep_deadlines
+from sayso.broker.outages import STORE_ERRORS, Outage
 from sayso.domain.events import EventType
-from sayso.errors import BackendError, BusyError, ConfigurationError
+from sayso.errors import ConfigurationError
 from sayso.signals.base import EVENTS
 from sayso.stores.base import EventQuery
 
@@ -80,14 +81,16 @@ async def follow_log(broker: Broker) -> None:
     The log tells exactly what was changed since it was last read, after whatever interruption.
     """
     after: int | None = None
+    outage = Outage(log, "wake-ups by the log")
     while True:
         try:
             if after is None:
                 _, after = await broker.store.events(EventQuery(limit=0))
             query = EventQuery(tenant=None, after=after, limit=_FOLLOW_EVENTS)
             events, after = await broker.store.events(query)
-        except (BackendError, BusyError) as error:
-            log.error("the log cannot be followed: %s", error)
+            outage.over()
+        except STORE_ERRORS as error:
+            outage.failed(error)
             events = ()
         except Exception:  # such as an event that only a newer version can read: go on behind it
             log.exception("the log cannot be followed")

@@ -28,7 +28,7 @@ from sayso.errors import (
     SaysoError,
 )
 from sayso.links import token_hash
-from sayso.stores.base import RecordQuery, Stores
+from sayso.stores.base import RecordQuery, RecordStore, Stores
 
 KIND = "key"
 MAX_KEYS = 200
@@ -269,14 +269,7 @@ class Keys:
         raise _none(key_id)
 
     async def _all(self, tenant: str, owner: str | None) -> list[ApiKey]:
-        found: list[ApiKey] = []
-        query = RecordQuery(kind=KIND, tenant=tenant, owner=owner, limit=PAGE)
-        while True:
-            records = await self._store.find_records(query)
-            found += [key_of(record)[0] for record in records]
-            if len(records) < PAGE:
-                return found
-            query = msgspec.structs.replace(query, after=records[-1].id)
+        return await keys_of(self._store, tenant, owner)
 
     def _check_draft(self, draft: KeyDraft) -> None:
         texts = {
@@ -298,6 +291,18 @@ class Keys:
         data = {"key_id": key.id, "agent_id": key.agent_id, "label": key.label, "owner": key.owner}
         told = self._recorder.event(kind, by, codec.builtins(data | more))
         return msgspec.structs.replace(told, owner=key.owner or None)
+
+
+async def keys_of(store: RecordStore, tenant: str, owner: str | None = None) -> list[ApiKey]:
+    """All of a tenant, or of one owner, oldest first; also those that ended."""
+    found: list[ApiKey] = []
+    query = RecordQuery(kind=KIND, tenant=tenant, owner=owner, limit=PAGE)
+    while True:
+        records = await store.find_records(query)
+        found += [key_of(record)[0] for record in records]
+        if len(records) < PAGE:
+            return found
+        query = msgspec.structs.replace(query, after=records[-1].id)
 
 
 def key_of(record: Record) -> tuple[ApiKey, int]:
@@ -323,7 +328,9 @@ _decode: Callable[[bytes], ApiKey] = msgspec.json.Decoder(ApiKey).decode
 
 def _check_may_make(scope: Scope, by: Principal) -> None:
     if scope is Scope.LOCAL:
-        raise _cannot("$.scope", "'local' is for callers without a key.")
+        raise _cannot(
+            "$.scope", "'local' is what callers without a key have.", "Use agent, reader or admin."
+        )
     if not by.is_person and not by.may(Power.MANAGE):
         raise PersonRequiredError("Keys are made by people.")
     needed = Power.SUBMIT if scope is Scope.AGENT else Power.MANAGE
@@ -341,5 +348,6 @@ def _none(key_id: str) -> NotFoundError:
     )
 
 
-def _cannot(at: str, message: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{at}: {message}", errors=({"at": at, "message": message},))
+def _cannot(at: str, message: str, hint: str = "") -> InvalidRequestError:
+    told = {"at": at, "message": message}
+    return InvalidRequestError(f"{at}: {message}", hint=hint, errors=(told,))

@@ -4,6 +4,7 @@ from sayso.broker.journal import Journal, next_of, record_of
 from sayso.broker.tenants import MAX_RECORDS, RULE, Tenants
 from sayso.domain.accounts import Power, Principal
 from sayso.domain.events import EventType
+from sayso.domain.quorum import check_possible
 from sayso.domain.rules import ReviewRule
 from sayso.errors import NotFoundError, NotPermittedError, PersonRequiredError, RefusedError
 from sayso.stores.base import RecordStore
@@ -27,9 +28,11 @@ class Rules:
 
         Raises:
             NotPermittedError: `by` is no person, or no admin.
+            InvalidRequestError: nobody could ever satisfy it.
             RefusedError: there are too many.
         """
         _need_manage(by)
+        check_possible(rule.rule)
         name = _id(by.tenant, rule.name)
         old = await self._store.get_record(RULE, name)
         if old is None and len(await self.find(by=by)) >= MAX_RECORDS:

@@ -1,6 +1,7 @@
 """The kill switch: set, listed, lifted."""
 
 from sayso.broker.journal import Journal, next_of, record_of
+from sayso.broker.keys import keys_of
 from sayso.broker.tenants import MAX_RECORDS, STOP, Tenants
 from sayso.clock import Clock
 from sayso.domain.accounts import Power, Principal
@@ -51,6 +52,8 @@ class Stops:
             set_by=by.actor,
             set_at=self._clock.now(),
             tenant=by.tenant,
+            label=await self._agent_name(draft, by.tenant),
+            set_by_name=by.name,
         )
         old = await self._store.get_record(STOP, _id(by.tenant, stop.name))
         if old is None:
@@ -65,6 +68,13 @@ class Stops:
             await self._journal.put((record,), self._journal.event(EventType.STOP_SET, by, data))
             self._tenants.changed(by.tenant)
         return stop
+
+    async def _agent_name(self, draft: StopDraft, tenant: str) -> str:
+        """What the agent with this id is called, as its newest key says; empty if none does."""
+        if draft.kind is not StopKind.AGENT:
+            return ""
+        keys = await keys_of(self._store, tenant)
+        return next((key.label for key in reversed(keys) if key.agent_id == draft.value), "")
 
     async def find(self, *, by: Principal) -> tuple[Stop, ...]:
         """All that are set."""

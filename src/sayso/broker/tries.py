@@ -5,14 +5,16 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from sayso import codec
 from sayso.broker import retries
 from sayso.broker.broker import Broker
+from sayso.broker.outages import Outage
 from sayso.channels.base import Courier, Parcel, Receipt
 from sayso.domain.events import Event
 from sayso.domain.jobs import Job, JobKind, reminders_before
+from sayso.domain.requests import Request
 from sayso.domain.webhooks import Webhook
 from sayso.errors import (
     BackendError,
@@ -67,17 +69,21 @@ class Tries:
         self._secret = secret
         self._schedule = schedule
         self._chance = chance
+        self._waiting = Outage(log, "tries of deliveries")
 
     async def attempt(self, job: Job) -> Outcome:
         """Try it once, and tell, whatever happens; when it is cancelled, it is put back."""
         try:
             if job.kind is JobKind.REMIND:
-                return await self._remind(job)
-            return await self._deliver(job)
+                outcome = await self._remind(job)
+            else:
+                outcome = await self._deliver(job)
+            self._waiting.over()
+            return outcome
         except asyncio.CancelledError:  # we stop
             return Outcome(job=retries.put_back(job, self._clock.now()))
         except (BackendError, BusyError, ConflictError) as error:  # not the target's failure
-            log.error("%s waits for the store: %s", job.id, error)
+            self._waiting.failed(error)
             later = self._clock.now() + timedelta(seconds=STORE_SECONDS)
             return Outcome(job=retries.put_back(job, later))
         except Exception:
@@ -107,12 +113,20 @@ class Tries:
                 return Outcome(job=retries.given_up(job, reason, now))
         if job.event is None:
             return Outcome(job=retries.given_up(job, "There is nothing to tell.", now))
-        body = await self._body(job.event)
+        request = await self._about(job.event)
+        body = _body(job.event, request)
         now = self._clock.now()
         if now + timedelta(seconds=self._courier.timeout) + MARGIN > job.due_at:
             return Outcome(job=retries.put_back(job, now))  # it could outlast its lease
         secrets = (self._secret,) if webhook is None else webhook.secrets(now)
-        parcel = Parcel(id=job.id, url=job.url, secrets=secrets, body=body, at=now)
+        parcel = Parcel(
+            id=job.id,
+            url=job.url,
+            secrets=secrets,
+            body=body,
+            at=now,
+            traceparent=UNSET if request is None else request.traceparent,
+        )
         return await self._send(job, parcel, webhook)
 
     async def _send(self, job: Job, parcel: Parcel, webhook: Webhook | None) -> Outcome:
@@ -123,15 +137,18 @@ class Tries:
             await self._broker.webhooks.disable(webhook, receipt.error)
         return Outcome(job=self._settled(job, receipt), receipt=receipt, seconds=seconds)
 
-    async def _body(self, event: Event) -> bytes:
-        """What happened, and the request as it stands now, which may be later."""
-        request = None
-        if event.request_id is not None:
-            request = await self._broker.store.get(event.tenant, event.request_id)
-        data = {k: getattr(event, k) for k in event.__struct_fields__ if k != "id"}
-        body = {"type": event.type, "timestamp": event.at, "data": data | {"request": request}}
-        return codec.encode(body)
+    async def _about(self, event: Event) -> Request | None:
+        if event.request_id is None:
+            return None
+        return await self._broker.store.get(event.tenant, event.request_id)
 
     def _settled(self, job: Job, receipt: Receipt) -> Job:
         now = self._clock.now()
         return retries.settled(job, receipt, now, schedule=self._schedule, chance=self._chance)
+
+
+def _body(event: Event, request: Request | None) -> bytes:
+    """What happened, and the request as it stands now, which may be later."""
+    data = {k: getattr(event, k) for k in event.__struct_fields__ if k != "id"}
+    body = {"type": event.type, "timestamp": event.at, "data": data | {"request": request}}
+    return codec.encode(body)

@@ -125,6 +125,24 @@ class Webhooks:
                 return rotated
         raise _again_and_again()
 
+    async def enable(self, webhook_id: str, *, by: Principal) -> Webhook:
+        """Send it what happens from now on; what it missed stays given up, to be replayed.
+
+        Raises:
+            NotFoundError: there is none, or not for `by`.
+            InvalidRequestError: its URL leads to where it may not, by now.
+            ConflictError: others changed it again and again.
+        """
+        for _ in range(MAX_ROUNDS):
+            webhook = await self.get(webhook_id, by=by)
+            if webhook.active:
+                return webhook
+            self.guard.check_url(webhook.url, "$.url")
+            enabled = msgspec.structs.replace(webhook, active=True, disabled_reason="")
+            if await self._change(webhook, enabled):
+                return enabled
+        raise _again_and_again()
+
     async def disable(self, webhook: Webhook, reason: str) -> None:
         """Send it nothing any more, and keep it to be seen; one that was removed stays removed.
 

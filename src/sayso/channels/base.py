@@ -7,7 +7,7 @@ A courier does not decide whether to try again, and remembers nothing between tw
 from datetime import datetime
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
@@ -22,6 +22,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
     """JSON."""
     at: datetime
     """When this try is made."""
+    traceparent: str | UnsetType = UNSET
+    """The span that asked for what is told, if it is known: goes along as a header."""
 
 
 class Receipt(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from msgspec import UNSET
 
 from sayso.channels.addresses import AddressGuard, ForbiddenAddressError, is_localhost
 from sayso.channels.base import Parcel, Receipt
@@ -67,6 +68,8 @@ class WebhookCourier:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(parcel.secrets, parcel.id, timestamp, parcel.body),
         }
+        if parcel.traceparent is not UNSET:
+            headers["traceparent"] = parcel.traceparent
         try:
             async with self._session.post(
                 parcel.url, data=parcel.body, headers=headers, allow_redirects=False

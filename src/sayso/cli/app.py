@@ -25,6 +25,7 @@ _WEBHOOKS = {
     "add": "Tell a URL of events from now on.",
     "remove": "Remove a subscription.",
     "rotate": "Make a new secret.",
+    "enable": "Send to it again after it was disabled.",
     "test": "Send it something now.",
     "secret": "Print the secret that signs what callback_url is told.",
 }

@@ -7,12 +7,14 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson
 from sayso.cli.views import tabbed, timestamp
 from sayso.client import Delivery
 
 _HERE = Remote()
+_COLUMNS = ("ID", "STATE", "TRIES", "STATUS", "MADE", "EVENT", "URL", "ERROR")
 
 
 def deliveries(
@@ -26,8 +28,6 @@ def deliveries(
     remote: Remote = _HERE,
 ) -> None:
     """List what was sent, what waits and what was given up, newest first.
-
-    It prints tab-separated lines: id, state, tries, status, made at, event, URL, error.
 
     Args:
         dead: Only what was given up.
@@ -49,8 +49,8 @@ def deliveries(
     if as_json:
         terminal.print_json(page)
         return
-    for delivery in page.items:
-        print(_row(delivery))
+    empty = "Nothing was given up." if dead else "Nothing was sent yet: webhooks add URL"
+    print_list(_COLUMNS, [_row(delivery) for delivery in page.items], empty)
     if page.next is not None:
         print(f"There are more: --after {page.next}", file=sys.stderr)
 
@@ -71,8 +71,8 @@ def replay(delivery_id: str, /, *, as_json: AsJson = False, remote: Remote = _HE
         print(f"{tabbed(delivery.id)}\t{delivery.state}")
 
 
-def _row(delivery: Delivery) -> str:
-    return tabbed(
+def _row(delivery: Delivery) -> tuple[str | None, ...]:
+    return (
         delivery.id,
         delivery.state,
         str(delivery.tries),

@@ -1,6 +1,7 @@
 """`sayso grants`: decisions that are remembered; list, give, preview, revoke."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from cyclopts.validators import Number
 from msgspec import UNSET
 
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Desk, Remote
 from sayso.cli.terminal import AsJson, json_text, parse_object, read_file
 from sayso.cli.views import tabbed, timestamp
@@ -96,8 +98,6 @@ _NO_LIMITS = Given()
 def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """List standing grants, newest first; those that were over within a month, too.
 
-    It prints tab-separated lines: id, state, tool, arguments, uses left, until, given by, note.
-
     Args:
         as_json: Print JSON.
         remote: Where the server is.
@@ -106,8 +106,8 @@ def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
         found = server.standing_grants()
     if as_json:
         terminal.print_json({"items": found})
-    for grant in () if as_json else found:
-        print(_row(grant))
+    else:
+        _print_grants(found)
 
 
 def give_command(
@@ -132,7 +132,10 @@ def give_command(
     limits = given.limits()
     with desk.reviewer() as server:
         grant = server.give_standing_grant(tool, **limits)
-    terminal.tell(grant, _row(grant), as_json=as_json)
+    if as_json:
+        terminal.print_json(grant)
+    else:
+        _print_grants([grant])
 
 
 def preview_command(
@@ -177,9 +180,19 @@ def revoke_command(grant_id: str, /, *, as_json: AsJson = False, desk: Desk = _D
     terminal.tell(grant, tabbed(grant.id, "revoked"), as_json=as_json)
 
 
-def _row(grant: StandingGrant) -> str:
+def _print_grants(grants: Sequence[StandingGrant]) -> None:
+    empty = (
+        "No standing grants, so people are asked each time: grants give TOOL --equals NAME=VALUE"
+    )
+    print_list(_COLUMNS, [_row(grant) for grant in grants], empty)
+
+
+_COLUMNS = ("ID", "STATE", "TOOL", "ARGUMENTS", "USES LEFT", "UNTIL", "GIVEN BY", "NOTE")
+
+
+def _row(grant: StandingGrant) -> tuple[str | None, ...]:
     state = "open" if grant.is_open(datetime.now(UTC)) else "over"
-    return tabbed(
+    return (
         grant.id,
         "revoked" if grant.revoked_at else state,
         grant.tool_name,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.manage import managing, path_of
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson
@@ -14,8 +15,6 @@ _HERE = Remote()
 
 def list_command(*, data: Data = None, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """List groups by name, and who is in them.
-
-    It prints tab-separated lines: group, user id, user name; one for each member.
 
     Args:
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
@@ -29,9 +28,12 @@ def list_command(*, data: Data = None, as_json: AsJson = False, remote: Remote =
         terminal.print_json(found)
         return
     names = {user["id"]: user["username"] for user in users}
-    for group in found["items"]:
-        for member in group["members"]:
-            print(tabbed(group["name"], member, names.get(member, "")))
+    rows = [
+        (group["name"], names.get(member, ""), member)
+        for group in found["items"]
+        for member in group["members"]
+    ]
+    print_list(("GROUP", "USER", "ID"), rows, "No groups yet: groups add GROUP USERNAME")
 
 
 def add_command(

@@ -7,12 +7,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sayso.cli import terminal
-from sayso.cli.manage import managing, path_of
+from sayso.cli.listing import moment, print_list
+from sayso.cli.manage import managing, names_of, path_of
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson
 from sayso.cli.users import Data
 from sayso.cli.views import tabbed
-from sayso.domain.accounts import Scope
+from sayso.client.keys import KeyScope
 
 Days = Annotated[float | None, Parameter(show_default=False, validator=Number(gt=0, lte=36_500))]
 _HERE = Remote()
@@ -21,7 +22,7 @@ _HERE = Remote()
 def create_command(
     *,
     label: str = "",
-    scope: Scope = Scope.AGENT,
+    scope: KeyScope = "agent",
     client: str | None = None,
     session: str | None = None,
     days: Days = None,
@@ -62,9 +63,6 @@ def list_command(
 ) -> None:
     """List keys, oldest first: an admin's list has everybody's.
 
-    It prints tab-separated lines: id, how it begins, scope, state, made at, expires at, last used
-    at, owner's id, label.
-
     Args:
         mine: Only one's own.
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
@@ -75,11 +73,11 @@ def list_command(
         may_see_all = "manage" in manager.call("GET", path_of("me"))["powers"]
         of_all = "true" if may_see_all and not mine else None
         found = manager.call("GET", path_of("keys", all=of_all))
+        names = names_of(manager, found["items"]) if not as_json else {}
     if as_json:
         terminal.print_json(found)
-        return
-    for key in found["items"]:
-        print(_row(key))
+    else:
+        _print_keys(found["items"], names)
 
 
 def revoke_command(
@@ -95,10 +93,11 @@ def revoke_command(
     """
     with managing(remote, data) as manager:
         revoked = manager.call("DELETE", path_of("keys", key_id))
+        names = names_of(manager, [revoked]) if not as_json else {}
     if as_json:
         terminal.print_json(revoked)
     else:
-        print(_row(revoked))
+        _print_keys([revoked], names)
 
 
 def rotate_command(
@@ -138,7 +137,17 @@ def _print_key(key: dict[str, Any], *, as_json: bool) -> None:
         print(tabbed(key["id"], key["key"]))
 
 
-def _row(key: dict[str, Any]) -> str:
+def _print_keys(keys: list[dict[str, Any]], names: dict[str, str]) -> None:
+    print_list(
+        _COLUMNS, [_row(key, names) for key in keys], "No keys yet: keys create --label NAME"
+    )
+
+
+_COLUMNS = ("ID", "BEGINS", "SCOPE", "STATE", "MADE", "EXPIRES", "LAST USED", "OWNER", "LABEL")
+
+
+def _row(key: dict[str, Any], names: dict[str, str]) -> tuple[str | None, ...]:
     state = "active" if key["is_active"] else "revoked" if key["revoked_at"] else "expired"
-    times = (key["created_at"], key["expires_at"], key["last_used_at"])
-    return tabbed(key["id"], key["shown"], key["scope"], state, *times, key["owner"], key["label"])
+    made, expires, used = (moment(key[at]) for at in ("created_at", "expires_at", "last_used_at"))
+    owner = names.get(key["owner"], key["owner"])
+    return key["id"], key["shown"], key["scope"], state, made, expires, used, owner, key["label"]

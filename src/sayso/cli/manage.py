@@ -5,7 +5,7 @@ import contextlib
 import getpass
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,6 +71,16 @@ def as_nobody(remote: Remote) -> Generator[Manager]:
     wire.token = None
     with contextlib.closing(_OverHttp(wire)) as manager:
         yield manager
+
+
+def names_of(manager: Manager, items: Iterable[Any], field: str = "owner") -> dict[str, str]:
+    """User names by the ids in `items`, as far as whoever asks may know them."""
+    me = manager.call("GET", path_of("me"))
+    known: dict[str, str] = {me["id"]: me["name"]}
+    if "manage" in me["powers"] and any(item[field] not in known for item in items):
+        users = manager.call("GET", path_of("users"))["items"]
+        known |= {user["id"]: user["username"] for user in users}
+    return known
 
 
 def path_of(*parts: str, **query: str | None) -> str:

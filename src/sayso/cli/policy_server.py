@@ -1,13 +1,14 @@
 """`sayso policy`, what concerns the server: push, show, versions, activate, remove."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sayso.cards import timestamp
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Desk, Remote
 from sayso.cli.terminal import AsJson, read_file, visible
-from sayso.cli.views import tabbed
 from sayso.domain.policies import PolicyVersion
 from sayso.errors import NotFoundError
 
@@ -38,7 +39,7 @@ def push_command(
     text = sys.stdin.read() if str(file) == "-" else read_file(file)
     with desk.reviewer() as server:
         kept = server.put_policy(text, note=note, replaces=replaces)
-    terminal.tell(kept, _row(kept), as_json=as_json)
+    _tell(kept, as_json=as_json)
 
 
 def show_command(
@@ -67,8 +68,6 @@ def show_command(
 def versions_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """List all versions, newest first; the first one is in force.
 
-    It prints tab-separated lines: number, when, who, what became of it, digest, note.
-
     Args:
         as_json: Print JSON.
         remote: Where the server is.
@@ -77,8 +76,8 @@ def versions_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None
         found = server.policy_versions()
     if as_json:
         terminal.print_json({"items": found})
-    for version in () if as_json else found:
-        print(_row(version))
+    else:
+        _print_versions(found)
 
 
 def activate_command(
@@ -101,7 +100,7 @@ def activate_command(
     """
     with desk.reviewer() as server:
         kept = server.activate_policy(number, note=note, replaces=replaces)
-    terminal.tell(kept, _row(kept), as_json=as_json)
+    _tell(kept, as_json=as_json)
 
 
 def remove_command(
@@ -117,10 +116,22 @@ def remove_command(
     """
     with desk.reviewer() as server:
         kept = server.remove_policy(note=note, replaces=replaces)
-    terminal.tell(kept, _row(kept), as_json=as_json)
+    _tell(kept, as_json=as_json)
 
 
-def _row(version: PolicyVersion) -> str:
+def _tell(kept: PolicyVersion, *, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json(kept)
+    else:
+        _print_versions([kept])
+
+
+def _print_versions(versions: Sequence[PolicyVersion]) -> None:
+    columns = ("VERSION", "PUT", "BY", "WHAT", "DIGEST", "NOTE")
+    print_list(columns, [_row(each) for each in versions], "No policy yet: policy push FILE")
+
+
+def _row(version: PolicyVersion) -> tuple[str | None, ...]:
     if version.is_removed:
         what = "removed"
     elif version.activates is not None:
@@ -129,4 +140,4 @@ def _row(version: PolicyVersion) -> str:
         what = "put"
     who = version.by_name or version.by
     digest = version.digest.removeprefix("sha256:")[:12]
-    return tabbed(str(version.number), timestamp(version.at), who, what, digest, version.note)
+    return str(version.number), timestamp(version.at), who, what, digest, version.note

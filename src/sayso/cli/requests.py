@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from sayso import settings
 from sayso.cli import terminal, views
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Remote, full_id
 from sayso.cli.terminal import AsJson, parse_json, parse_object
 from sayso.client.messages import DecisionType
@@ -34,8 +35,7 @@ def list_command(
 ) -> None:
     """List requests, newest first.
 
-    Piped, it prints tab-separated lines: id, status, kind, priority, asked at, deadline, session,
-    client, message.
+    Piped, there are more columns, and whole ids.
 
     Args:
         status: Only these, by commas: pending, approved, rejected, answered, expired, cancelled.
@@ -61,13 +61,15 @@ def list_command(
         )
     if as_json:
         terminal.print_json({"items": found})
-    elif not sys.stdout.isatty():
-        _print_lines(views.row(request) for request in found)
-    elif found:
+    elif found and sys.stdout.isatty():
         screen = terminal.console()
         screen.print(views.table(found, screen))
     else:
-        terminal.console().print("No requests.", style="dim")
+        chosen = any((status, q, session, client))
+        empty = (
+            "No request is like that: requests list" if chosen else "No requests yet: ask QUESTION"
+        )
+        print_list(views.COLUMNS, [views.row(request) for request in found], empty)
 
 
 def show_command(request_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:

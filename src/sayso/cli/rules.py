@@ -1,5 +1,6 @@
 """`sayso rules`: how strictly requests are reviewed; list, put, remove."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sayso.cli import terminal, views
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Desk, Remote
 from sayso.cli.terminal import AsJson, parse_object, read_file
 from sayso.cli.views import tabbed
@@ -22,8 +24,6 @@ _Many = Annotated[list[str] | None, Parameter(negative="")]
 def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """List review rules.
 
-    It prints tab-separated lines: name, tools, risk classes, what a decision needs.
-
     Args:
         as_json: Print JSON, which put takes.
         remote: Where the server is.
@@ -32,8 +32,8 @@ def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
         found = server.rules()
     if as_json:
         terminal.print_json({"items": found})
-    for rule in () if as_json else found:
-        print(_row(rule))
+    else:
+        _print_rules(found)
 
 
 def put_command(
@@ -92,10 +92,13 @@ def put_command(
     drafts = [{**said, "rule": rule}] if file is None else _rules_in(file)
     with desk.manager() as server:
         kept = [server.put_rule(draft) for draft in drafts]
+    for each in kept:
+        for text in each.warnings:
+            terminal.warn(f"The rule {each.name!r} cannot be satisfied as it is now: {text}")
     if as_json:
         terminal.print_json({"items": kept})
-    for each in () if as_json else kept:
-        print(_row(each))
+    else:
+        _print_rules(kept)
 
 
 def remove_command(name: str, /, *, as_json: AsJson = False, desk: Desk = _DESK) -> None:
@@ -116,7 +119,12 @@ def _rules_in(file: Path) -> list[JsonObject]:
     return found["items"] if isinstance(found.get("items"), list) else [found]
 
 
-def _row(each: ReviewRule) -> str:
+def _print_rules(rules: Sequence[ReviewRule]) -> None:
+    empty = "No review rules, so one approval is enough: rules put --name NAME --approvals 2"
+    print_list(("NAME", "TOOLS", "RISKS", "NEEDS"), [_row(each) for each in rules], empty)
+
+
+def _row(each: ReviewRule) -> tuple[str, ...]:
     tools = ",".join(each.tools) or "all"
     risks = ",".join(sorted(risk.value for risk in each.risks)) or "any"
-    return tabbed(each.name, tools, risks, views.rule_text(each.rule))
+    return each.name, tools, risks, views.rule_text(each.rule)

@@ -5,11 +5,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sayso.cli import terminal
+from sayso.cli.listing import moment, print_list
 from sayso.cli.manage import managing, path_of
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson
 from sayso.cli.users import Data
-from sayso.cli.views import tabbed
 from sayso.errors import UsageError
 
 _HERE = Remote()
@@ -24,8 +24,6 @@ def list_command(
 ) -> None:
     """List the sessions of people who are signed in, newest first: an admin's list has everybody's.
 
-    It prints tab-separated lines: id, user id, name, method, begun at, expires at, program.
-
     Args:
         mine: Only one's own.
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
@@ -39,10 +37,19 @@ def list_command(
     if as_json:
         terminal.print_json(found)
         return
-    for each in found["items"]:
-        times = (each["created_at"], each["expires_at"])
-        who = (each["user_id"], each["name"], each["method"])
-        print(tabbed(each["id"], *who, *times, each["agent"]))
+    columns = ("ID", "NAME", "METHOD", "BEGUN", "EXPIRES", "PROGRAM")
+    rows = [
+        (
+            each["id"],
+            each["name"] or each["user_id"],
+            each["method"],
+            moment(each["created_at"]),
+            moment(each["expires_at"]),
+            each["agent"],
+        )
+        for each in found["items"]
+    ]
+    print_list(columns, rows, "Nobody is signed in: login-link")
 
 
 def end_command(

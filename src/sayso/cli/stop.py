@@ -1,6 +1,7 @@
 """`sayso stop`: the kill switch."""
 
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Desk, Remote
 from sayso.cli.terminal import AsJson
 from sayso.cli.views import tabbed, timestamp
@@ -67,8 +68,6 @@ def session_command(
 def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """List what is stopped.
 
-    It prints tab-separated lines: name, set at, set by, reason.
-
     Args:
         as_json: Print JSON.
         remote: Where the server is.
@@ -77,8 +76,9 @@ def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
         found = server.stops()
     if as_json:
         terminal.print_json({"items": found})
-    for stop in () if as_json else found:
-        print(_row(stop))
+    else:
+        columns = ("STOPPED", "NAME", "SINCE", "BY", "REASON")
+        print_list(columns, [_row(stop) for stop in found], "Nothing is stopped.")
 
 
 def lift_command(name: str, /, *, as_json: AsJson = False, desk: Desk = _DESK) -> None:
@@ -100,5 +100,6 @@ def _stop(kind: StopKind, value: str, reason: str, *, as_json: bool, desk: Desk)
     terminal.tell(stop, tabbed(stop.name, "stopped"), as_json=as_json)
 
 
-def _row(stop: Stop) -> str:
-    return tabbed(stop.name, timestamp(stop.set_at), stop.set_by, stop.reason)
+def _row(stop: Stop) -> tuple[str, ...]:
+    by = stop.set_by_name or stop.set_by
+    return stop.name, stop.label, timestamp(stop.set_at), by, stop.reason

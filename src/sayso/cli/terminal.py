@@ -107,6 +107,11 @@ def complain(detail: str, *hints: str) -> None:
         print(visible(hint, lines=True), file=sys.stderr)
 
 
+def warn(text: str) -> None:
+    """Say on stderr what was done, and will not do as it is meant."""
+    print(f"sayso: warning: {visible(text)}", file=sys.stderr)
+
+
 def console() -> Console:
     """The terminal, for output that is not data; agent text goes in as `visible` text only."""
     return Console(highlight=False, markup=False, emoji=False)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from sayso.cli import terminal
+from sayso.cli.listing import moment, print_list
 from sayso.cli.manage import managing, path_of, read_password
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson
-from sayso.cli.views import tabbed
 from sayso.domain.accounts import Role
 from sayso.errors import UsageError
 
@@ -26,8 +26,6 @@ def list_command(
 ) -> None:
     """List users, oldest first.
 
-    It prints tab-separated lines: id, user name, role, state, added at, last signed in at, name.
-
     Args:
         tenant: Of another tenant, for whoever runs the server.
         data: The server's data folder. Default: $SAYSO_DATA, else ./sayso-data.
@@ -38,9 +36,8 @@ def list_command(
         found = manager.call("GET", path_of("users", tenant=tenant))
     if as_json:
         terminal.print_json(found)
-        return
-    for user in found["items"]:
-        print(_row(user))
+    else:
+        _print_users(found["items"])
 
 
 def add_command(
@@ -152,10 +149,17 @@ def _print(user: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         terminal.print_json(user)
     else:
-        print(_row(user))
+        _print_users([user])
 
 
-def _row(user: dict[str, Any]) -> str:
+def _print_users(users: list[dict[str, Any]]) -> None:
+    print_list(_COLUMNS, [_row(user) for user in users], "No users yet: users add NAME --admin")
+
+
+_COLUMNS = ("ID", "USER", "ROLE", "STATE", "ADDED", "LAST SIGNED IN", "NAME")
+
+
+def _row(user: dict[str, Any]) -> tuple[str | None, ...]:
     state = "disabled" if user["disabled"] else "active"
-    times = (user["created_at"], user["last_sign_in_at"])
-    return tabbed(user["id"], user["username"], user["role"], state, *times, user["name"])
+    times = moment(user["created_at"]), moment(user["last_sign_in_at"])
+    return (user["id"], user["username"], user["role"], state, *times, user["name"])

@@ -28,9 +28,15 @@ _COLOURS = {
 _RISK_COLOURS = {"high": "bold red", "medium": "yellow", "low": "green"}
 
 
-def row(request: Request) -> str:
-    """Tab-separated: id, status, kind, priority, created, deadline, session, client, message."""
-    return tabbed(
+COLUMNS = (
+    "ID", "STATUS", "KIND", "PRIORITY", "ASKED", "DEADLINE", "SESSION", "CLIENT", "MESSAGE",
+)  # fmt: skip
+"""Above what `row` tells."""
+
+
+def row(request: Request) -> tuple[str | None, ...]:
+    """A request in a list of them."""
+    return (
         request.id,
         request.status,
         request.kind,

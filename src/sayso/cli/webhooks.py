@@ -1,4 +1,4 @@
-"""`sayso webhooks`: whom to tell of events; list, add, remove, rotate, test, secret."""
+"""`sayso webhooks`: whom to tell of events; list, add, remove, rotate, enable, test, secret."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from sayso import settings
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson, visible
 from sayso.cli.views import tabbed, timestamp
@@ -17,12 +18,11 @@ from sayso.signatures import callback_secret
 
 FAILED = 1
 _HERE = Remote()
+_COLUMNS = ("ID", "STATE", "MADE", "MADE BY", "EVENTS", "URL")
 
 
 def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     """List subscriptions: those made without a key, or all for the person in $SAYSO_TOKEN.
-
-    It prints tab-separated lines: id, state, made at, made by, events, URL.
 
     Args:
         as_json: Print JSON.
@@ -32,8 +32,9 @@ def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
         found = server.webhooks()
     if as_json:
         terminal.print_json({"items": found})
-    for webhook in () if as_json else found:
-        print(_row(webhook))
+    else:
+        empty = "No subscriptions yet: webhooks add URL"
+        print_list(_COLUMNS, [_row(webhook) for webhook in found], empty)
 
 
 def add_command(
@@ -94,6 +95,19 @@ def rotate_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remot
     _show_secret(webhook, as_json=as_json)
 
 
+def enable_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:
+    """Send to it again after it was disabled; what it missed can be replayed.
+
+    Args:
+        webhook_id: Its id.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    with remote.client() as server:
+        enabled = server.enable_webhook(webhook_id)
+    terminal.tell(enabled, tabbed(enabled.id, "enabled"), as_json=as_json)
+
+
 def test_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> int:
     """Send it something now, and tell what came of it. The exit status is 1 if it was not taken.
 
@@ -133,11 +147,11 @@ def secret_command(
         print(secret)
 
 
-def _row(webhook: Webhook) -> str:
+def _row(webhook: Webhook) -> tuple[str, ...]:
     state = "active" if webhook.active else f"disabled: {webhook.disabled_reason}"
     made_at = timestamp(webhook.created_at)
     events = ",".join(webhook.types) or "all"
-    return tabbed(webhook.id, state, made_at, webhook.created_by, events, webhook.url)
+    return webhook.id, state, made_at, webhook.created_by, events, webhook.url
 
 
 def _show_secret(webhook: Webhook, *, as_json: bool) -> None:

@@ -38,7 +38,7 @@ from sayso.domain.actions import Action
 from sayso.domain.patterns import StandingDraft
 from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
 from sayso.errors import InvalidTransitionError, SaysoError
@@ -268,6 +268,10 @@ class AsyncClient:
         """Make a new secret; see `Client.rotate_webhook`."""
         return await self._run(webhooks.rotate(self._protocol, webhook_id))
 
+    async def enable_webhook(self, webhook_id: str) -> Webhook:
+        """Send to it again; see `Client.enable_webhook`."""
+        return await self._run(webhooks.enable(self._protocol, webhook_id))
+
     async def test_webhook(self, webhook_id: str) -> Tested:
         """Send it something now, once; see `Client.test_webhook`."""
         return await self._run(webhooks.test(self._protocol, webhook_id))
@@ -304,7 +308,7 @@ class AsyncClient:
         """The review rules, by name."""
         return await self._run(rules.rules(self._protocol))
 
-    async def put_rule(self, rule: ReviewRule | JsonObject) -> ReviewRule:
+    async def put_rule(self, rule: ReviewRule | JsonObject) -> KeptRule:
         """Keep a rule; see `Client.put_rule`."""
         return await self._run(rules.put(self._protocol, rule))
 

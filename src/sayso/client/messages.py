@@ -7,11 +7,14 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET
 
 from sayso.client.steps import Reply, Send
+from sayso.client.tracing import current_traceparent
 from sayso.codec import decode_request
 from sayso.domain.actions import Action
 from sayso.domain.requests import Request
+from sayso.domain.traces import traceparent_of
 from sayso.errors import InvalidRequestError, ServerError
 from sayso.types import JsonObject
 
@@ -50,6 +53,9 @@ class Wish(TypedDict, total=False):
     """Told how the request ended, by a signed POST."""
     idempotency_key: str | None
     """The same key with the same content is the same request. Default: a random one."""
+    traceparent: str | None
+    """The span that asks, as W3C writes it, for traces to link to. Default: the current one of
+    OpenTelemetry, if the program uses that."""
 
 
 class Submission(Wish, total=False):
@@ -148,10 +154,19 @@ def submit(message: str, idempotency_key: str, fields: JsonObject) -> Send:
         for name, value in fields.items()
         if value is not None or name == "timeout_seconds"
     }
+    headers = [("Idempotency-Key", idempotency_key)]
+    traceparent = body.pop("traceparent", None) or current_traceparent()
+    if traceparent is not None:
+        if traceparent_of(traceparent) is UNSET:
+            raise InvalidRequestError(
+                f"{traceparent!r} is no traceparent.",
+                hint="It is written 00-TRACE-SPAN-FLAGS: 32, 16 and 2 digits, in lower-case hex.",
+            )
+        headers.append(("traceparent", traceparent))
     return Send(
         method="POST",
         path=REQUESTS,
-        headers=(("Idempotency-Key", idempotency_key),),
+        headers=tuple(headers),
         content=encode({"message": message, **body}),
     )
 

@@ -9,7 +9,7 @@ from sayso.client import messages
 from sayso.client.protocol import Protocol
 from sayso.client.steps import Operation, Send
 from sayso.client.webhooks import item_path
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
 from sayso.types import JsonObject
@@ -97,10 +97,12 @@ def rules(protocol: Protocol) -> Operation[tuple[ReviewRule, ...]]:
     return messages.decode(reply, _Rules).items
 
 
-def put(protocol: Protocol, rule: ReviewRule | JsonObject) -> Operation[ReviewRule]:
+def put(protocol: Protocol, rule: ReviewRule | JsonObject) -> Operation[KeptRule]:
     """Keep one, in place of one of the same name."""
-    send = Send(method="POST", path=RULES, content=messages.encode(rule))
-    return messages.decode((yield from protocol.call(send)), ReviewRule)
+    given: JsonObject = msgspec.to_builtins(rule)
+    given.pop("warnings", None)  # of one that was kept before
+    send = Send(method="POST", path=RULES, content=messages.encode(given))
+    return messages.decode((yield from protocol.call(send)), KeptRule)
 
 
 def remove(protocol: Protocol, name: str) -> Operation[ReviewRule]:

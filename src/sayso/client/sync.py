@@ -38,7 +38,7 @@ from sayso.domain.actions import Action
 from sayso.domain.patterns import StandingDraft
 from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
 from sayso.errors import InvalidTransitionError, SaysoError
@@ -384,6 +384,10 @@ class Client:
         """Make a new secret; the old one signs as well for a day."""
         return self._run(webhooks.rotate(self._protocol, webhook_id))
 
+    def enable_webhook(self, webhook_id: str) -> Webhook:
+        """Send to it again after it was disabled; what it missed is for `replay`."""
+        return self._run(webhooks.enable(self._protocol, webhook_id))
+
     def test_webhook(self, webhook_id: str) -> Tested:
         """Send it a `webhook.test` now, once, and tell what came of it."""
         return self._run(webhooks.test(self._protocol, webhook_id))
@@ -438,15 +442,19 @@ class Client:
         """The review rules, by name."""
         return self._run(rules.rules(self._protocol))
 
-    def put_rule(self, rule: ReviewRule | JsonObject) -> ReviewRule:
+    def put_rule(self, rule: ReviewRule | JsonObject) -> KeptRule:
         """Keep a rule, in place of one of the same name; it holds for requests from now on.
 
         Args:
             rule: `name`, `rule` (what a decision needs), and `tools` and `risks` (which requests
                 it is for), or a `ReviewRule`.
 
+        Returns:
+            It, with `warnings` of what people cannot satisfy as they are today.
+
         Raises:
             NotPermittedError: this client's token is none of an admin.
+            InvalidRequestError: nobody could ever satisfy it.
         """
         return self._run(rules.put(self._protocol, rule))
 

@@ -126,6 +126,12 @@ def rotate(protocol: Protocol, webhook_id: str) -> Operation[Webhook]:
     return messages.decode((yield from protocol.call(send)), Webhook)
 
 
+def enable(protocol: Protocol, webhook_id: str) -> Operation[Webhook]:
+    """Send to one again that was disabled."""
+    send = Send(method="POST", path=item_path(WEBHOOKS, webhook_id, "enable"))
+    return messages.decode((yield from protocol.call(send)), Webhook)
+
+
 def test(protocol: Protocol, webhook_id: str) -> Operation[Tested]:
     """Send one something now."""
     send = Send(method="POST", path=item_path(WEBHOOKS, webhook_id, "test"), patience=30)

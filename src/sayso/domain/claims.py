@@ -9,6 +9,7 @@ from sayso.domain.accounts import Principal
 from sayso.domain.actions import canonical_json
 from sayso.domain.grants import Grant, Outcome, OutcomeDraft, OutcomeStatus
 from sayso.domain.requests import Request, Status
+from sayso.domain.times import shown_time
 from sayso.errors import InvalidRequestError, InvalidTransitionError, NotPermittedError
 from sayso.types import JsonObject
 
@@ -54,13 +55,13 @@ def claimed(
         if mark and mark == grant.claim_mark and grant.claimed_by == by.actor:
             return grant
         raise InvalidTransitionError(
-            f"The grant was claimed at {grant.claimed_at.isoformat()}; it is good for one run.",
+            f"The grant was claimed at {shown_time(grant.claimed_at)}; it is good for one run.",
             hint="If that run was broken off, find out what it did before you ask again.",
             code="already_claimed",
         )
     if now >= grant.expires_at:
         raise InvalidTransitionError(
-            f"The grant was good until {grant.expires_at.isoformat()}.",
+            f"The grant was good until {shown_time(grant.expires_at)}.",
             hint=_REOPEN,
             code="grant_expired",
         )

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from sayso.domain import claims, drafts, review, silence
 from sayso.domain.accounts import Principal
@@ -185,6 +185,7 @@ def submit(
     rule: Rule | None = None,
     key: str | None = None,
     fingerprint: str = "",
+    traceparent: str | UnsetType = UNSET,
 ) -> Change:
     """A new pending request.
 
@@ -197,6 +198,7 @@ def submit(
         rule: what the decision needs; None: one reviewer.
         key: an idempotency key.
         fingerprint: of what was sent with it.
+        traceparent: the span that asks, if it is known.
 
     Raises:
         InvalidRequestError: the draft contradicts itself, or says something that cannot be shown.
@@ -228,6 +230,7 @@ def submit(
         created_at=now,
         deadline_at=deadline,
         tenant=by.tenant,
+        traceparent=traceparent,
     )
     data: JsonObject = {"kind": kind}
     if request.action is not None:
@@ -606,6 +609,7 @@ def reopen(
         created_at=now,
         deadline_at=deadline,
         tenant=request.tenant,
+        traceparent=request.traceparent,
     )
     data: JsonObject = {"kind": asked.kind, "reopens": request.id}
     if asked.action is not None:

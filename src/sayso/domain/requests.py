@@ -146,6 +146,8 @@ class Request(Struct, frozen=True, kw_only=True, dict=True):
     version: int = 1
     """Rises by one with each change."""
     tenant: str = DEFAULT_TENANT
+    traceparent: str | UnsetType = UNSET
+    """The span that asked, as W3C writes it, for traces to link to; absent without one."""
 
     @property
     def is_terminal(self) -> bool:

@@ -113,6 +113,13 @@ class ReviewRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         )
 
 
+class KeptRule(ReviewRule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A review rule as it was kept."""
+
+    warnings: tuple[str, ...] = ()
+    """Why people cannot satisfy it as they are today."""
+
+
 def rule_for(
     action: Action | None,
     rules: tuple[ReviewRule, ...],

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from sayso.domain.accounts import DEFAULT_TENANT
 from sayso.domain.requests import Request
+from sayso.domain.times import shown_time
 from sayso.errors import RefusedError
 
 
@@ -42,6 +43,9 @@ class Stop(Struct, frozen=True, kw_only=True):
     set_by: str
     set_at: datetime
     tenant: str = DEFAULT_TENANT
+    label: str = ""
+    """The name of the agent, if its id was given and has one."""
+    set_by_name: str = ""
 
     @property
     def name(self) -> str:
@@ -72,7 +76,7 @@ def refuse_stopped(request: Request, stops: Iterable[Stop]) -> None:
         if stop.covers(request):
             why = f": {stop.reason}" if stop.reason else ""
             raise RefusedError(
-                f"{_WHAT[stop.kind]} is stopped since {stop.set_at.isoformat()}{why}.",
+                f"{_WHAT[stop.kind]} is stopped since {shown_time(stop.set_at)}{why}.",
                 hint="Nothing can be approved or run before the stop is lifted; it can be"
                 " rejected.",
                 code="stopped",

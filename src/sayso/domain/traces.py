@@ -3,6 +3,7 @@
 The ledger is proof and belongs to the server; a trace is for measuring and belongs to the program.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from sayso.types import Json, JsonObject
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class TraceEventType(StrEnum):
@@ -102,6 +105,16 @@ def _run(run_id: str, start: JsonObject | None, end: TraceEvent | None) -> RunMe
     if end is not None:
         told |= {**end.payload, "finished_at": end.timestamp}
     return RunMetadata(run_id=run_id, **told)
+
+
+def traceparent_of(text: str | None) -> str | msgspec.UnsetType:
+    """A W3C `traceparent` of version 00 as it was sent; UNSET for none, and for what is none.
+
+    It is a hint, for whoever looks at traces: what cannot be read is left out, as W3C has it.
+    """
+    if text is None or _TRACEPARENT.fullmatch(text) is None:
+        return msgspec.UNSET
+    return text
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:

@@ -25,6 +25,7 @@ from sayso.domain.grants import OutcomeDraft
 from sayso.domain.lifecycle import Claim, Command, Decide, EndGrant, Expire, Report
 from sayso.domain.requests import Draft, Request
 from sayso.domain.rules import Rule
+from sayso.domain.traces import traceparent_of
 from sayso.errors import (
     ConfigurationError,
     InvalidAnswerError,
@@ -68,6 +69,7 @@ class LocalApprover:
         """
         if idempotency_key is not None and (known := await self.recall(idempotency_key)):
             return known
+        traceparent = fields.pop("traceparent", None)
         try:
             draft = msgspec.convert(
                 {"timeout_seconds": None, **msgspec.to_builtins(fields), "message": message}, Draft
@@ -83,6 +85,7 @@ class LocalApprover:
             default_timeout=_FOREVER,
             by=LOCAL_AGENT,
             rule=draft.rule,
+            traceparent=traceparent_of(traceparent),
         )
         request = change.request
         self._requests[request.id] = request

@@ -5,6 +5,7 @@ the caller's own.
 """
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future, wait
@@ -46,7 +47,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     def stop() -> None:
         tasks[0].cancel()
 
-    loop.call_soon_threadsafe(start)
+    loop.call_soon_threadsafe(start, context=contextvars.copy_context())  # such as its span
     try:
         return came.result()
     except BaseException:

@@ -20,6 +20,13 @@ class Quiet:
         self.log_tool_execution_start = partial(_try, telemetry.log_tool_execution_start)
         self.log_tool_execution_end = partial(_try, telemetry.log_tool_execution_end)
         self.log_error = partial(_try, telemetry.log_error)
+        # Not part of the port, which other libraries' telemetries meet as it is.
+        found = getattr(telemetry, "log_request_found", None)
+        self.log_request_found = _nothing if found is None else partial(_try, found)
+
+
+def _nothing(*_: Any) -> None:
+    """Nobody listens."""
 
 
 def _try(hear: Callable[..., None], *told: Any, **named: Any) -> None:

@@ -165,6 +165,8 @@ def _ask(
     if proposal.facts is not None:
         facts = yield Step(proposal.facts)
     request = known
+    if telemetry is not None and known is not None and known.traceparent is not UNSET:
+        telemetry.log_request_found(run_id, action, known.traceparent)
     for _ in range(MAX_ROUNDS):
         if request is None:
             request = yield Step(

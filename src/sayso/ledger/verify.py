@@ -8,6 +8,7 @@ taken for true, and the other is named.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ from sayso import codec
 from sayso.assertions import verify_decision
 from sayso.clock import Clock, SystemClock
 from sayso.domain.blocks import MAX_BLOCK, Block, KeyIntroduction
+from sayso.domain.records import Record
 from sayso.errors import LedgerError, NotPermittedError
 from sayso.ledger.blocks import (
     GENESIS,
@@ -29,8 +31,9 @@ from sayso.ledger.blocks import (
 )
 from sayso.ledger.kept import KeptHead
 from sayso.ledger.keys import fits
+from sayso.ledger.powers import KINDS, Powers
 from sayso.ledger.statements import Redacted, Retired, read
-from sayso.stores.base import LedgerReader, LogRow, RequestRow
+from sayso.stores.base import LedgerReader, LogRow, RecordQuery, RequestRow
 
 MAX_FINDINGS = 100
 REDACTED = "[redacted]"
@@ -52,7 +55,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One thing that does not fit."""
 
     kind: str
-    """`event`, `block`, `key`, `request`, `head`, `member`, `manifest` or `bundle`,"""
+    """`event`, `block`, `key`, `request`, `record`, `head`, `member`, `manifest` or `bundle`,"""
     id: str
     """and which one."""
     problem: str
@@ -70,6 +73,8 @@ class Verdict(Struct, kw_only=True):
     """Events that were hashed; others of other tenants are told by their hash."""
     hashes: int = 0
     requests: int = 0
+    records: int = 0
+    """Users, keys, groups, rules, standing grants and stops that were compared with the log."""
     blocks: int = 0
     signatures: int = 0
     passkeys: int = 0
@@ -133,6 +138,14 @@ class _Columns(Struct):
 _columns = msgspec.json.Decoder(_Columns).decode
 
 
+class LogAndRecords(LedgerReader, Protocol):
+    """What is checked of a database."""
+
+    async def find_records(self, query: RecordQuery) -> Sequence[Record]:
+        """Records of a kind, by id."""
+        ...
+
+
 class Check:
     """Takes in a ledger piece by piece, in order.
 
@@ -159,6 +172,7 @@ class Check:
         self._last: Block | None = None
         self._retirements: list[Retired] = []
         self._redactions: dict[str, Redacted] = {}
+        self.powers = Powers()
         self._is_binding = False
         self._older: set[str] = set()
         """Requests that events tell of from before events told hashes."""
@@ -400,6 +414,7 @@ class Check:
             event = _event(entry.record)
             if entry.tenant is not None and event.tenant != entry.tenant:
                 self.find("event", entry.number, "it is filed under another tenant")
+            self.powers.hear(entry.number, event.type, event.tenant, event.data)
             if event.type == "ledger.rollback_accepted":
                 self.verdict.notes.append(
                     f"Event {entry.number} tells that somebody accepted a rollback of the ledger."
@@ -495,7 +510,7 @@ def _at(value: object, pointer: str) -> object:
 
 
 async def verify_database(
-    store: LedgerReader,
+    store: LogAndRecords,
     *,
     trusted: str = "",
     heads: Sequence[Block] = (),
@@ -556,12 +571,40 @@ async def verify_database(
     after = max(after, (first_event or 1) - 1)
     after = await _rest(store, check, after)
     check.waiting(clock.now())
-    await _requests(store, check, after)
+    after = await _requests(store, check, after)
+    await _records(store, check, after, is_whole=first_event == 1)
     return check.finish(first_event)
 
 
-async def _requests(store: LedgerReader, check: Check, after: int) -> None:
-    """All requests; one that does not fit may have changed since the log was read."""
+async def _records(store: LogAndRecords, check: Check, after: int, *, is_whole: bool) -> None:
+    """What powers rest on; what does not fit may have changed since the log was read."""
+    records: list[Record] = []
+    differences: list[tuple[str, str]] = []
+    for left in reversed(range(_ROUNDS)):
+        records = []
+        for kind in KINDS:
+            query = RecordQuery(kind=kind, tenant=None, limit=_PAGE)
+            while page := await store.find_records(query):
+                records += page
+                if len(page) < _PAGE:
+                    break
+                query = msgspec.structs.replace(query, after=page[-1].id)
+        differences = check.powers.differences(records, is_whole=is_whole)
+        reached = await _rest(store, check, after)
+        if reached == after or not differences or not left:
+            break
+        after = reached
+    check.verdict.records = len(records)
+    for which, problem in differences:
+        check.find("record", which, problem)
+
+
+async def _requests(store: LedgerReader, check: Check, after: int) -> int:
+    """All requests; one that does not fit may have changed since the log was read.
+
+    Returns:
+        How far the log was read.
+    """
     doubtful: list[str] = []
     seen: set[str] = set()
     last = ""
@@ -578,12 +621,13 @@ async def _requests(store: LedgerReader, check: Check, after: int) -> None:
     for left in reversed(range(_ROUNDS)):
         doubtful = await _look_again(store, check, doubtful, is_last=left == 0)
         if not doubtful:
-            return
+            break
         reached = await _rest(store, check, after)
         if reached == after:  # nothing has happened: it stays as it is
             await _look_again(store, check, doubtful, is_last=True)
-            return
+            break
         after = reached
+    return after
 
 
 async def _look_again(

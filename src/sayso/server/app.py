@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -28,7 +28,7 @@ from sayso.domain.grants import OutcomeDraft
 from sayso.domain.patterns import StandingDraft
 from sayso.domain.policies import PolicyDraft, PolicyVersion
 from sayso.domain.requests import Draft, Request
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop, StopDraft
 from sayso.domain.users import Group
@@ -180,7 +180,7 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/standing-grants/preview", grants.preview, DECIDE, StandingDraft, Preview),
     api("DELETE", "/api/v1/standing-grants/{id}", grants.revoke, DECIDE, None, StandingGrant),
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
-    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, ReviewRule),
+    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, KeptRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
     api("GET", _POLICY, policies.get, READ, None, PolicyVersion),
     api("PUT", _POLICY, policies.put, GOVERN, PolicyDraft, PolicyVersion, parameters=policies.PUT),
@@ -197,6 +197,7 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", _WEBHOOK, webhooks.get, SUBSCRIBE, None, webhooks.Subscription),
     api("DELETE", _WEBHOOK, webhooks.delete, SUBSCRIBE, None, webhooks.Subscription),
     api("POST", f"{_WEBHOOK}/rotate", webhooks.rotate, SUBSCRIBE, None, webhooks.SecretSubscription),
+    api("POST", f"{_WEBHOOK}/enable", webhooks.enable, SUBSCRIBE, None, webhooks.Subscription),
     api("POST", f"{_WEBHOOK}/test", webhooks.test, SUBSCRIBE, None, webhooks.Tested),
     api("GET", f"{_WEBHOOK}/deliveries", webhooks.sent, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=DELIVERIES),
     api("GET", "/api/v1/deliveries", deliveries.find, SUBSCRIBE, None, deliveries.DeliveryPage, parameters=ALL_DELIVERIES),
@@ -355,11 +356,7 @@ class Road:
     def __init__(self, server: Server, entry: Entry) -> None:
         self._server = server
         self._entry = entry
-        self._problem: Callable[[SaysoError], Reply] = {
-            Surface.API: problem_reply,
-            Surface.LOOPGATE: loopgate_reply,
-            Surface.PAGE: self._problem_page,
-        }[entry.surface]
+        self._problem_reply = loopgate_reply if entry.surface is Surface.LOOPGATE else problem_reply
         self.reads_body = entry.method in ("POST", "PATCH", "PUT")
         self.streams = entry.operation is not None and entry.operation.media == EVENT_STREAM
 
@@ -380,7 +377,7 @@ class Road:
         try:
             await reply.send(send)
         except SaysoError as error:  # a stream that was refused before it began
-            await self._problem(error).send(send)
+            await (await self._problem(error, call)).send(send)
         except asyncio.CancelledError:
             if not call.gone:
                 raise
@@ -412,22 +409,24 @@ class Road:
             auth.check_origin(self._entry.method, call.headers)
             if access is not Access.ANYBODY:
                 principal = auth.peek(call.headers) or await self._look_up(call)
+                call.principal = principal  # a page that refuses is theirs, too
                 check(auth, access, principal, call.headers)
-                call.principal = principal
             if self.reads_body:
                 await call.read_body(self._server.settings.max_body_bytes)
             return await self._entry.endpoint(call)
         except SaysoError as error:
-            return self._problem(error)
+            return await self._problem(error, call)
         except HungUpError:
             return None
         except asyncio.CancelledError:
+            if call.ended is not None:
+                return await self._problem(call.ended, call)
             if not call.gone:
                 raise
             return None
         except Exception:
             log.exception("%s %s failed", self._entry.method, self._entry.path)
-            return self._problem(internal())
+            return await self._problem(internal(), call)
 
     async def _look_up(self, call: Call) -> Principal:
         """Who is calling; credentials that are not good are counted."""
@@ -441,10 +440,12 @@ class Road:
                 self._server.throttle.refuse_key(call.address, shown)
             raise
 
-    def _problem_page(self, error: SaysoError) -> Reply:
+    async def _problem(self, error: SaysoError, call: Call) -> Reply:
+        if self._entry.surface is not Surface.PAGE:
+            return self._problem_reply(error)
         if isinstance(error, SignInRequiredError):
             return pages.sign_in_first(self._server.auth)
-        return pages.problem_page(error)
+        return await pages.refused(call, error)
 
 
 def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Send
 from sayso import codec
 from sayso.domain.accounts import Power, Principal
 from sayso.domain.requests import Request
-from sayso.errors import InvalidRequestError, TooLargeError
+from sayso.errors import InvalidRequestError, SaysoError, TooLargeError
 from sayso.server.server import Server
 from sayso.server.throttle import caller_address
 
@@ -48,6 +48,7 @@ class Call:
         receive: ASGI's, by which the rest of the body and the hang-up are told; None where
             whoever made the call tells of a hang-up by `hang_up`, and the body is complete.
         gone: the caller has hung up.
+        ended: why what is held for the caller is held no longer.
         peer: the address that the connection comes from.
     """
 
@@ -55,6 +56,7 @@ class Call:
         "_held",
         "_query",
         "body",
+        "ended",
         "gone",
         "headers",
         "params",
@@ -86,6 +88,7 @@ class Call:
         self.body = body
         self.receive = receive
         self.gone = False
+        self.ended: SaysoError | None = None
         self._query: dict[str, list[str]] | None = None
         self._held: asyncio.Task[Any] | None = None
 
@@ -102,6 +105,12 @@ class Call:
             return self.peer
         forwarded = self.headers.get(b"x-forwarded-for", b"").decode("latin-1")
         return caller_address(self.peer, forwarded, trusted)
+
+    @property
+    def traceparent(self) -> str | None:
+        """The span that calls, as it says itself."""
+        sent = self.headers.get(b"traceparent")
+        return None if sent is None else sent.decode("latin-1")
 
     @property
     def agent(self) -> str:
@@ -202,6 +211,12 @@ class Call:
         """The caller has gone: give up what is held for it; what is being done is done."""
         self.gone = True
         if self._held is not None:
+            self._held.cancel()
+
+    def end(self, error: SaysoError) -> None:
+        """Hold nothing more for the caller, who is told the error."""
+        if self._held is not None and not self.gone:
+            self.ended = error
             self._held.cancel()
 
     async def _watch(self, receive: Receive) -> None:

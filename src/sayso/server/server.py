@@ -1,8 +1,9 @@
 """What the endpoints run on: the engine, who is calling, the limits, and whether we stop."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Protocol
 
 from sayso.broker.accounts import Accounts
@@ -10,6 +11,7 @@ from sayso.broker.broker import Broker
 from sayso.broker.recorder import ACCOUNTS
 from sayso.broker.signing import Signing
 from sayso.channels.base import Courier
+from sayso.errors import SaysoError, SignInRequiredError
 from sayso.ledger.keys import Keys
 from sayso.server.auth import Authenticator
 from sayso.server.oidc import Oidc
@@ -36,6 +38,16 @@ class OpenSocket(Protocol):
         ...
 
 
+class HeldCall(Protocol):
+    """A call whose answer waits for something."""
+
+    headers: Mapping[bytes, bytes]
+
+    def end(self, error: SaysoError) -> None:
+        """Answer it with the error now."""
+        ...
+
+
 class Server:
     """One running server.
 
@@ -57,6 +69,7 @@ class Server:
         stopping: no new streams, and those that are open end.
         streams: how many event streams are open.
         sockets: the WebSockets that are open.
+        held: the calls whose answer waits for something, by the credential that they came with.
     """
 
     def __init__(
@@ -90,6 +103,7 @@ class Server:
         self.stopping = False
         self.streams = 0
         self.sockets: set[OpenSocket] = set()
+        self.held: dict[bytes, set[HeldCall]] = {}
 
     async def follow_accounts(self) -> None:
         """Whoever loses an account, a key or a session loses what they hold open, until we stop."""
@@ -103,9 +117,40 @@ class Server:
                         await socket.check()
                     except Exception:
                         log.exception("a socket was not checked")
+                for calls in tuple(self.held.values()):
+                    await self._check_held(calls)
+
+    @contextlib.contextmanager
+    def holding(self, call: HeldCall) -> Generator[None]:
+        """It waits for as long as its credential is good."""
+        credential = _credential(call)
+        calls = self.held.setdefault(credential, set())
+        calls.add(call)
+        try:
+            yield
+        finally:
+            calls.discard(call)
+            if not calls and self.held.get(credential) is calls:
+                del self.held[credential]
+
+    async def _check_held(self, calls: set[HeldCall]) -> None:
+        """End calls that came with one credential, if it is not good any more."""
+        try:
+            if calls:
+                await self.auth.principal(next(iter(calls)).headers)
+        except SignInRequiredError as error:
+            for call in tuple(calls):
+                call.end(error)
+        except SaysoError as error:  # the store is away: looked at again soon
+            log.debug("a held call was not checked: %s", error)
 
     async def stop(self) -> None:
         """Answer all held waits with what is known, and end the streams."""
         self.stopping = True
         self.broker.signal.release_all()
         await asyncio.gather(*(socket.stop() for socket in tuple(self.sockets)))
+
+
+def _credential(call: HeldCall) -> bytes:
+    headers = call.headers
+    return headers.get(b"authorization") or headers.get(b"x-api-key") or headers.get(b"cookie", b"")

@@ -40,6 +40,8 @@ async def viewer(call: Call, requests: Iterable[Request] = ()) -> dict[str, Any]
         "name": by.name,
         "role": str(by.role),
         "powers": [power.value for power in Power if by.may(power)],
+        "groups": sorted(by.groups),
+        "strength": None if by.strength is None else by.strength.value,
         "places": [
             {"href": path, "word": word}
             for path, word, power in PLACES

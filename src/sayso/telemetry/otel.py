@@ -28,7 +28,7 @@ from sayso.version import __version__
 
 try:
     from opentelemetry import context, trace
-    from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
+    from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 except ModuleNotFoundError as error:
     raise MissingExtraError("opentelemetry", "otel") from error
 
@@ -108,6 +108,17 @@ class OpenTelemetry:
             trace.set_span_in_context(call.span),
             attributes=asked | {"gen_ai.tool.name": action.tool_name},
         )
+
+    @never_raising
+    def log_request_found(self, run_id: str, action: Action, traceparent: str) -> None:
+        """It was asked before, maybe by another process: the call has a link to who asked."""
+        asked = _span_of(traceparent)
+        call = self._find(run_id, action.id)
+        if call is None or call.span is None:
+            call = self._add(run_id, action.id, self._begun(run_id, action))
+        assert call.span is not None  # noqa: S101  begun just now
+        call.asked = asked
+        call.span.add_link(asked)
 
     @never_raising
     def log_approval_decided(
@@ -236,7 +247,8 @@ class OpenTelemetry:
         if call.wait is None:
             within = None if call.span is None else trace.set_span_in_context(call.span)
             began = time.time_ns() - int(took * 1e9)
-            call.wait = self._tracer.start_span("hitl.wait", within, start_time=began)
+            links = [] if call.asked is None else [Link(call.asked)]
+            call.wait = self._tracer.start_span("hitl.wait", within, links=links, start_time=began)
         call.wait.set_attributes(told)
         call.wait.set_attribute("hitl.reviewer.id", self._reviewer(decision.by.id))
         call.wait.end()
@@ -293,6 +305,8 @@ class _Call:
         self.wait: Span | None = None
         self.since = 0.0
         self.links: list[SpanContext] = []
+        self.asked: SpanContext | None = None
+        """The span that asked, if that was before this call."""
         self.is_running = False
         self.token: Any = None
 
@@ -312,6 +326,11 @@ def _is_over(call: _Call) -> bool:
     assert call.span is not None  # noqa: S101  the caller has looked
     current = trace.get_current_span().get_span_context()
     return current.is_valid and current.trace_id != call.span.get_span_context().trace_id
+
+
+def _span_of(traceparent: str) -> SpanContext:
+    _, trace_id, span_id, flags = traceparent.split("-")
+    return SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))
 
 
 def _risk(action: Action) -> str:

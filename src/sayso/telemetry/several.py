@@ -53,8 +53,14 @@ class Several:
         """Something failed that is not the tool."""
         self._pass_on("log_error", run_id, error, context)
 
+    def log_request_found(self, run_id: str, action: Action, traceparent: str) -> None:
+        """It was asked before, maybe by another process; for those that listen to that."""
+        self._pass_on("log_request_found", run_id, action, traceparent)
+
     def _pass_on(self, method: str, *told: Any) -> None:
         for place, telemetry in enumerate(self._telemetries):
+            if method == "log_request_found" and not hasattr(telemetry, method):  # few have it
+                continue
             try:
                 getattr(telemetry, method)(*told)
             except Exception:

@@ -1,3 +1,4 @@
+import contextlib
 import io
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from sayso.cli import views
+from sayso.cli.listing import print_list
 from sayso.client import Event
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Channel, Decision, DecisionType, Reviewer
@@ -52,6 +54,12 @@ def printed(renderable: object) -> str:
     return file.getvalue()
 
 
+def listed(request: Request) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        print_list(views.COLUMNS, [views.row(request)])
+    return out.getvalue()
+
+
 @pytest.mark.parametrize("request_", [REQUEST, decided(reason=EVIL, content=EVIL)])
 def test_agent_text_never_reaches_the_terminal_raw(request_: Request) -> None:
     event = Event(id=1, type=EVIL, at=NOON, request_id=EVIL, session_id=EVIL, request=request_)
@@ -60,7 +68,7 @@ def test_agent_text_never_reaches_the_terminal_raw(request_: Request) -> None:
         printed(views.table([request_], console)),
         printed(views.card(request_)),
         printed(views.event_line(event)),
-        views.row(request_),
+        listed(request_),
         views.event_row(event),
         views.answer(request_),
         *views.fact_lines(request_),
@@ -71,8 +79,7 @@ def test_agent_text_never_reaches_the_terminal_raw(request_: Request) -> None:
 
 
 def test_a_row_has_nine_columns_whatever_is_in_them() -> None:
-    assert len(views.row(REQUEST).split("\t")) == 9
-    assert len(views.row(REQUEST).splitlines()) == 1
+    assert len(views.row(REQUEST)) == len(views.COLUMNS) == 9
 
 
 def test_an_event_row_has_eight_columns() -> None:

@@ -7,9 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from sayso.domain.requests import OnTimeout
+from sayso.domain.accounts import Plane, Principal, Strength
+from sayso.domain.requests import OnTimeout, Request
+from sayso.domain.review import check_reviewer
+from sayso.errors import NotPermittedError
 from sayso.server.inbox import review, samples
 
 ROOT = Path(__file__).parents[3]
@@ -26,12 +30,23 @@ process.stdout.write(JSON.stringify({
   requests: cases.requests.map(r => ({
     counted: review.counted(r), shown: review.shown(r)?.digest ?? null,
     remember: review.mayRemember(r), asker: review.asker(r), phase: review.phase(r),
-    changer: review.changer(r)?.id ?? null, silence: review.silence(r, cases.names, 'ada'),
+    changer: review.changer(r)?.id ?? null,
+    barred: cases.people.map(p => review.barred(r, p)),
+    silence: review.silence(r, cases.names, 'ada'),
   })),
   spans: cases.spans.map(span),
 }))
 """
 NAMES = {"grace": "Grace Hopper", "alan": "Alan Turing"}
+PEOPLE = [
+    samples.PERSON,
+    *(
+        {"id": name, "groups": groups, "strength": strength}
+        for name in ("ada", "grace", "x")
+        for groups in ([], ["legal"])
+        for strength in (None, "link", "login", "passkey")
+    ),
+]
 SPANS = [0, 1, 59.4, 60, 900.0, 3600, 3660, 5400, 86_399, 86_400, 90_000, 31_622_400]
 
 
@@ -78,7 +93,7 @@ def told() -> dict[str, Any]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node.js is missing: run tools/install_test_tools.py")
-    cases = {"rules": RULES, "names": NAMES, "requests": REQUESTS, "spans": SPANS}
+    cases = {"rules": RULES, "names": NAMES, "requests": REQUESTS, "people": PEOPLE, "spans": SPANS}
     ran = subprocess.run(
         [
             node,
@@ -116,8 +131,35 @@ def test_a_request_is_reviewed_the_same_in_script(told: dict[str, Any]) -> None:
             "asker": review.asker(request),
             "phase": review.phase(request),
             "changer": None if changer is None else changer["id"],
+            "barred": [review.barred(request, person) for person in PEOPLE],
             "silence": review.silence(request, NAMES, "ada"),
         }
+
+
+def test_only_whom_the_server_would_refuse_is_barred() -> None:
+    """The server's own rule, asked about the same people."""
+    for request in REQUESTS:
+        if request["status"] != "pending" or request["rule"] is None:
+            continue
+        kept = msgspec.convert(request, Request)
+        rule = kept.rule
+        assert rule is not None
+        for person in PEOPLE[1:]:
+            by = Principal(
+                plane=Plane.PERSON,
+                id=person["id"],
+                name=person["id"],
+                groups=frozenset(person["groups"]),
+                strength=person["strength"] and Strength(person["strength"]),
+            )
+            if rule.min_strength is Strength.PASSKEY:  # which is asked for when they press
+                rule = msgspec.structs.replace(rule, min_strength=Strength.LINK)
+            try:
+                check_reviewer(kept, rule, by, approves=True)
+            except NotPermittedError as error:
+                assert review.barred(request, person) == error.reason_code.removesuffix("_required")
+            else:
+                assert review.barred(request, person) == ""
 
 
 def test_a_stretch_of_time_reads_the_same_in_script(told: dict[str, Any]) -> None:

@@ -21,6 +21,8 @@ STATIC = _HERE / "static"
 _STATUSES = ("approved", "rejected", "answered", "expired", "cancelled")
 _DEFAULT_PORT = 8080
 """The one that `sayso login-link` takes when none is given."""
+_OF_PERSON = ("id", "name", "powers", "groups", "strength")
+"""What scripts know of whoever is signed in."""
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 Wire = Mapping[str, Any]
@@ -41,7 +43,7 @@ def queue(
         "selected": selected,
         "next": next,
         "problem": problem,
-        "person": {name: person[name] for name in ("id", "name", "powers")},
+        "person": {name: person[name] for name in _OF_PERSON},
         "names": person["names"],
         "stops": person["stops"],
     }
@@ -339,6 +341,9 @@ def _environment() -> Environment:
         "strength": review.strength,
         "stop_of": review.stop_of,
         "stop_name": review.stop_name,
+        "barred": review.barred,
+        "why_barred": review.BARRED.__getitem__,
+        "stopped_name": review.stopped_name,
         "pattern": review.pattern,
         "browser": review.browser,
         "span": review.span,

@@ -110,6 +110,35 @@ def shown(request: Wire) -> Wire | None:
     }
 
 
+BARRED = {
+    "not_asked": "Others are asked for this, so you cannot decide it.",
+    "four_eyes": "The agent works for you, so somebody else has to approve it. You can reject it.",
+    "strength": "To approve this, sign in with your user name and password. You can reject it.",
+}
+"""What somebody reads in place of buttons that the server would refuse them."""
+_STRENGTHS = ("link", "chat", "login", "passkey")
+
+
+def barred(request: Wire, person: Wire | None) -> str:
+    """Why this person cannot approve it, a key of `BARRED`; empty if they can.
+
+    A passkey is asked for when they press, so a rule that wants one bars nobody.
+    """
+    rule = request.get("rule")
+    groups = None if person is None else person.get("groups")
+    if rule is None or person is None or groups is None:
+        return ""
+    me, by = person["id"], request["requested_by"]
+    is_named = me in rule["people"] or bool(set(rule["groups"]).intersection(groups))
+    if (rule["people"] or rule["groups"]) and not is_named:
+        return "not_asked"
+    if rule["four_eyes"] and me in (by["id"], by["owner"]):
+        return "four_eyes"
+    wanted = rule["min_strength"]
+    known = _STRENGTHS.index(person.get("strength") or "link")
+    return "strength" if wanted != "passkey" and known < _STRENGTHS.index(wanted) else ""
+
+
 def may_remember(request: Wire) -> bool:
     """Whether its approval can be remembered: what the engine would refuse is not offered."""
     action, rule = request["action"], request["rule"]
@@ -180,18 +209,29 @@ def strength(word: str) -> str:
 
 def stop_of(request: Wire, stops: Sequence[Wire]) -> Wire | None:
     """The stop that covers a request."""
-    told = {
-        "everything": "",
-        "agent": request["requested_by"]["id"],
-        "client": request["client_id"],
-        "session": request["session_id"],
-    }
-    return next((stop for stop in stops if told[stop["kind"]] == stop["value"]), None)
+    return next((stop for stop in stops if _covers(stop, request)), None)
 
 
 def stop_name(stop: Wire) -> str:
     """What is stopped."""
     return "Everything" if stop["kind"] == "everything" else f"The {stop['kind']}"
+
+
+def stopped_name(stop: Wire) -> str:
+    """Which agent, client or session; an agent by its name, if it has one."""
+    return stop.get("label") or stop["value"]
+
+
+def _covers(stop: Wire, request: Wire) -> bool:
+    match stop["kind"]:
+        case "everything":
+            return True
+        case "agent":  # by its name, too, as the server has it
+            by = request["requested_by"]
+            named = stop["value"].casefold() == by["name"].casefold()
+            return named or stop["value"] == by["id"]
+        case kind:
+            return request[f"{kind}_id"] == stop["value"]
 
 
 def pattern(limits: Wire) -> str:

@@ -164,7 +164,9 @@ async def submit(call: Call) -> Reply:
     """Ask people; returns at once."""
     body = call.decode(Submission)
     await call.server.broker.sessions.get(body.session_id, by=call.principal)
-    done = await call.server.broker.submit(_draft(body), by=call.principal, any_callback=True)
+    done = await call.server.broker.submit(
+        _draft(body), by=call.principal, any_callback=True, traceparent=call.traceparent
+    )
     request = done.request
     return json_reply(
         200, Submitted(request_id=request.id, status="pending", created_at=request.created_at)

@@ -175,6 +175,18 @@ def problem_page(error: SaysoError) -> Reply:
     return page(pages.error(told, person=None, version=__version__), told["status"])
 
 
+async def refused(call: Call, error: SaysoError) -> Reply:
+    """An error, for the person who called, with the way to whatever is for them."""
+    if not call.principal.is_person:
+        return problem_page(error)
+    try:
+        person = await viewer(call)
+    except SaysoError:  # such as a store that is away, which may be what `error` tells
+        return problem_page(error)
+    told = problems.problem(error)
+    return page(pages.error(told, person=person, version=__version__), told["status"])
+
+
 async def _queue(
     call: Call, *, selected: Request | None = None, problem: dict[str, Any] | None = None
 ) -> Reply:

@@ -65,6 +65,7 @@ async def submit(call: Call) -> Reply:
         call.decode(Draft),
         by=call.principal,
         key=None if key is None else key.decode("latin-1"),
+        traceparent=call.traceparent,
     )
     return json_reply(200 if done.replayed else 201, done.request)
 
@@ -86,7 +87,7 @@ async def get(call: Call) -> Reply:
         seconds = call.number("wait", 0, low=0, high=60)
     if seconds <= 0:
         return json_reply(200, await call.server.broker.get(request_id, by=call.principal))
-    with call.given_up_when_gone():
+    with call.given_up_when_gone(), call.server.holding(call):
         request = await call.server.broker.wait(request_id, seconds=seconds, by=call.principal)
     return json_reply(200, request)
 

@@ -1,9 +1,14 @@
 """What holds for many requests: review rules, and the kill switch."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
-from sayso.domain.rules import ReviewRule
+from sayso.domain.accounts import DEFAULT_TENANT, Power, Strength
+from sayso.domain.quorum import shortcomings
+from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.stops import Stop, StopDraft
+from sayso.domain.users import LOCAL_PERSON
 from sayso.server.http import Call, Reply, json_reply
 
 
@@ -26,14 +31,33 @@ async def find(call: Call) -> Reply:
 
 async def put(call: Call) -> Reply:
     """Keep a review rule, in place of one of the same name; it holds for requests from now on."""
-    rule = call.decode(ReviewRule)
-    return json_reply(200, await call.server.broker.rules.put(rule, by=call.principal))
+    rule = await call.server.broker.rules.put(call.decode(ReviewRule), by=call.principal)
+    told = (await warnings(call, (rule,))).get(rule.name, ())
+    fields = {name: getattr(rule, name) for name in ReviewRule.__struct_fields__}
+    return json_reply(200, KeptRule(**fields, warnings=told))
 
 
 async def remove(call: Call) -> Reply:
     """Forget a review rule; requests that were made under it keep it."""
     name = call.params["name"]
     return json_reply(200, await call.server.broker.rules.remove(name, by=call.principal))
+
+
+async def warnings(call: Call, rules: Iterable[ReviewRule]) -> dict[str, tuple[str, ...]]:
+    """What today's people cannot satisfy, by the name of the rule; without those they can."""
+    by, accounts = call.principal, call.server.accounts
+    groups = {group.name: group.members for group in await accounts.groups.find(by=by)}
+    users = await accounts.users.find(by=by)
+    names = {user.id: user.name for user in users}
+    reviewers = {user.id: user.name for user in users if user.may(Power.DECIDE)}
+    operator = {LOCAL_PERSON: "the local operator"}
+    found: dict[str, tuple[str, ...]] = {}
+    for rule in rules:
+        by_link = rule.rule.min_strength is Strength.LINK and by.tenant == DEFAULT_TENANT
+        known = reviewers | operator if by_link else reviewers
+        if told := shortcomings(rule.rule, known, groups, names):
+            found[rule.name] = told
+    return found
 
 
 async def stops(call: Call) -> Reply:

@@ -17,6 +17,7 @@ from sayso.server.forms import Fields, fields_of
 from sayso.server.http import Call, Reply, redirect
 from sayso.server.inbox import pages
 from sayso.server.routes.pages import page
+from sayso.server.routes.rules import warnings
 from sayso.server.viewer import names_of, need, viewer
 from sayso.version import __version__
 
@@ -65,7 +66,10 @@ async def rules(call: Call, problem: SaysoError | None = None) -> Reply:
     found = await call.server.broker.rules.find(by=call.principal)
     people = {each for rule in found for each in rule.rule.people}
     names = await names_of(call, people)
-    return await shown(call, "rules", problem, items=codec.builtins(found), names=names)
+    told = await warnings(call, found)
+    return await shown(
+        call, "rules", problem, items=codec.builtins(found), names=names, warnings=told
+    )
 
 
 async def edit_rule(call: Call) -> Reply:

@@ -1,4 +1,4 @@
-"""Subscriptions to events: register, list, rotate, test, remove."""
+"""Subscriptions to events: register, list, rotate, enable, test, remove."""
 
 from datetime import datetime
 
@@ -82,6 +82,12 @@ async def rotate(call: Call) -> Reply:
     """Make a new secret; the old one signs as well for a day."""
     webhook = await call.server.broker.webhooks.rotate(call.params["id"], by=call.principal)
     return json_reply(200, _with_secret(webhook))
+
+
+async def enable(call: Call) -> Reply:
+    """Send to a subscription again that was disabled since its target wanted no more (410)."""
+    webhook = await call.server.broker.webhooks.enable(call.params["id"], by=call.principal)
+    return json_reply(200, _without_secret(webhook))
 
 
 async def test(call: Call) -> Reply:

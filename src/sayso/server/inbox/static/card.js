@@ -4,7 +4,7 @@ import { h, $, icon, uid, phone } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
-import { shortDigest, may, demands, silence, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
+import { shortDigest, may, BARRED, barred, demands, silence, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
 import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
@@ -266,7 +266,7 @@ export function createCard(request, ctx) {
   })
 
   function more() {
-    const items = [mayRemember(request) && ['Approve and remember', 'Decide alike from now on, within limits.', panels.remember], approval && !request.options.length && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
+    const free = !barred(request), items = [free && mayRemember(request) && ['Approve and remember', 'Decide alike from now on, within limits.', panels.remember], free && approval && !request.options.length && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
     const stop = request.requested_by && h('a', { href: `/stops?${new URLSearchParams({ kind: 'agent', value: request.requested_by.id, request: request.id })}` }, h('b', null, 'Stop this agent'), h('small', null, 'Nothing of it can be approved or run.'))
     const menu = h('details.menu', null, h('summary', { title: 'More' }, 'More'), h('div.menu-list', null, items.map(([text, say, run]) => h('button', { type: 'button', onclick() { menu.open = false; run() } }, h('b', null, text), h('small', null, say))), stop))
     return menu
@@ -276,6 +276,12 @@ export function createCard(request, ctx) {
     if (!pending) { bar.append(h('button.onward', { type: 'button', onclick: ctx.next })); return }
     if (!may('decide')) {
       bar.append(h('p.quiet', null, 'Only reviewers decide this.'), may('submit') ? h('button', { type: 'button', onclick: panels.cancel }, 'Cancel the request') : '')
+      return
+    }
+    const bars = barred(request)
+    if (bars) {
+      const no = bars !== 'not_asked' && [button('Reject', 'r', panels.reject, 'reject'), more()]
+      bar.append(h('p.quiet.barred', null, BARRED[bars]), ...no || [])
       return
     }
     const mine = myVote(request)
@@ -298,7 +304,7 @@ export function createCard(request, ctx) {
   }
 
   function ask() {
-    if (!pending || !may('decide')) return null
+    if (!pending || !may('decide') || barred(request)) return null
     if (request.kind === 'choice') return h('section.part', null, h('h3', null, 'Your choice'), h('div.options', null, optionButtons()))
     if (request.kind !== 'input') return null
     const box = h('section.part.answer', { 'aria-label': 'Your answer', oninput() { touched = true } }, h('h3', null, 'Your answer'))

@@ -202,7 +202,7 @@ function drawStops() {
   const box = $('#stops'), key = JSON.stringify(state.stops)
   if (!box || box.dataset.key === key) return
   box.dataset.key = key
-  box.replaceChildren(...state.stops.map(s => h('p', null, icon('stop'), h('b', null, STOPPED[s.kind], s.value && [' ', visible(s.value)], ' is stopped.'), ' Nothing of it can be approved or run.', s.reason && [' ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Who, and since when'))))
+  box.replaceChildren(...state.stops.map(s => h('p', null, icon('stop'), h('b', null, STOPPED[s.kind], s.value && [' ', visible(s.label || s.value)], ' is stopped.'), ' Nothing of it can be approved or run.', s.reason && [' ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Who, and since when'))))
   for (const entry of cards.values()) entry.card.stopped()
 }
 

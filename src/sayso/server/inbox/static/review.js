@@ -16,6 +16,21 @@ export const shortDigest = digest => (/^sha256:(.{4})(.{4})(.{4})(.{4})/.exec(di
 /** Whether whoever is signed in may do this; in the gallery they may do everything. */
 export const may = power => !state.person?.powers || state.person.powers.includes(power)
 
+export const BARRED = {
+  not_asked: 'Others are asked for this, so you cannot decide it.',
+  four_eyes: 'The agent works for you, so somebody else has to approve it. You can reject it.',
+  strength: 'To approve this, sign in with your user name and password. You can reject it.',
+}
+const STRENGTHS = Object.keys(STRENGTH)
+/** Why whoever is signed in cannot approve it, a key of BARRED; empty if they can. */
+export function barred({ rule, requested_by: by }, person = state.person) {
+  if (!rule || !person?.groups) return ''
+  if ((rule.people.length || rule.groups.length) && !rule.people.includes(person.id) && !rule.groups.some(g => person.groups.includes(g))) return 'not_asked'
+  if (rule.four_eyes && (person.id === by.id || person.id === by.owner)) return 'four_eyes'
+  const wanted = rule.min_strength
+  return wanted !== 'passkey' && STRENGTHS.indexOf(person.strength || 'link') < STRENGTHS.indexOf(wanted) ? 'strength' : ''
+}
+
 function whom(rule, names, me) {
   const known = rule.people.filter(p => p in names).map(p => p === me ? 'you' : names[p])
   for (const p of rule.people) if (p === me && !(p in names)) known.push('you')
@@ -134,7 +149,7 @@ export function runView(request) {
     differs && h('details.raw-details', null, h('summary', null, 'Arguments as they were asked'), argsView(a.tool_args)))
 }
 
-const COVERS = { everything: () => true, agent: (s, r) => r.requested_by.id === s.value, client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
+const COVERS = { everything: () => true, agent: (s, { requested_by: by }) => by.id === s.value || by.name.toLowerCase() === s.value.toLowerCase(), client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
 export const stopOf = request => state.stops.find(s => COVERS[s.kind]?.(s, request))
 export const STOPPED = { everything: 'Everything', agent: 'The agent', client: 'The client', session: 'The session' }
 export const stopNote = request => { const s = request.status === 'pending' && stopOf(request); return s && h('div.note.bad.stopped', { role: 'status' }, icon('stop'), h('p', null, h('b', null, `${STOPPED[s.kind]} is stopped. `), 'It can be rejected, not approved, until an admin lifts the stop.', s.reason && [' Reason: ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Stops'))) }

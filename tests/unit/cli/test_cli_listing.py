@@ -1,0 +1,36 @@
+"""Lists for people: headings, columns, and what to do where there is nothing to list."""
+
+import pytest
+
+from sayso.cli.listing import moment, print_list
+
+
+def test_columns_stand_below_their_headings_however_wide_their_characters_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_list(("ID", "SET BY", "NOTE"), [("1", "承認", "x"), ("200", None, "")])
+    assert capsys.readouterr().out.splitlines() == [
+        "ID   SET BY  NOTE",
+        "1    承認    x",
+        "200  -       -",
+    ]
+
+
+def test_a_cell_breaks_no_line_and_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_list(("A", "B"), [("one\ntwo", "\x1b[2J")])
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 2
+    assert "\x1b" not in out
+
+
+def test_an_empty_list_says_what_to_do_next_and_nothing_to_a_pipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_list(("A",), [], "No keys yet: keys create --label NAME")
+    assert capsys.readouterr() == ("", "No keys yet: sayso keys create --label NAME\n")
+
+
+def test_moments_are_told_to_the_second() -> None:
+    assert moment("2026-11-21T12:00:00.123456Z") == "2026-11-21T12:00:00Z"
+    assert moment("2026-11-21T12:00:00Z") == "2026-11-21T12:00:00Z"
+    assert moment(None) == ""

@@ -1,0 +1,142 @@
+"""What powers rest on is compared with the log: a row that somebody changed past it is named."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+import small_ledger as small
+
+from sayso.domain.accounts import Role, Scope
+from sayso.domain.events import Event, EventType
+from sayso.domain.keys import ApiKey
+from sayso.domain.records import Record
+from sayso.domain.rules import ReviewRule, Rule
+from sayso.domain.stops import Stop, StopKind
+from sayso.domain.users import Group, User
+from sayso.ledger.sealer import Sealer
+from sayso.stores.sqlite import SqliteStore
+from sayso.testing.clock import FakeClock
+from sayso.testing.factories import NOW
+from sayso.types import JsonObject
+
+pytestmark = pytest.mark.anyio
+
+USER = User(id="u1", username="ada", name="Ada", role=Role.REVIEWER, created_at=NOW)
+KEY = ApiKey(
+    id="k1", agent_id="a1", label="bot", prefix="lk", key_hash="0" * 64, owner="u1", created_at=NOW
+)
+GROUP = Group(name="finance", members=("u1",))
+RULE = ReviewRule(name="pay", rule=Rule(approvals=2))
+STOP = Stop(kind=StopKind.CLIENT, value="ci", reason="mad", set_by="person:u1", set_at=NOW)
+
+
+def event(kind: EventType, data: JsonObject) -> Event:
+    return Event(type=kind, at=NOW, actor="person:u1", data=data)
+
+
+def record(kind: str, record_id: str, value: msgspec.Struct, version: int = 1) -> Record:
+    return Record(kind=kind, id=record_id, version=version, body=msgspec.json.encode(value))
+
+
+TOLD: list[tuple[Record, EventType, JsonObject]] = [
+    (
+        record("user", "u1", USER),
+        EventType.USER_ADDED,
+        {"user_id": "u1", "username": "ada", "role": "reviewer"},
+    ),
+    (
+        record("key", "k1", KEY),
+        EventType.KEY_ADDED,
+        {"key_id": "k1", "agent_id": "a1", "label": "bot", "owner": "u1", "scope": "agent"},
+    ),
+    (
+        record("group", "default/finance", GROUP),
+        EventType.GROUP_CHANGED,
+        {"group": "finance", "added": "u1"},
+    ),
+    (record("rule", "default/pay", RULE), EventType.RULE_CHANGED, {"rule": "pay", "is_new": True}),
+    (
+        record("stop", "default/client:ci", STOP),
+        EventType.STOP_SET,
+        {"stop": "client:ci", "reason": "mad"},
+    ),
+]
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "sayso.db"
+    store = SqliteStore(path)
+    await store.open()
+    for kept, kind, data in TOLD:
+        await store.put_records((kept,), (event(kind, data),))
+    await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
+    await store.close()
+    return path
+
+
+async def test_what_is_as_the_log_tells_fits(ledger: Path) -> None:
+    verdict = await small.verified(ledger)
+    assert verdict.findings == []
+    assert verdict.records == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "named"),
+    [
+        ("user", {"role": Role.ADMIN}, "user u1: its role is 'admin'; event 1 left 'reviewer'"),
+        ("user", {"disabled": True}, "user u1: its disabled is True; event 1 left False"),
+        ("key", {"scope": Scope.ADMIN}, "key k1: its scope is 'admin'; event 2 left 'agent'"),
+        ("key", {"owner": "u9"}, "key k1: its owner is 'u9'; event 2 left 'u1'"),
+        ("key", {"revoked_at": NOW}, "key k1: its is_revoked is True; event 2 left False"),
+        ("group", {"members": ("u1", "u9")}, "group default/finance: its members is ['u1', 'u9']"),
+        ("stop", {"reason": "fine"}, "stop default/client:ci: its reason is 'fine'"),
+        ("rule", None, "rule default/pay: it is gone; event 4 tells of it"),
+        ("stop", None, "stop default/client:ci: it is gone; event 5 tells of it"),
+    ],
+)
+async def test_a_row_that_somebody_changed_past_the_log_is_named(
+    ledger: Path, kind: str, changed: JsonObject | None, named: str
+) -> None:
+    values = {"user": USER, "key": KEY, "group": GROUP, "rule": RULE, "stop": STOP}
+    with closing(sqlite3.connect(ledger)) as database, database:
+        if changed is None:
+            done = database.execute("DELETE FROM records WHERE kind = ?", (kind,))
+        else:
+            body = msgspec.json.encode(msgspec.structs.replace(values[kind], **changed))
+            done = database.execute("UPDATE records SET body = ? WHERE kind = ?", (body, kind))
+        assert done.rowcount == 1
+    (finding,) = (await small.verified(ledger)).findings
+    assert str(finding).startswith(f"record {named}")
+
+
+async def test_a_row_of_which_no_event_tells_is_named(ledger: Path) -> None:
+    store = SqliteStore(ledger)
+    await store.open()
+    intruder = msgspec.structs.replace(USER, id="u2", username="eve", role=Role.ADMIN)
+    await store.put_records((record("user", "u2", intruder),))
+    await store.close()
+    (finding,) = (await small.verified(ledger)).findings
+    assert str(finding) == "record user u2: no event tells of it: it was put in past the log"
+
+
+async def test_what_came_and_went_as_the_log_tells_fits(ledger: Path) -> None:
+    store = SqliteStore(ledger)
+    await store.open()
+    gone = [
+        ("stop", "default/client:ci", EventType.STOP_LIFTED, {"stop": "client:ci"}),
+        ("rule", "default/pay", EventType.RULE_CHANGED, {"rule": "pay", "is_removed": True}),
+        (
+            "group",
+            "default/finance",
+            EventType.GROUP_CHANGED,
+            {"group": "finance", "removed": "u1"},
+        ),
+    ]
+    for kind, record_id, told, data in gone:
+        forgotten = Record(kind=kind, id=record_id, version=2, body=b"")
+        await store.put_records((forgotten,), (event(told, data),))
+    await store.close()
+    assert (await small.verified(ledger)).findings == []
