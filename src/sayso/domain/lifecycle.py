@@ -332,7 +332,8 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         votes = count.votes
         if not count.is_enough:
             return _vote(request, command, count, rule, args, now)
-    decision = Decision(
+    decision = msgspec.structs.replace(
+        _UNDECIDED,
         type=answer.type,
         approved=approved,
         args=args if status is Status.APPROVED else None,
@@ -371,6 +372,10 @@ def _decide(request: Request, command: Decide, now: datetime) -> Change:
         data["standing_grant"] = command.standing_grant
     event = _event(decided, EventType.REQUEST_DECIDED, now, command.by.actor, data)
     return Change(request=decided, expected_version=request.version, events=(event,))
+
+
+_UNDECIDED = Decision(approved=False)
+"""To copy: what makes a decision by its name looks first for what programs write by hand."""
 
 
 def _settle(

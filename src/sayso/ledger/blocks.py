@@ -33,6 +33,8 @@ def chained(previous: bytes, leaves: Iterable[bytes]) -> bytes:
 
 def record_hash(record: bytes) -> str:
     """A stored request's hash as its events tell it (`data.record`)."""
+    if len(record) <= _PIECE:
+        return f"sha256:{sha256(record).hexdigest()}"
     hashed = sha256(record[:_PIECE])
     for start in range(_PIECE, len(record), _PIECE):
         hashed.update(record[start : start + _PIECE])

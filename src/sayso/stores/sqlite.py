@@ -48,6 +48,8 @@ from sayso.stores.sqlite_records import (
     record_of,
 )
 
+_DISK_PAGE = 16_384
+"""Of a new file. A request takes 1 to 3 KB and grows as it is decided: a page holds several."""
 LOCK_SECONDS = 10
 """How long a write waits for another program that has locked the file."""
 _PENDING = frozenset({Status.PENDING})
@@ -478,6 +480,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS
     )
+    connection.execute(f"PRAGMA page_size = {_DISK_PAGE}")  # a file that is there keeps its
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -32768")  # 32 MB
