@@ -176,7 +176,7 @@ def test_what_is_parked_is_found_among_what_waits(
         words, capture_output=True, text=True, check=True, timeout=50,
         env=clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=person.token),
     )  # fmt: skip
-    assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == [found[0]["id"]]
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ID", found[0]["id"]]
 
 
 def test_to_go_back_or_remove_is_refused_once_another_version_is_in_force(

@@ -133,6 +133,8 @@ class _Decisions(StructMeta):
             """Take who decided as a name, how long it took in milliseconds, and less said."""
             if "type" not in fields and "approved" in fields:
                 fields["type"] = _said(approved=fields["approved"], args=fields.get("args"))
+            elif type(fields.get("type")) is str:  # a word would be equal to no type by `is`
+                fields["type"] = DecisionType(fields["type"])
             if "decided_by" in fields:
                 fields["by"] = reviewer(fields.pop("decided_by"))
             if "latency_ms" in fields:

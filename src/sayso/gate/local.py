@@ -197,10 +197,12 @@ class LocalApprover:
             _same(decision.digest, about.digest)
         # Nothing but True is a yes: not 1, not the text "false".
         yes = cast("object", decision.approved) is True
-        if not yes and decision.type in (DecisionType.APPROVE, DecisionType.EDIT):
-            said = DecisionType.REJECT
-        else:
-            said = decision.type
+        said = DecisionType(decision.type)
+        if said in (DecisionType.APPROVE, DecisionType.EDIT):
+            if not yes:
+                said = DecisionType.REJECT
+            elif decision.args is not None:  # what they agreed to are these, whatever it is called
+                said = DecisionType.EDIT
         args = decision.args if said is DecisionType.EDIT else None
         if args is not None:
             _check_fits(args, action.args_schema)

@@ -9,7 +9,7 @@ import pytest
 from doubles import Heard, Person, Says, edits, no, yes
 
 from sayso.domain.actions import Action
-from sayso.domain.decisions import Channel, Decision
+from sayso.domain.decisions import Channel, Decision, DecisionType
 from sayso.domain.rules import Rule
 from sayso.errors import (
     ConfigurationError,
@@ -113,6 +113,24 @@ async def test_an_edit_that_does_not_fit_the_tool_approves_nothing() -> None:
     with pytest.raises(InvalidAnswerError):
         await Gate(Says(ASK), Person(edits(to="a", n="many"))).run(action, outbox.send)
     assert outbox.sent == []
+
+
+@pytest.mark.parametrize("said", ["edit", "approve", DecisionType.APPROVE])
+async def test_an_edit_by_any_word_is_what_runs(said: Any) -> None:
+    """hitloop 3: told by a plain word, it ran the original."""
+    outbox, changed = Outbox(), {"to": "bob@example.com"}
+    answers = (
+        lambda _: Decision(approved=True, type=said, args=changed),
+        lambda _: msgspec.structs.replace(Decision(approved=True, args=changed), type=said),
+    )
+    for answer in answers:
+        await Gate(Says(ASK), Person(answer)).run(SEND, outbox.send)
+    assert [sent["to"] for sent in outbox.sent] == ["bob@example.com"] * 2
+
+
+async def test_a_decision_of_a_type_that_there_is_not_is_none() -> None:
+    with pytest.raises(ValueError, match="maybe"):
+        Decision(approved=True, type="maybe")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("approved", ["false", "true", 1, None, [True]])
