@@ -79,6 +79,7 @@ class FastLane(HttpToolsProtocol):
         "_in_body",
         "_in_head",
         "_offer",
+        "_rests_since",
         "_running",
         "_unread",
     )
@@ -93,6 +94,8 @@ class FastLane(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._app = cast("App", config.app)
         self._in_head, self._in_body, self._head = True, False, 0
+        self._rests_since: float | None = None
+        """Since when nothing is asked of this connection."""
         self._unread = memoryview(b"")
         """What was received, and waits until those before it have had their turn."""
         self._offer: bytes | None = None
@@ -126,9 +129,36 @@ class FastLane(HttpToolsProtocol):
         if self._broken and not self.pipeline and not self.transport.is_closing():
             super().send_400_response(self._broken)
             return
-        super().on_response_complete()
+        if self.pipeline:
+            super().on_response_complete()
+        elif not self.transport.is_closing():
+            self.server_state.total_requests += 1
+            self._rest()
         self.flow.resume_reading()
         self._read_on()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Look whether it has rested too long. To set a timer for each rest would cost too much."""
+        self.timeout_keep_alive_task = None
+        if self._rests_since is None:
+            return
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                left, self.timeout_keep_alive_handler
+            )
+
+    def _rest(self) -> None:
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._rests_since = None
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, but not before the replies that are due."""
@@ -231,6 +261,9 @@ class FastLane(HttpToolsProtocol):
         """Give up what is held for this caller, and what has not come whole."""
         running, self._running = self._running, None
         self._coming = None
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self._unread = memoryview(b"")
         if isinstance(cast("object", self.cycle), Exchange):
             self._forget_cycle()
