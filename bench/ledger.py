@@ -16,7 +16,7 @@ from sayso.domain import lifecycle
 from sayso.domain.decisions import Answer, Channel, DecisionType
 from sayso.domain.lifecycle import Decide
 from sayso.ledger import bundle
-from sayso.ledger.binding import with_record
+from sayso.ledger.binding import bind
 from sayso.ledger.keys import Keys
 from sayso.ledger.sealer import Sealer
 from sayso.ledger.verify import verify_database
@@ -46,7 +46,7 @@ async def _measure(path: Path, events: int) -> str:
             for change in batch:
                 encode_request(change.request)  # which a commit does anyway, once
             began, cpu = time.perf_counter(), time.process_time()
-            told = [with_record(change) for change in batch]
+            told = [bind(change) for change in batch]
             bound += time.perf_counter() - began
             bound_cpu += time.process_time() - cpu
             await asyncio.gather(*(store.commit(change) for change in told))
