@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import msgspec
 import rfc8785
@@ -119,14 +119,14 @@ def _is_plain(value: Any) -> bool:
     What is left to differ are floats, integers that a double does not hold, and what is not
     JSON by itself.
     """
-    kind = cast("object", type(value))
+    kind: Any = type(value)
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
         return -_SAFE < value < _SAFE
     if kind is dict:
         for key, inner in value.items():
-            if type(key) is not str or not _is_plain(inner):
+            if type(key) is not str or not (type(inner) is str or _is_plain(inner)):
                 return False
         return True
     if kind is list:

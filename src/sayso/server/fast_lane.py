@@ -71,6 +71,9 @@ class PatientFlow(FlowControl):
 class FastLane(HttpToolsProtocol):
     """uvicorn's protocol, with a lane for hot requests and limits to what one connection keeps."""
 
+    cycle: Any
+    """What is being answered: uvicorn's own cycle, an `Exchange`, or None."""
+
     __slots__ = (
         "_app",
         "_broken",
@@ -109,7 +112,7 @@ class FastLane(HttpToolsProtocol):
 
     def answer_last(self) -> None:
         """Hang up after what is being answered."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = self.cycle
         if cycle is not None:
             cycle.keep_alive = False
 
@@ -162,7 +165,7 @@ class FastLane(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, but not before the replies that are due."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = self.cycle
         is_due = cycle is not None and not cycle.response_complete
         if self._in_body:  # the latest request is the one that broke, and gets no reply
             is_due = bool(self.pipeline)
@@ -225,8 +228,8 @@ class FastLane(HttpToolsProtocol):
             self._leave()
             return
         self.url, self.headers = b"", []
-        before = cast("RequestResponseCycle | None", self.cycle)
-        self.cycle = cast("RequestResponseCycle", exchange)
+        before = self.cycle
+        self.cycle = exchange
         if before is None or before.response_complete:
             exchange.has_turn = True
         else:
@@ -265,7 +268,7 @@ class FastLane(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
         self._unread = memoryview(b"")
-        if isinstance(cast("object", self.cycle), Exchange):
+        if isinstance(self.cycle, Exchange):
             self._forget_cycle()
         super().connection_lost(exc)
         if running is not None:
@@ -347,14 +350,14 @@ class FastLane(HttpToolsProtocol):
         finally:
             self.tasks.discard(exchange.task)
             self._running = None
-            if cast("object", self.cycle) is exchange:
+            if self.cycle is exchange:
                 self._forget_cycle()
             if not told or not exchange.keep_alive:
                 self.transport.close()
             self.on_response_complete()
 
     def _forget_cycle(self) -> None:
-        self.cycle = cast("RequestResponseCycle", None)  # as uvicorn begins
+        self.cycle = None  # as uvicorn begins
 
 
 def _whole(reply: Reply, *, keep_alive: bool) -> bytes:
