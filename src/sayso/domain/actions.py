@@ -1,5 +1,6 @@
 """What an agent wants to do, and the digest that says exactly what."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from sayso.types import JsonObject
 _SAFE = 2**53
 """Beyond it a double does not hold every integer."""
 _sorted = msgspec.json.Encoder(order="sorted")
+_kind_of: Callable[[Any], object] = type
 
 
 class RiskClass(StrEnum):
@@ -119,7 +121,7 @@ def _is_plain(value: Any) -> bool:
     What is left to differ are floats, integers that a double does not hold, and what is not
     JSON by itself.
     """
-    kind: Any = type(value)
+    kind = _kind_of(value)
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
