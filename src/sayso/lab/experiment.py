@@ -80,8 +80,11 @@ class ExperimentRunner:
         Args:
             progress_callback: called after each trial.
 
+        However it ends, `results` are the trials that are over.
+
         Raises:
-            UsageError: there is no condition.
+            UsageError: there is no condition; or something in a trial ended the runner's own
+                task, so that not all of them were run.
             ConfigurationError: a policy or a scenario cannot be copied for a trial.
         """
         if not self.conditions:
@@ -95,11 +98,20 @@ class ExperimentRunner:
                 trial = f"trial {result.trial_number + 1}/{condition.n_trials}"
                 progress_callback(len(done), total, f"{condition.condition_id}: {trial}")
 
-        for condition in self.conditions:
-            await self._run(condition, tell)
-        order = {each.condition_id: place for place, each in enumerate(self.conditions)}
-        done.sort(key=lambda result: (order[result.condition_id], result.trial_number))
-        self.results = done
+        conditions = list(self.conditions)
+        order = {each.condition_id: place for place, each in enumerate(conditions)}
+        try:
+            for condition in conditions:
+                await self._run(condition, tell)
+        finally:
+            done.sort(key=lambda result: (order[result.condition_id], result.trial_number))
+            self.results = done
+        if len(done) < total:
+            raise UsageError(
+                f"Only {len(done)} of {total} trials are over: the runner's tasks were cancelled"
+                " from within.",
+                hint="Have no tool, backend or progress_callback cancel the task it runs in.",
+            )
         return done
 
     async def run_trial(self, condition: ExperimentCondition, trial_number: int) -> TrialResult:
@@ -146,7 +158,7 @@ class ExperimentRunner:
 
         `{"status": "no results"}`, or `total_trials` and `conditions`: by id `n_trials`,
         `success_rate`, `injected_errors`, `errors_caught`, `error_catch_rate`, `approval_rate`,
-        `execution_errors`.
+        `execution_errors`. Errors are counted by action, the rest by trial, as in metrics.
         """
         if not self.results:
             return {"status": "no results"}
@@ -190,8 +202,9 @@ class ExperimentRunner:
 def _summary(results: list[TrialResult]) -> JsonObject:
     """One condition in short."""
     count = len(results)
-    injected = sum(result.injected_error for result in results)
-    caught = sum(result.error_caught for result in results)
+    calls = [call for result in results for call in result.calls]
+    injected = sum(call.injection_type is not None for call in calls)
+    caught = sum(call.error_caught for call in calls)
     return {
         "n_trials": count,
         "success_rate": sum(result.success for result in results) / count,

@@ -23,6 +23,7 @@ from sayso.lab import (
     ExperimentRunner,
     InjectionConfig,
     InjectionType,
+    MetricsCalculator,
     RecordUpdateScenario,
     Scenario,
     ScenarioConfig,
@@ -31,6 +32,7 @@ from sayso.lab import (
     ValidationResult,
     create_standard_conditions,
 )
+from sayso.lab.inference import Rate
 from sayso.policies import (
     AlwaysApprovePolicy,
     AuditPlusEscalatePolicy,
@@ -400,9 +402,20 @@ async def test_a_tool_that_raises_is_counted_and_calls_of_a_model_are_kept(
     assert {event.run_id for event in calls} == {result.run_id for result in results}
 
 
+class Told(Failing):
+    """Its tool returns an object."""
+
+    def get_tools(self) -> dict[str, Any]:
+        return {"send_email": lambda **_: ValidationResult(False, "no")}
+
+
 async def test_a_tool_that_tells_of_its_failure_has_failed_and_so_has_an_unknown_one(
     logger: TelemetryLogger,
 ) -> None:
+    [failed] = await run(
+        logger, condition(policy=AlwaysApprovePolicy(), scenario=Told(), n_trials=1)
+    )
+    assert failed.execution_error == "The tool failed."
     for kind, told in (
         (InjectionType.INVALID_TOOL, "NotFoundError: Unknown tool: "),
         (InjectionType.MALFORMED_ARGS, ""),
@@ -515,6 +528,110 @@ async def test_an_error_that_a_person_puts_right_is_caught_and_a_success(
     results = await run(logger, condition(backend=Editing(), injection_config=ALL_WRONG))
     assert all(result.success and result.error_caught for result in results)
     assert all(result.approval_granted for result in results)
+
+
+class Unsteady(Editing):
+    """Is cancelled within, cannot be reached, or edits, in turn; told of tasks by a coroutine."""
+
+    asked = 0
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, Action] = {}
+
+    fresh = None  # type: ignore[assignment]
+
+    async def learn(self, task: Action) -> None:  # type: ignore[override]
+        self.tasks[task.id] = task
+
+    async def request_approval(self, request: ApprovalRequest) -> Decision:
+        Unsteady.asked += 1
+        if Unsteady.asked % 3 == 0:
+            raise asyncio.CancelledError
+        if Unsteady.asked % 3 == 1:
+            raise ConnectionError("down")
+        return Decision(approved=True, args=self.tasks[request.action.id].tool_args)
+
+
+class Unready(EmailDraftScenario):
+    """Cannot always say what its task is; what it says, and its tools, it has to fetch."""
+
+    async def get_tools(self) -> Any:  # type: ignore[override]
+        return super().get_tools()
+
+    async def get_task_description(self) -> str:  # type: ignore[override]
+        if self.random.random() < 0.2:
+            raise RuntimeError("not known")
+        return super().get_task_description()
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
+
+
+async def test_whatever_fails_in_trials_all_end_and_metrics_count_them_as_the_runner_does(
+    logger: TelemetryLogger,
+) -> None:
+    """A `CancelledError` from a backend ended the runner's workers, 21 of 200 trials were told."""
+    three = ScenarioConfig(
+        scenario_id="e", name="E", risk_class=RiskClass.MEDIUM, actions_per_trial=3
+    )
+    runner = ExperimentRunner(logger)
+    runner.add_condition(
+        condition(
+            backend=Unsteady(),
+            scenario=Unready(three),
+            injection_config=InjectionConfig(injection_rate=0.5),
+            n_trials=60,
+        )
+    )
+    results = await runner.run_all()
+    assert [result.trial_number for result in results] == list(range(60))
+    calls = [call for result in results for call in result.calls]
+    failures = {call.execution_error for call in calls}
+    assert failures == {None, "CancelledError: ", "ConnectionError: down"}
+    assert "RuntimeError: not known" in {result.execution_error for result in results}
+    wrong = [call for call in calls if call.injection_type]
+    assert [call.error_caught for call in wrong] == [not call.execution_error for call in wrong]
+    metrics = MetricsCalculator(logger)
+    runs = metrics.compute_runs([result.run_id for result in results])
+    for run_, result in zip(runs, results, strict=True):
+        for name in ("injected_error", "error_caught", "approval_requested", "approval_granted"):
+            assert getattr(run_, name) == getattr(result, name), name
+        assert run_.task_success == result.success
+        assert [each.error_caught for each in run_.actions] == [
+            call.error_caught for call in result.calls
+        ]
+    counted, short = metrics.compute_condition_metrics("c"), runner.get_summary()["conditions"]["c"]
+    assert counted.error_catch == Rate(hits=short["errors_caught"], of=short["injected_errors"])
+    assert counted.error_catch_rate == short["error_catch_rate"]
+    assert (counted.success_rate, counted.approval_rate) == (
+        short["success_rate"], short["approval_rate"],
+    )  # fmt: skip
+
+
+async def test_what_was_done_is_kept_when_the_runner_is_interrupted(
+    logger: TelemetryLogger, tmp_path: Path
+) -> None:
+    def raising(interruption: BaseException) -> Any:
+        def progress(current: int, total: int, message: str) -> None:
+            if current == 7:
+                raise interruption
+
+        return progress
+
+    for interruption, told in (
+        (RuntimeError("stop"), RuntimeError),
+        (asyncio.CancelledError(), UsageError),
+    ):
+        runner = ExperimentRunner(logger, tmp_path, max_concurrent=1)
+        runner.add_condition(condition(n_trials=20))
+        with pytest.raises(told):
+            await runner.run_all(raising(interruption))
+        assert [result.trial_number for result in runner.results] == list(range(7))
+        runner.export_results("r.csv")
+    running: asyncio.Task[Any] = asyncio.create_task(runner.run_all(lambda *_: running.cancel()))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert len(runner.results) == 1
 
 
 class Hooked(RiskBasedPolicy):
