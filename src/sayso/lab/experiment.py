@@ -13,6 +13,7 @@ from uuid import uuid4, uuid5
 
 from sayso.errors import ConfigurationError, UsageError
 from sayso.lab import report
+from sayso.lab.checks import check_whole
 from sayso.lab.conditions import ExperimentCondition, create_standard_conditions
 from sayso.lab.measures import RunMetrics, together
 from sayso.lab.metrics import MetricsCalculator
@@ -42,7 +43,7 @@ class ExperimentRunner:
         max_concurrent: how many trials wait for people at once. No trial waits for simulated ones.
 
     Raises:
-        ValueError: fewer than one at once.
+        ValueError: `max_concurrent` is no whole number, or less than one.
     """
 
     def __init__(
@@ -52,8 +53,7 @@ class ExperimentRunner:
         *,
         max_concurrent: int = 16,
     ) -> None:
-        if max_concurrent < 1:
-            raise ValueError("max_concurrent must be at least 1")
+        check_whole(max_concurrent, "max_concurrent", least=1)
         self.logger = logger
         self.output_dir = Path(output_dir)
         self.max_concurrent = max_concurrent
@@ -135,12 +135,17 @@ class ExperimentRunner:
             Both paths as they were written.
 
         Raises:
-            UsageError: nothing was run.
+            UsageError: nothing was run, or both paths are the same file's.
         """
         if not self.results:
             raise UsageError("There are no results.", hint="Run the conditions: await run_all().")
         runs = MetricsCalculator(self.logger).compute_runs([each.run_id for each in self.results])
         rows, summary = self._place(csv_path), self._place(json_path)
+        if rows is not None and summary is not None and rows.resolve() == summary.resolve():
+            raise UsageError(
+                f"The rows and the metrics would both be written to {str(rows)!r}.",
+                hint="Give each a file of its own.",
+            )
         if rows is not None:
             report.write_results(rows, runs)
         if summary is not None:

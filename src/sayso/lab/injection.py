@@ -37,7 +37,7 @@ class InjectionType(StrEnum):
     """One of the arguments has another name, or another shape."""
 
 
-class InjectionConfig(Struct, frozen=True, kw_only=True):
+class InjectionConfig(Struct, frozen=True):
     """How often something is made wrong, and how.
 
     Raises:
@@ -55,11 +55,13 @@ class InjectionConfig(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_rate(self.injection_rate, "injection_rate")
+        if isinstance(self.injection_types, str):
+            raise ValueError("injection_types takes several types, as a list, not one")
         types = tuple(InjectionType(each) for each in self.injection_types)
         msgspec.structs.force_setattr(self, "injection_types", types)
 
 
-class InjectionResult(Struct, frozen=True, kw_only=True):
+class InjectionResult(Struct, frozen=True):
     """An action, and what was made of it."""
 
     injected: bool

@@ -18,7 +18,7 @@ LOSSES = ""
 _BY_POLICY = "policy:"
 
 
-class RunMetrics(Struct, frozen=True, kw_only=True):
+class RunMetrics(Struct, frozen=True):
     """One run. Times are in milliseconds; None is what the events do not tell."""
 
     run_id: str

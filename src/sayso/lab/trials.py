@@ -51,7 +51,7 @@ class CallResult(Struct, frozen=True, kw_only=True):
     """What failed: the tool, the backend, or the scenario."""
 
 
-class TrialResult(Struct, frozen=True, kw_only=True):
+class TrialResult(Struct, frozen=True):
     """What came of one trial. All but `run_id` is the same when it is run again."""
 
     run_id: str

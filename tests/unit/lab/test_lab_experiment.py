@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -22,9 +23,11 @@ from sayso.lab import (
     ExperimentCondition,
     ExperimentRunner,
     InjectionConfig,
+    InjectionResult,
     InjectionType,
     MetricsCalculator,
     RecordUpdateScenario,
+    RunMetrics,
     Scenario,
     ScenarioConfig,
     SimulatedReviewer,
@@ -34,6 +37,7 @@ from sayso.lab import (
 )
 from sayso.lab.inference import Rate
 from sayso.policies import (
+    AllOf,
     AlwaysApprovePolicy,
     AuditPlusEscalatePolicy,
     HITLPolicy,
@@ -254,6 +258,25 @@ async def test_within_a_trial_of_several_actions_a_streak_counts_and_so_does_eac
     assert [call.approval_granted for call in first.calls] == [True, True, True, False, True]
     assert (first.approval_granted, first.success) == (False, False)
     assert (second.approval_granted, second.success) == (True, True)
+
+
+class Refunds(Scenario):
+    """Refunds what was paid."""
+
+    name = "refunds"
+
+    def __init__(self) -> None:
+        super().__init__(ScenarioConfig("refunds", "Refunds"))
+
+    def get_tools(self) -> dict[str, Any]:
+        return {"refund": lambda **args: args}
+
+    def generate_action(self, correct: bool = True) -> Action:
+        self.paid = {"amount": self.random.randrange(100)}
+        return Action(tool_name="refund", tool_args=self.paid, risk_class=RiskClass.HIGH)
+
+    def validate_result(self, result: Any) -> ValidationResult:
+        return ValidationResult(result == self.paid)
 
 
 class Counting(HITLPolicy):
@@ -671,6 +694,8 @@ async def test_run_twice_its_results_are_those_of_the_last_time(
     assert runner.results == second
     assert alike(first) == alike(second)
     assert runner.get_summary()["total_trials"] == 5
+    with pytest.raises(UsageError, match="both be written"):
+        runner.export_results("s.json", "./s.json")
     rows, summary = runner.export_results("r.csv", "s.json")
     assert rows is not None
     assert summary is not None
@@ -725,21 +750,100 @@ class Locked(Policy):
         raise NotImplementedError
 
 
+class LateScenario(EmailDraftScenario):
+    async def reset(self) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+
+class LateBackend(ScriptedBackend):
+    async def reset(self) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+
+class Coin(HITLPolicy):
+    """Asks by a generator of its own."""
+
+    name = "coin"
+
+    def __init__(self, seed: int | str = 0) -> None:
+        self.random = Random(seed)
+
+    def should_request_approval(self, action: Action, state: dict[str, Any]) -> tuple[bool, str]:
+        return self.random.random() < 0.5, "tossed"
+
+
+class FairCoin(Coin):
+    def fresh(self, seed: int | str) -> "FairCoin":
+        return FairCoin(seed)
+
+
+class OwnDice(Refunds):
+    """Draws from a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = self.random
+
+
+async def test_what_would_draw_the_same_in_each_trial_is_warned_of(logger: TelemetryLogger) -> None:
+    for fields, told in (
+        ({"policy": Coin()}, "policy.random"),
+        ({"policy": AllOf(AlwaysApprovePolicy(), Coin())}, "policy.policies.random"),
+        ({"scenario": OwnDice()}, "scenario.dice"),
+    ):
+        with pytest.warns(UserWarning, match=told) as warned:
+            condition(**fields)
+        assert [(each.filename, len(warned)) for each in warned] == [(__file__, 1)]
+    results = await run(logger, condition(policy=FairCoin(), scenario=Refunds(), n_trials=40))
+    assert 5 < sum(result.approval_requested for result in results) < 35
+
+
+def test_what_hitloop_takes_by_position_is_taken_so() -> None:
+    config = InjectionConfig(0.5, [InjectionType.WRONG_AMOUNT], 7)
+    assert (config.injection_rate, config.seed) == (0.5, 7)
+    scenario = EmailDraftScenario(
+        ScenarioConfig("id", "Name", "", "send", {}, RiskClass.LOW, ["x"], 7, {"k": 1})
+    )
+    assert (scenario.config.seed, scenario.config.extra) == (7, {"k": 1})
+    made = ExperimentCondition("c", ASKING, PERFECT, scenario, config, 3, 9)
+    assert (made.injection_config, made.n_trials, made.base_seed) == (config, 3, 9)
+    result = TrialResult("r", "c", 0, 9, True, True, True, True, False, "failed")
+    assert (result.error_caught, result.execution_error) == (True, "failed")
+    run_ = RunMetrics("r", "s", "c", "p", 9, True, True, False, 1.0, 2.0, True, True, False, 5, 6)
+    assert (run_.tool_failure, run_.tokens_used, run_.llm_calls) == (False, 5, 6)
+    injected = InjectionResult(True, Action(tool_name="x"), None, InjectionType.INVALID_TOOL, {})
+    assert injected.injection_type is InjectionType.INVALID_TOOL
+
+
 async def test_what_cannot_be_an_experiment_is_refused_with_the_way_out(
     logger: TelemetryLogger,
 ) -> None:
     for fields, told in (
         ({"n_trials": 0}, "n_trials"),
         ({"n_trials": 2.5}, "n_trials"),
+        ({"n_trials": True}, "n_trials"),
+        ({"base_seed": 1.5}, "base_seed"),
+        ({"base_seed": None}, "base_seed"),
         ({"condition_id": ""}, "condition_id"),
+        ({"condition_id": " "}, "condition_id"),
+        ({"condition_id": 5}, "condition_id"),
+        ({"condition_id": "\ud800"}, "surrogates"),
     ):
         with pytest.raises(ValueError, match=told):
             condition(**fields)
+    for wrong in (2.5, True, 0):
+        with pytest.raises(ValueError, match="actions_per_trial"):
+            ScenarioConfig("a", "a", actions_per_trial=wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="max_concurrent"):
+            ExperimentRunner(logger, max_concurrent=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="The injection_config of the condition 'c'"):
+        condition(injection_config=0.2)
+    for name, late in (("scenario", LateScenario()), ("backend", LateBackend())):
+        with pytest.raises(ConfigurationError, match=f"The {name} .* has a reset that is a corout"):
+            condition(**{name: late})
     for name in ("policy", "backend", "scenario"):
         with pytest.raises(ConfigurationError, match=f"The {name} of the condition 'c'"):
             condition(**{name: "it"})
-    with pytest.raises(ValueError, match="max_concurrent"):
-        ExperimentRunner(logger, max_concurrent=0)
     with pytest.raises(ValueError, match="injection_rate"):
         create_standard_conditions(EmailDraftScenario(), injection_rate=math.nan)
     runner = ExperimentRunner(logger)
