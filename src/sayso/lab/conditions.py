@@ -62,7 +62,7 @@ class ExperimentCondition(Struct, frozen=True):
                     f"The {name} of the condition {self.condition_id!r} is {given!r}.",
                     hint=f"Give an object of a class that extends {kind.__name__}.",
                 )
-            for method in ("fresh", "reset"):
+            for method in ("fresh", "reset", "other_value"):
                 if is_coroutine(given, method):
                     raise ConfigurationError(
                         f"The {name} of the condition {self.condition_id!r} has a {method} that is"

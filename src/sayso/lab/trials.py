@@ -95,6 +95,7 @@ class Trial:
         self._injector = ErrorInjector(
             condition.injection_config or InjectionConfig(injection_rate=0.0),
             seed=f"{seed}/injection",
+            other_value=self._world.other_value,
         )
         backend = condition.fresh_backend(f"{seed}/reviewer")
         self._learn: Callable[[Action], Any] | None = getattr(backend, "learn", None)

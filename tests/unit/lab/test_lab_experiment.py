@@ -278,6 +278,9 @@ class Refunds(Scenario):
     def validate_result(self, result: Any) -> ValidationResult:
         return ValidationResult(result == self.paid)
 
+    def other_value(self, name: str, value: Any, random: Random) -> Any:
+        return value + 1
+
 
 class Counting(HITLPolicy):
     """Keeps what it has seen in itself, as users' policies do."""
@@ -796,6 +799,14 @@ async def test_what_would_draw_the_same_in_each_trial_is_warned_of(logger: Telem
         assert [(each.filename, len(warned)) for each in warned] == [(__file__, 1)]
     results = await run(logger, condition(policy=FairCoin(), scenario=Refunds(), n_trials=40))
     assert 5 < sum(result.approval_requested for result in results) < 35
+
+
+async def test_a_scenario_says_what_is_wrong_in_its_world(logger: TelemetryLogger) -> None:
+    refunds = condition(scenario=Refunds(), injection_config=ALL_WRONG)
+    amounts = [
+        [each.tool_args["amount"] for each in both] for both in drawn(await run(logger, refunds))
+    ]
+    assert all(wrong == right + 1 for right, wrong in amounts)
 
 
 def test_what_hitloop_takes_by_position_is_taken_so() -> None:

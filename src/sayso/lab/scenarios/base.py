@@ -54,7 +54,8 @@ class Scenario(ABC):
     proposed as it is or made wrong, and if it ran, `validate_result` compares what happened with
     the task. So scenarios need no list of what is bad: all that is not the task is.
 
-    What a trial calls may be a coroutine, but for `fresh` and `reset`, which are refused then.
+    What a trial calls may be a coroutine, but for `fresh`, `reset` and `other_value`, which are
+    refused then.
 
     Args:
         config: what it is called, and what is usual in it.
@@ -104,6 +105,18 @@ class Scenario(ABC):
     def get_task_description(self) -> str:
         """What the agent was told to do, for people who are asked to see."""
         return self.config.description
+
+    def other_value(self, name: str, value: Any, random: Random) -> Any:
+        """A wrong recipient, id or amount for an injected error, if this world knows a better one.
+
+        Never a coroutine. By default None: then it is made to look like the right one.
+
+        Args:
+            name: the argument's; with what it stands in, if that is an object: `customer.id`.
+            value: the right one.
+            random: what to draw from, so that a trial can be repeated.
+        """
+        del name, value, random
 
     def fresh(self, seed: int | str) -> Self:
         """A copy for one trial that draws from `seed` and shares nothing that changes.
