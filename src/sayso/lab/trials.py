@@ -202,7 +202,7 @@ class Trial:
             proposed=proposed,
             injection_type=injection.injection_type,
             approval_requested=heard.is_requested,
-            approval_granted=bool(ran),
+            approval_granted=bool(ran) or (heard.is_approved and not heard.is_rejected),
             latency_ms=heard.latency_ms,
             ran=bool(ran),
             success=success,
@@ -267,6 +267,7 @@ class _Listener:
         """The next call."""
         self._is_injected = is_injected
         self.is_requested = False
+        self.is_approved = False
         self.is_rejected = False
         self.latency_ms = 0.0
         self.reason = ""
@@ -282,12 +283,14 @@ class _Listener:
     ) -> None:
         del run_id
         self.is_requested = True
+        self.is_approved = self.is_rejected = False
         self._logger.log_approval_requested(self._run_id, request, channel)
 
     def log_approval_decided(
         self, run_id: str, decision: Decision, channel: str = "experiment"
     ) -> None:
         del run_id
+        self.is_approved = decision.approved
         self.is_rejected = not decision.approved
         self.latency_ms += decision.latency_ms
         self.reason = decision.reason

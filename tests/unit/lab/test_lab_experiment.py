@@ -686,6 +686,29 @@ async def test_the_policy_s_hooks_are_called(logger: TelemetryLogger) -> None:
     assert told == ["decision", "execution"] * 2
 
 
+class Full(RiskBasedPolicy):
+    """Cannot note what was decided."""
+
+    def post_decision_update(self, state: Any, action: Action, decision: Decision) -> Any:
+        raise OSError("no space left")
+
+
+async def test_what_a_person_said_counts_also_if_the_policy_could_not_note_it(
+    logger: TelemetryLogger,
+) -> None:
+    policy = Full(require_approval_for_medium=True)
+    half = InjectionConfig(injection_rate=0.5)
+    results = await run(logger, condition(policy=policy, injection_config=half))
+    assert {result.execution_error for result in results} == {"OSError: no space left"}
+    assert not any(result.success for result in results)
+    assert all(result.error_caught == result.injected_error for result in results)
+    runs = MetricsCalculator(logger).compute_runs([result.run_id for result in results])
+    assert [(run_.error_caught, run_.approval_granted, run_.task_success) for run_ in runs] == [
+        (result.error_caught, result.approval_granted, result.success) for result in results
+    ]
+    assert {result.approval_granted for result in results} == {True, False}
+
+
 async def test_run_twice_its_results_are_those_of_the_last_time(
     logger: TelemetryLogger, tmp_path: Path
 ) -> None:
