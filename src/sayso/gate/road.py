@@ -103,10 +103,10 @@ def walk(proposal: Proposal, policy: Policy, memory: Memory, telemetry: Quiet | 
             by=by,
             channel=Channel.POLICY,
         )
+        if telemetry is not None and not allowed:
+            telemetry.log_approval_decided(run_id, decision, Channel.POLICY.value)
         memory.decided(policy, proposal.context, action, decision)
         if not allowed:
-            if telemetry is not None:
-                telemetry.log_approval_decided(run_id, decision, Channel.POLICY.value)
             raise denied(verdict)
         if key is not None:
             memory.begin(key)
@@ -180,10 +180,11 @@ def _ask(
         if not request.is_terminal:
             request = yield Step("wait", (request.id,), {"timeout": proposal.timeout})
         if request.decision is not None and memory.is_news(request.id):
-            memory.decided(policy, proposal.context, action, request.decision)
+            # Told before the policy hears of it, which may raise: what a person said is kept.
             if telemetry is not None:
                 decision = msgspec.structs.replace(request.decision, action_id=action.id)
                 telemetry.log_approval_decided(run_id, decision, decision.channel.value)
+            memory.decided(policy, proposal.context, action, request.decision)
         arguments = check_approved(request)
         _refuse_doubt(verdict, request)
         if request.action is not None and arguments != request.action.tool_args:

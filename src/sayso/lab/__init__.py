@@ -5,7 +5,9 @@ conditions   ExperimentCondition, and four that are usual
 trials       one trial: a world, a gate and people of its own
 scenarios    tasks, tools, and whether the task was done
 injection    errors put in on purpose, so that it is known what is wrong
+lookalikes   wrong values that look like the right ones
 reviewers    simulated people, with known rates
+checks       what is looked at before anything runs
 metrics      MetricsCalculator: what any telemetry's runs come to
 measures  oversight  comparison  inference    of runs, of actions, of pairs; how much a count says
 report       tables in CSV, summaries in JSON

@@ -35,7 +35,7 @@ class Paired(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """Condition A beside condition B: pairs are trials of the same scenario and seed.
+    """Condition A beside condition B: pairs are trials of the same scenario, seed and actions.
 
     Each measure is a question by itself: whoever tests several, and tells the smallest p, has to
     correct for that.
@@ -47,8 +47,11 @@ class Comparison(Struct, frozen=True, kw_only=True):
     n_only_a: int
     """Trials of A that B does not have."""
     n_only_b: int
+    n_other_actions: int
+    """Trials that both have, but with other actions, so that they are no pair: as when one was
+    given more injected errors, or ended before its last task."""
     n_left_out: int
-    """Runs without a seed, and repeated ones: of a trial, the first run of a condition counts."""
+    """Runs without a seed, and repeated ones: of a trial, the last run counts that has ended."""
     success: Paired
     """Of the pairs in which both told how they ended."""
     error_caught: Paired
@@ -62,15 +65,16 @@ class Comparison(Struct, frozen=True, kw_only=True):
 def compared(condition_a: str, condition_b: str, runs: Sequence[RunMetrics]) -> Comparison:
     """What these runs say of the two."""
     in_a, in_b = _trials(condition_a, runs), _trials(condition_b, runs)
-    both = [trial for trial in in_a if trial in in_b]
-    pairs = [(in_a[trial], in_b[trial]) for trial in both]
+    both = [(in_a[trial], in_b[trial]) for trial in in_a if trial in in_b]
+    pairs = [(a, b) for a, b in both if _proposed(a) == _proposed(b)]
     n_counted = len({run.run_id for run in (*in_a.values(), *in_b.values())})
     return Comparison(
         condition_a=condition_a,
         condition_b=condition_b,
         n_pairs=len(pairs),
-        n_only_a=len(in_a) - len(pairs),
-        n_only_b=len(in_b) - len(pairs),
+        n_only_a=len(in_a) - len(both),
+        n_only_b=len(in_b) - len(both),
+        n_other_actions=len(both) - len(pairs),
         n_left_out=len(runs) - n_counted,
         success=_paired(pairs, lambda run: run.task_success),
         error_caught=_paired(pairs, lambda run: run.error_caught if run.injected_error else None),
@@ -84,8 +88,14 @@ def _trials(condition_id: str, runs: Sequence[RunMetrics]) -> dict[Trial, RunMet
     trials: dict[Trial, RunMetrics] = {}
     for run in runs:
         if run.condition_id == condition_id and run.seed is not None:
-            trials.setdefault((run.scenario_id, run.seed), run)
+            trial = run.scenario_id, run.seed
+            if trial not in trials or not run.is_open or trials[trial].is_open:
+                trials[trial] = run
     return trials
+
+
+def _proposed(run: RunMetrics) -> list[str]:
+    return [action.digest for action in run.actions]
 
 
 def _paired(

@@ -1,33 +1,40 @@
 """Conditions: one way of oversight, tried on one scenario; and four that are usual."""
 
 import copy
+import warnings
+from collections.abc import Iterator
 from typing import Any, cast
 
 from msgspec import Struct
 
 from sayso.errors import ConfigurationError
 from sayso.gate.ports import ApprovalBackend
+from sayso.lab.checks import check_name, check_whole, generators_in, is_coroutine
 from sayso.lab.injection import InjectionConfig
 from sayso.lab.reviewers import SimulatedReviewer
 from sayso.lab.scenarios.base import Scenario
 from sayso.policies import AlwaysApprovePolicy, AuditPlusEscalatePolicy, Policy, RiskBasedPolicy
 
 
-class ExperimentCondition(Struct, frozen=True, kw_only=True):
+class ExperimentCondition(Struct, frozen=True):
     """One way of oversight, tried on one scenario.
 
     Instances are given, and no trial sees what another one did to them:
 
-    - the policy is copied for each trial as it was when the condition was made (by its own
-      `fresh(seed)` if it has that, else deeply);
+    - the policy is copied for each trial (by its own `fresh(seed)` if it has that, else deeply),
+      as it is then: leave it alone once it is given;
     - so is the scenario (`Scenario.fresh`);
     - a backend with `fresh(seed)`, such as `SimulatedReviewer`, is copied for each trial. One with
       `reset()`, such as a scripted one, goes on from trial to trial: it is reset before the first,
       and the trials come one after the other. Any other one is a real way to real people: all
       trials share it, and nobody but itself keeps them apart.
 
+    A policy or scenario that holds a `random.Random` and has no `fresh(seed)` of its own draws the
+    same in each trial; a `UserWarning` says so.
+
     Raises:
-        ValueError: there is no id, or less than one trial.
+        ValueError: the id is no text or empty, a number is not whole, or there is less than one
+            trial.
         ConfigurationError: something is not what it has to be.
     """
 
@@ -41,12 +48,9 @@ class ExperimentCondition(Struct, frozen=True, kw_only=True):
     base_seed: int = 42
 
     def __post_init__(self) -> None:
-        if not self.condition_id:
-            raise ValueError("condition_id must not be empty")
-        if isinstance(self.n_trials, bool) or not isinstance(cast("object", self.n_trials), int):
-            raise ValueError(f"n_trials must be a whole number, and not {self.n_trials!r}")
-        if self.n_trials < 1:
-            raise ValueError("n_trials must be at least 1")
+        check_name(self.condition_id, "condition_id")
+        check_whole(self.n_trials, "n_trials", least=1)
+        check_whole(self.base_seed, "base_seed")
         for name, kind in (
             ("policy", Policy),
             ("backend", ApprovalBackend),
@@ -58,6 +62,34 @@ class ExperimentCondition(Struct, frozen=True, kw_only=True):
                     f"The {name} of the condition {self.condition_id!r} is {given!r}.",
                     hint=f"Give an object of a class that extends {kind.__name__}.",
                 )
+            for method in ("fresh", "reset", "other_value"):
+                if is_coroutine(given, method):
+                    raise ConfigurationError(
+                        f"The {name} of the condition {self.condition_id!r} has a {method} that is"
+                        " a coroutine function.",
+                        hint=f"Define {method} without async.",
+                    )
+        config = cast("object", self.injection_config)
+        if config is not None and not isinstance(config, InjectionConfig):
+            raise ConfigurationError(
+                f"The injection_config of the condition {self.condition_id!r} is {config!r}.",
+                hint="Give InjectionConfig(injection_rate=...), or None.",
+            )
+        if generators := list(self._copied_generators()):
+            warnings.warn(
+                f"Each trial of the condition {self.condition_id!r} draws the same from"
+                f" {', '.join(generators)}, which is copied as it is. Define fresh(seed), which"
+                " returns one that draws from the trial's seed; a scenario can draw from"
+                " self.random.",
+                stacklevel=2,
+            )
+
+    def _copied_generators(self) -> Iterator[str]:
+        if not callable(getattr(self.policy, "fresh", None)):
+            yield from (f"policy.{name}" for name in generators_in(self.policy))
+        if type(self.scenario).fresh is Scenario.fresh:
+            names = generators_in(self.scenario, besides="random")
+            yield from (f"scenario.{name}" for name in names)
 
     @property
     def makes_fresh_backends(self) -> bool:

@@ -13,6 +13,7 @@ from uuid import uuid4, uuid5
 
 from sayso.errors import ConfigurationError, UsageError
 from sayso.lab import report
+from sayso.lab.checks import check_whole
 from sayso.lab.conditions import ExperimentCondition, create_standard_conditions
 from sayso.lab.measures import RunMetrics, together
 from sayso.lab.metrics import MetricsCalculator
@@ -42,7 +43,7 @@ class ExperimentRunner:
         max_concurrent: how many trials wait for people at once. No trial waits for simulated ones.
 
     Raises:
-        ValueError: fewer than one at once.
+        ValueError: `max_concurrent` is no whole number, or less than one.
     """
 
     def __init__(
@@ -52,8 +53,7 @@ class ExperimentRunner:
         *,
         max_concurrent: int = 16,
     ) -> None:
-        if max_concurrent < 1:
-            raise ValueError("max_concurrent must be at least 1")
+        check_whole(max_concurrent, "max_concurrent", least=1)
         self.logger = logger
         self.output_dir = Path(output_dir)
         self.max_concurrent = max_concurrent
@@ -80,8 +80,11 @@ class ExperimentRunner:
         Args:
             progress_callback: called after each trial.
 
+        However it ends, `results` are the trials that are over.
+
         Raises:
-            UsageError: there is no condition.
+            UsageError: there is no condition; or something in a trial ended the runner's own
+                task, so that not all of them were run.
             ConfigurationError: a policy or a scenario cannot be copied for a trial.
         """
         if not self.conditions:
@@ -95,11 +98,20 @@ class ExperimentRunner:
                 trial = f"trial {result.trial_number + 1}/{condition.n_trials}"
                 progress_callback(len(done), total, f"{condition.condition_id}: {trial}")
 
-        for condition in self.conditions:
-            await self._run(condition, tell)
-        order = {each.condition_id: place for place, each in enumerate(self.conditions)}
-        done.sort(key=lambda result: (order[result.condition_id], result.trial_number))
-        self.results = done
+        conditions = list(self.conditions)
+        order = {each.condition_id: place for place, each in enumerate(conditions)}
+        try:
+            for condition in conditions:
+                await self._run(condition, tell)
+        finally:
+            done.sort(key=lambda result: (order[result.condition_id], result.trial_number))
+            self.results = done
+        if len(done) < total:
+            raise UsageError(
+                f"Only {len(done)} of {total} trials are over: the runner's tasks were cancelled"
+                " from within.",
+                hint="Have no tool, backend or progress_callback cancel the task it runs in.",
+            )
         return done
 
     async def run_trial(self, condition: ExperimentCondition, trial_number: int) -> TrialResult:
@@ -123,12 +135,17 @@ class ExperimentRunner:
             Both paths as they were written.
 
         Raises:
-            UsageError: nothing was run.
+            UsageError: nothing was run, or both paths are the same file's.
         """
         if not self.results:
             raise UsageError("There are no results.", hint="Run the conditions: await run_all().")
         runs = MetricsCalculator(self.logger).compute_runs([each.run_id for each in self.results])
         rows, summary = self._place(csv_path), self._place(json_path)
+        if rows is not None and summary is not None and rows.resolve() == summary.resolve():
+            raise UsageError(
+                f"The rows and the metrics would both be written to {str(rows)!r}.",
+                hint="Give each a file of its own.",
+            )
         if rows is not None:
             report.write_results(rows, runs)
         if summary is not None:
@@ -146,7 +163,7 @@ class ExperimentRunner:
 
         `{"status": "no results"}`, or `total_trials` and `conditions`: by id `n_trials`,
         `success_rate`, `injected_errors`, `errors_caught`, `error_catch_rate`, `approval_rate`,
-        `execution_errors`.
+        `execution_errors`. Errors are counted by action, the rest by trial, as in metrics.
         """
         if not self.results:
             return {"status": "no results"}
@@ -190,8 +207,9 @@ class ExperimentRunner:
 def _summary(results: list[TrialResult]) -> JsonObject:
     """One condition in short."""
     count = len(results)
-    injected = sum(result.injected_error for result in results)
-    caught = sum(result.error_caught for result in results)
+    calls = [call for result in results for call in result.calls]
+    injected = sum(call.injection_type is not None for call in calls)
+    caught = sum(call.error_caught for call in calls)
     return {
         "n_trials": count,
         "success_rate": sum(result.success for result in results) / count,

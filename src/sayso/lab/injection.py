@@ -5,19 +5,24 @@ and id stay as they were, and what is put in looks like what was there. So nobod
 action but by what is wrong with it.
 """
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 from random import Random
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Struct
 
 from sayso.domain.actions import Action
 from sayso.errors import SaysoError
+from sayso.lab.lookalikes import Lookalike, other_amount, other_id, other_recipient
 from sayso.policies.sampling import check_rate
 from sayso.types import JsonObject
+
+OtherValue: TypeAlias = Callable[[str, Any, Random], Any]
+"""Takes the name of an argument, its right value and what to draw from; returns a wrong value, or
+None if it knows none."""
 
 
 class InjectionType(StrEnum):
@@ -37,7 +42,7 @@ class InjectionType(StrEnum):
     """One of the arguments has another name, or another shape."""
 
 
-class InjectionConfig(Struct, frozen=True, kw_only=True):
+class InjectionConfig(Struct, frozen=True):
     """How often something is made wrong, and how.
 
     Raises:
@@ -47,19 +52,21 @@ class InjectionConfig(Struct, frozen=True, kw_only=True):
     injection_rate: float = 0.1
     """Which part of the actions, 0 to 1."""
     injection_types: tuple[InjectionType, ...] | list[InjectionType] = ()
-    """Those that are wanted. Default: what the arguments offer, a recipient, a record's id or an
-    amount; if they have none of these, any type that fits."""
+    """Those that are wanted. Default: what the arguments offer of a recipient, a record's id and an
+    amount. An action that none of them fits stays right; `list(InjectionType)` is all types."""
     seed: int | None = None
     """The same seed makes the same choices. An `ExperimentRunner` gives each trial a seed of its
     own instead."""
 
     def __post_init__(self) -> None:
         check_rate(self.injection_rate, "injection_rate")
+        if isinstance(self.injection_types, str):
+            raise ValueError("injection_types takes several types, as a list, not one")
         types = tuple(InjectionType(each) for each in self.injection_types)
         msgspec.structs.force_setattr(self, "injection_types", types)
 
 
-class InjectionResult(Struct, frozen=True, kw_only=True):
+class InjectionResult(Struct, frozen=True):
     """An action, and what was made of it."""
 
     injected: bool
@@ -84,12 +91,19 @@ class ErrorInjector:
     Args:
         config: how often and how. Default: one in ten.
         seed: in place of the config's; the same seed makes the same choices.
+        other_value: is asked first for a wrong recipient, id or amount; see
+            `Scenario.other_value`.
     """
 
     def __init__(
-        self, config: InjectionConfig | None = None, *, seed: int | str | None = None
+        self,
+        config: InjectionConfig | None = None,
+        *,
+        seed: int | str | None = None,
+        other_value: OtherValue | None = None,
     ) -> None:
         self.config = config or InjectionConfig()
+        self._other_value = other_value
         self._random = Random(self.config.seed if seed is None else seed)
         self.reset()
 
@@ -100,7 +114,9 @@ class ErrorInjector:
         if self._random.random() >= self.config.injection_rate:
             return InjectionResult(injected=False, original_action=action)
         self._drawn += 1
-        return self._counted(inject(action, self._random, tuple(self.config.injection_types)))
+        return self._counted(
+            inject(action, self._random, tuple(self.config.injection_types), self._other_value)
+        )
 
     def get_stats(self) -> JsonObject:
         """What was done since the beginning, or `reset`.
@@ -126,7 +142,10 @@ class ErrorInjector:
 
 
 def inject(
-    action: Action, random: Random, types: tuple[InjectionType, ...] = ()
+    action: Action,
+    random: Random,
+    types: tuple[InjectionType, ...] = (),
+    other_value: OtherValue | None = None,
 ) -> InjectionResult:
     """Make `action` wrong by one of `types`; `injected` is False if none of them fits.
 
@@ -134,24 +153,21 @@ def inject(
         action: as it is right; it is left as it is.
         random: chooses the type, and what is put in.
         types: as in `InjectionConfig`.
+        other_value: is asked first for a wrong recipient, id or amount.
     """
-    wanted = list(types) or list(_OFFERED)
-    while True:
-        left = list(wanted)
-        while left:
-            kind = left.pop(random.randrange(len(left)))
-            made = _FAULTS[kind](action, random)
-            if made is not None and (changed := _changed(action, made)) is not None:
-                return InjectionResult(
-                    injected=True,
-                    original_action=action,
-                    modified_action=changed,
-                    injection_type=kind,
-                    injection_details=made.details,
-                )
-        if types or len(wanted) > len(_OFFERED):
-            return InjectionResult(injected=False, original_action=action)
-        wanted = list(InjectionType)
+    left = list(types or _OFFERED)
+    while left:
+        kind = left.pop(random.randrange(len(left)))
+        made = _FAULTS[kind](action, random, other_value)
+        if made is not None and (changed := _changed(action, made)) is not None:
+            return InjectionResult(
+                injected=True,
+                original_action=action,
+                modified_action=changed,
+                injection_type=kind,
+                injection_details=made.details,
+            )
+    return InjectionResult(injected=False, original_action=action)
 
 
 class _Fault(Struct, frozen=True, kw_only=True):
@@ -173,88 +189,68 @@ def _changed(action: Action, fault: _Fault) -> Action | None:
     return None if made.digest == action.digest else made
 
 
-def _with(action: Action, name: str, value: Any, what: str) -> _Fault:
-    return _Fault(
-        tool_name=action.tool_name,
-        tool_args={**action.tool_args, name: value},
-        details={
-            "argument": name,
-            f"original_{what}": action.tool_args[name],
-            f"injected_{what}": value,
-        },
-    )
+class _Place(Struct, frozen=True):
+    """Where a value is: an argument, or one of an argument that is an object."""
+
+    path: tuple[str, ...]
+    value: Any
+
+    def put(self, arguments: JsonObject, value: Any) -> JsonObject:
+        """The arguments with another value here."""
+        name, *inner = self.path
+        if inner:
+            value = {**arguments[name], inner[0]: value}
+        return {**arguments, name: value}
 
 
-def _wrong_recipient(action: Action, random: Random) -> _Fault | None:
-    for name in _RECIPIENTS:
-        value: Any = action.tool_args.get(name)
-        if isinstance(value, str) and value:
-            return _with(action, name, _other_person(value, random), "recipient")
-        if isinstance(value, list) and value and isinstance(cast("list[Any]", value)[0], str):
-            first, *others = cast("list[str]", value)
-            return _with(action, name, [_other_person(first, random), *others], "recipient")
+def _places(arguments: JsonObject, names: tuple[str, ...]) -> Iterator[_Place]:
+    """Those that are called so: arguments first, then what stands one level down."""
+    for name in names:
+        if name in arguments:
+            yield _Place((name,), arguments[name])
+    for outer, value in arguments.items():
+        if isinstance(value, dict):
+            inner = cast("JsonObject", value)
+            for name in names:
+                if name in inner:
+                    yield _Place((outer, name), inner[name])
+
+
+def _wrong_value(
+    action: Action,
+    random: Random,
+    other_value: OtherValue | None,
+    *,
+    names: tuple[str, ...],
+    what: str,
+    lookalike: Lookalike,
+) -> _Fault | None:
+    """The first value of these names that can be another one, made so."""
+    for place in _places(action.tool_args, names):
+        name = ".".join(place.path)
+        other = None if other_value is None else other_value(name, place.value, random)
+        if other is None:
+            other = lookalike(place.value, random)
+        if other is not None and other != place.value:
+            return _Fault(
+                tool_name=action.tool_name,
+                tool_args=place.put(action.tool_args, other),
+                details={
+                    "argument": name,
+                    f"original_{what}": place.value,
+                    f"injected_{what}": other,
+                },
+            )
     return None
 
 
-def _other_person(address: str, random: Random) -> str:
-    """Somebody else at the same place, written in the same way."""
-    person, at, place = address.partition("@")
-    others = [name for name in _PEOPLE if name != person.lower()]
-    other = random.choice(others)
-    return f"{other.capitalize() if person[:1].isupper() else other}{at}{place}"
-
-
-def _wrong_record_id(action: Action, random: Random) -> _Fault | None:
-    for name in _IDS:
-        value: Any = action.tool_args.get(name)
-        if isinstance(value, str) and any(_ring_of(letter) for letter in value):
-            return _with(action, name, _other_id(value, random), "id")
-        if isinstance(value, int) and not isinstance(value, bool):
-            return _with(action, name, value + random.choice((1, 2, 3, 9, 10)), "id")
-    return None
-
-
-def _other_id(known: str, random: Random) -> str:
-    """One letter or digit changed for another of its kind: the last digit, if there is one."""
-    places = [place for place, letter in enumerate(known) if _ring_of(letter)]
-    place = max((each for each in places if known[each].isdigit()), default=places[-1])
-    letter = random.choice([each for each in _ring_of(known[place]) if each != known[place]])
-    return known[:place] + letter + known[place + 1 :]
-
-
-def _ring_of(letter: str) -> str:
-    return next((ring for ring in _RINGS if letter in ring), "")
-
-
-def _wrong_amount(action: Action, random: Random) -> _Fault | None:
-    for name in _AMOUNTS:
-        value: Any = action.tool_args.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if not math.isfinite(value):
-            continue
-        others = [_scaled(value, factor) for factor in _FACTORS]
-        others = [other for other in others if other != value and abs(other) <= _MOST]
-        return _with(action, name, random.choice(others or [1]), "amount")
-    return None
-
-
-def _scaled(amount: float, factor: int) -> float:
-    """A multiple; of nothing, the factor itself; of what is too large for that, a fraction."""
-    if amount == 0:
-        return factor
-    if abs(amount) * factor > _MOST:
-        return amount // factor if isinstance(amount, int) else amount / factor
-    return amount * factor
-
-
-def _invalid_tool(action: Action, random: Random) -> _Fault | None:
+def _invalid_tool(action: Action, random: Random, _: OtherValue | None) -> _Fault | None:
     name = random.choice(_NAMINGS)(action.tool_name)
     details = {"original_tool": action.tool_name, "injected_tool": name}
     return _Fault(tool_name=name, tool_args=action.tool_args, details=details)
 
 
-def _sensitive_data(action: Action, random: Random) -> _Fault | None:
+def _sensitive_data(action: Action, random: Random, _: OtherValue | None) -> _Fault | None:
     free = [name for name in _NOTES if name not in action.tool_args]
     if not free:
         return None
@@ -269,12 +265,17 @@ def _sensitive_data(action: Action, random: Random) -> _Fault | None:
     )
 
 
-def _malformed_args(action: Action, random: Random) -> _Fault | None:
+def _malformed_args(action: Action, random: Random, _: OtherValue | None) -> _Fault | None:
     if not action.tool_args:
         return None
     name = random.choice(sorted(action.tool_args))
     if random.random() < 0.5:
-        return _with(action, name, [action.tool_args[name]], "value")
+        right = action.tool_args[name]
+        return _Fault(
+            tool_name=action.tool_name,
+            tool_args={**action.tool_args, name: [right]},
+            details={"argument": name, "original_value": right, "injected_value": [right]},
+        )
     renamed = next(
         each
         for each in (f"{name}_value", f"{name}_text", f"{name}_")
@@ -290,23 +291,31 @@ _OFFERED: Final = (
     InjectionType.WRONG_RECORD_ID,
     InjectionType.WRONG_AMOUNT,
 )
-_FAULTS: Final[dict[InjectionType, Callable[[Action, Random], _Fault | None]]] = {
-    InjectionType.WRONG_RECIPIENT: _wrong_recipient,
-    InjectionType.WRONG_RECORD_ID: _wrong_record_id,
-    InjectionType.WRONG_AMOUNT: _wrong_amount,
+_FAULTS: Final[
+    dict[InjectionType, Callable[[Action, Random, OtherValue | None], _Fault | None]]
+] = {
+    InjectionType.WRONG_RECIPIENT: partial(
+        _wrong_value,
+        names=("recipient", "recipients", "to", "recipient_email", "email", "address"),
+        what="recipient",
+        lookalike=other_recipient,
+    ),
+    InjectionType.WRONG_RECORD_ID: partial(
+        _wrong_value,
+        names=("customer_id", "record_id", "account_id", "order_id", "user_id", "id"),
+        what="id",
+        lookalike=other_id,
+    ),
+    InjectionType.WRONG_AMOUNT: partial(
+        _wrong_value,
+        names=("amount", "value", "price", "total", "cost"),
+        what="amount",
+        lookalike=other_amount,
+    ),
     InjectionType.INVALID_TOOL: _invalid_tool,
     InjectionType.SENSITIVE_DATA: _sensitive_data,
     InjectionType.MALFORMED_ARGS: _malformed_args,
 }
-_RECIPIENTS: Final = ("recipient", "recipients", "to", "recipient_email", "email", "address")
-_PEOPLE: Final = ("alice", "bob", "carol", "dave", "eve")
-"""Those whom the scenario writes to anyway, so that a name tells nothing."""
-_IDS: Final = ("customer_id", "record_id", "account_id", "order_id", "user_id", "id")
-_RINGS: Final = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_AMOUNTS: Final = ("amount", "value", "price", "total", "cost")
-_FACTORS: Final = (2, 10, 100)
-_MOST: Final = 2**52
-"""Beyond it, not every integer can be told from the next one."""
 _NOTES: Final = ("note", "notes", "comment", "reference", "remark")
 _NAMINGS: Final[tuple[Callable[[str], str], ...]] = (
     lambda name: f"{name}_all",

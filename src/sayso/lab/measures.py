@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ LOSSES = ""
 _BY_POLICY = "policy:"
 
 
-class RunMetrics(Struct, frozen=True, kw_only=True):
+class RunMetrics(Struct, frozen=True):
     """One run. Times are in milliseconds; None is what the events do not tell."""
 
     run_id: str
@@ -49,6 +50,8 @@ class RunMetrics(Struct, frozen=True, kw_only=True):
     """It is known which actions are wrong: the run is a trial, which names its scenario and its
     condition, or an error was injected into it."""
     actions: tuple[ActionMetrics, ...] = ()
+    is_open: bool = False
+    """It began, and no end of it was told: it is still going on, or was interrupted."""
 
 
 class ConditionMetrics(Struct, frozen=True, kw_only=True):
@@ -68,7 +71,8 @@ class ConditionMetrics(Struct, frozen=True, kw_only=True):
     approval: Rate = Rate()
     """Runs in which people were asked, of all runs."""
     error_catch: Rate = Rate()
-    """Actions caught, of those that are known to be wrong."""
+    """Actions caught, of those that are known to be wrong. As the next two, without runs that
+    began and have not ended."""
     false_reject: Rate = Rate()
     """Actions refused by people, of those that they decided on and that are known to be right."""
     false_approve: Rate = Rate()
@@ -136,7 +140,7 @@ def together(condition_id: str, runs: Sequence[RunMetrics]) -> ConditionMetrics:
     """Several runs, under this name."""
     actions = [action for run in runs for action in run.actions]
     known = _with_ground_truth(runs)
-    judged = [action for run in known for action in run.actions]
+    judged = [action for run in known if not run.is_open for action in run.actions]
     wrong = [action for action in judged if action.injected_error]
     ended = [run.task_success for run in runs if run.task_success is not None]
     decided_right = [each for each in judged if each.decided and not each.injected_error]
@@ -166,6 +170,11 @@ def together(condition_id: str, runs: Sequence[RunMetrics]) -> ConditionMetrics:
     )
 
 
+def scenarios_of(runs: Sequence[RunMetrics]) -> list[str]:
+    """The scenarios that these runs name, each once and in the order of their names."""
+    return sorted({run.scenario_id for run in runs})
+
+
 def _rate(outcomes: Iterable[bool]) -> Rate:
     told = list(outcomes)
     return Rate(hits=sum(told), of=len(told))
@@ -180,7 +189,10 @@ def _with_ground_truth(runs: Sequence[RunMetrics]) -> list[RunMetrics]:
 def _run(run_id: str, events: Sequence[TraceEvent]) -> RunMetrics:
     run = next(iter(runs_of(events)), None) or RunMetadata(run_id=run_id)
     actions = actions_of(
-        events, is_over=run.finished_at is not None, succeeded=run.task_success is True
+        events,
+        is_over=run.finished_at is not None,
+        succeeded=run.task_success is True,
+        told=_told(run.validation_details.get("calls")),
     )
     wrong = [action for action in actions if action.injected_error]
     latencies = [latency for action in actions for latency in action.latencies_ms]
@@ -207,7 +219,24 @@ def _run(run_id: str, events: Sequence[TraceEvent]) -> RunMetrics:
         llm_calls=len(calls),
         has_ground_truth=bool(wrong) or bool(run.scenario_id and run.condition_id),
         actions=actions,
+        is_open=run.started_at is not None and run.finished_at is None,
     )
+
+
+def _told(calls: Any) -> dict[str, bool]:
+    """By action, what an experiment's `run_end` tells of it; older ones tell its `success` alone.
+
+    Whatever else a program put there is passed over.
+    """
+    told: dict[str, bool] = {}
+    for call in cast("list[Any]", calls) if isinstance(calls, list) else ():
+        if isinstance(call, dict):
+            fields = cast("JsonObject", call)
+            action_id, caught = fields.get("action_id"), fields.get("error_caught")
+            caught = fields.get("success") if caught is None else caught
+            if isinstance(action_id, str) and isinstance(caught, bool):
+                told[action_id] = caught
+    return told
 
 
 def _tokens(calls: Sequence[JsonObject]) -> int | None:

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sayso.errors import NotFoundError
+from sayso.errors import NotFoundError, UsageError
 from sayso.lab import report
 from sayso.lab.comparison import Comparison, compared
-from sayso.lab.measures import LOSSES, ConditionMetrics, RunMetrics, measured, together
+from sayso.lab.measures import (
+    LOSSES,
+    ConditionMetrics,
+    RunMetrics,
+    measured,
+    scenarios_of,
+    together,
+)
 from sayso.telemetry import TelemetryLogger
 
 __all__ = ["Comparison", "ConditionMetrics", "MetricsCalculator", "RunMetrics"]
@@ -77,10 +84,19 @@ class MetricsCalculator:
 
         Raises:
             NotFoundError: one of `run_ids` is not there.
+            UsageError: runs of the condition are of several scenarios, and `run_ids` does not tell
+                which of them are meant.
             StoreError: the trace cannot be read.
         """
         if run_ids is None and condition_id is not None:
             runs = self._of_conditions(condition_id)
+            scenarios = scenarios_of(runs)
+            if condition_id and len(scenarios) > 1:
+                raise UsageError(
+                    f"The condition {condition_id!r} has runs of several scenarios:"
+                    f" {', '.join(scenarios)}.",
+                    hint="Give each scenario a condition of its own, or name the runs: run_ids=...",
+                )
         else:
             runs = self.compute_runs(run_ids)
             if condition_id is not None:
@@ -93,8 +109,9 @@ class MetricsCalculator:
     def compare(self, condition_a: str, condition_b: str) -> Comparison:
         """Two conditions, on the trials that they have in common.
 
-        Trials are a pair if they name the same scenario and seed. Of several trials of one seed
-        in one condition the first counts; runs without a seed do not.
+        Trials are a pair if they name the same scenario and seed, and the same actions were
+        proposed in them. Of several trials of one seed in one condition the last one counts that
+        has ended; runs without a seed do not.
 
         Raises:
             NotFoundError: a condition has no run.
@@ -123,6 +140,9 @@ class MetricsCalculator:
     def export_summary_json(self, path: str | Path, by_condition: bool = True) -> None:
         """Write what the runs come to, by condition or all `overall` (see `report`).
 
+        A condition with runs of several scenarios is not one: each has a part of its own, under
+        `CONDITION (SCENARIO)`.
+
         Raises:
             ConfigurationError: the file cannot be written; it is as it was.
             StoreError: the trace cannot be read.
@@ -132,8 +152,14 @@ class MetricsCalculator:
             by_id: dict[str, list[RunMetrics]] = {}
             for run in runs:
                 by_id.setdefault(run.condition_id, []).append(run)
+            parts: dict[str, list[RunMetrics]] = {}
+            for condition_id, some in by_id.items():
+                is_one = not condition_id or len(scenarios_of(some)) == 1
+                for run in some:
+                    key = condition_id if is_one else f"{condition_id} ({run.scenario_id})"
+                    parts.setdefault(key, []).append(run)
             summary = {
-                each: report.summarised(together(each, by_id[each])) for each in sorted(by_id)
+                each: report.summarised(together(each, parts[each])) for each in sorted(parts)
             }
         else:
             summary = {"overall": report.summarised(together("overall", runs))}

@@ -1,5 +1,6 @@
 """One trial: a world, a gate and people of its own, and what came of them."""
 
+import asyncio
 import copy
 import inspect
 from collections.abc import Callable
@@ -50,7 +51,7 @@ class CallResult(Struct, frozen=True, kw_only=True):
     """What failed: the tool, the backend, or the scenario."""
 
 
-class TrialResult(Struct, frozen=True, kw_only=True):
+class TrialResult(Struct, frozen=True):
     """What came of one trial. All but `run_id` is the same when it is run again."""
 
     run_id: str
@@ -94,9 +95,10 @@ class Trial:
         self._injector = ErrorInjector(
             condition.injection_config or InjectionConfig(injection_rate=0.0),
             seed=f"{seed}/injection",
+            other_value=self._world.other_value,
         )
         backend = condition.fresh_backend(f"{seed}/reviewer")
-        self._learn: Callable[[Action], None] | None = getattr(backend, "learn", None)
+        self._learn: Callable[[Action], Any] | None = getattr(backend, "learn", None)
         policy = condition.fresh_policy(f"{seed}/policy")
         self._policy_name = policy.name
         self._gate = Gate(
@@ -124,21 +126,28 @@ class Trial:
                 for place in range(condition.scenario.config.actions_per_trial):
                     calls.append(await self._call(place))
             finally:
-                self._world.close()
-        except Exception as error:  # noqa: BLE001  a scenario of the user's; told in the result
+                await _came(self._world.close())
+        except (Exception, asyncio.CancelledError) as error:
+            # A scenario of the user's; it is told in the result.
+            if _is_stopped(error):
+                raise
             failure = _told(error)
         result = self._result(tuple(calls), failure)
         self._logger.log_run_end(self._run_id, result.success, self._details(result))
         return result
 
     async def _call(self, place: int) -> CallResult:
-        """Have one task drawn and proposed, and look at what became of it."""
+        """Have one task drawn and proposed, and look at what became of it.
+
+        What fails before anything is proposed is raised: then there is no call to tell of.
+        """
         task = _named(await _came(self._world.generate_action(correct=True)), self._seed, place)
+        if self._learn is not None:
+            await _came(self._learn(task))
+        tools = await _came(self._world.get_tools())
+        message = await _came(self._world.get_task_description())
         injection = self._injector.maybe_inject(task)
         proposed = injection.action
-        if self._learn is not None:
-            self._learn(task)
-        tools = self._world.get_tools()
         self._listener.begin(is_injected=injection.injected)
         ran: list[str] = []
         failure: str | None = None
@@ -150,16 +159,17 @@ class Trial:
             if tool is None:
                 raise NotFoundError(f"Unknown tool: {proposed.tool_name}")
             result = await _came(tool(**copy.deepcopy(arguments)))  # the task stays as it is
-            if isinstance(result, dict) and cast("JsonObject", result).get("success") is False:
-                raise _ToolError(cast("JsonObject", result).get("error", "The tool failed."))
-            return cast("Any", result)
+            if _of(result, "success") is False:
+                raise _ToolError(_of(result, "error") or "The tool failed.")
+            return result
 
         try:
-            result = await self._gate.run(
-                proposed, execute, message=self._world.get_task_description()
-            )
+            result = await self._gate.run(proposed, execute, message=message)
             checked = await _came(self._world.validate_result(result))
-        except Exception as error:  # noqa: BLE001  whatever fails is a result, too
+        except (Exception, asyncio.CancelledError) as error:
+            # Whatever fails is a result, too.
+            if _is_stopped(error):
+                raise
             if isinstance(error, NotApprovedError) and not ran:
                 self._listener.is_rejected = True  # silence is a no, too
                 checked = ValidationResult(False, self._listener.reason or error.detail)
@@ -175,20 +185,24 @@ class Trial:
         checked: ValidationResult,
         failure: str | None,
     ) -> CallResult:
-        """What is wrong is a success if it was kept from running; what is right, if it was done."""
+        """What is wrong is a success if it was kept from running; what is right, if it was done.
+
+        What did not run because something failed was kept from running by nobody.
+        """
         heard, proposed = self._listener, injection.action
         as_proposed = ran == [proposed.digest]
         success = failure is None and checked.success
         caught = False
         if injection.injected:
             # What ran as it was made wrong is wrong, whatever the scenario says of it.
-            success = caught = (success and not as_proposed) or heard.is_rejected
+            caught = (success and not as_proposed) or (heard.is_rejected and not ran)
+            success = caught and failure is None
         return CallResult(
             task=task,
             proposed=proposed,
             injection_type=injection.injection_type,
             approval_requested=heard.is_requested,
-            approval_granted=bool(ran),
+            approval_granted=bool(ran) or (heard.is_approved and not heard.is_rejected),
             latency_ms=heard.latency_ms,
             ran=bool(ran),
             success=success,
@@ -229,6 +243,7 @@ class Trial:
                     "action_id": call.proposed.id,
                     "injection_type": call.injection_type,
                     "success": call.success,
+                    "error_caught": call.error_caught,
                     "reason": call.reason,
                 }
                 for call in result.calls
@@ -252,6 +267,7 @@ class _Listener:
         """The next call."""
         self._is_injected = is_injected
         self.is_requested = False
+        self.is_approved = False
         self.is_rejected = False
         self.latency_ms = 0.0
         self.reason = ""
@@ -267,12 +283,14 @@ class _Listener:
     ) -> None:
         del run_id
         self.is_requested = True
+        self.is_approved = self.is_rejected = False
         self._logger.log_approval_requested(self._run_id, request, channel)
 
     def log_approval_decided(
         self, run_id: str, decision: Decision, channel: str = "experiment"
     ) -> None:
         del run_id
+        self.is_approved = decision.approved
         self.is_rejected = not decision.approved
         self.latency_ms += decision.latency_ms
         self.reason = decision.reason
@@ -308,5 +326,18 @@ async def _came(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-def _told(error: Exception) -> str:
+def _of(result: Any, name: str) -> Any:
+    """A field of what a tool returned, a dictionary or another object."""
+    if isinstance(result, dict):
+        return cast("JsonObject", result).get(name)
+    return getattr(result, name, None)
+
+
+def _is_stopped(error: BaseException) -> bool:
+    """Whether the trial itself is to end; else whoever raised it was cancelled, and it goes on."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _told(error: BaseException) -> str:
     return str(error) if isinstance(error, _ToolError) else f"{type(error).__name__}: {error}"

@@ -572,6 +572,22 @@ async def test_listeners_and_hooks_that_fail_do_not_undo_what_ran() -> None:
     assert len(outbox.sent) == 1
 
 
+@pytest.mark.parametrize("effect", [ASK, DENY])
+async def test_what_was_said_is_told_also_if_the_policy_cannot_note_it(effect: Effect) -> None:
+    class Fails(Says):
+        def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:
+            raise OSError("no space left")
+
+    outbox, heard = Outbox(), Heard()
+    gate = Gate(Fails(effect), Person(no), telemetry=heard)
+    with pytest.raises(OSError, match="no space"):
+        await gate.run(SEND, outbox.send_async)
+    with pytest.raises(OSError, match="no space"):
+        gate.run_sync(SEND, outbox.send)
+    assert [decision.approved for decision in heard.decisions] == [False, False]
+    assert outbox.sent == []
+
+
 async def test_a_hook_may_use_the_gate() -> None:
     class Asks(Says):
         def post_decision_update(self, state: State, action: Action, decision: Decision) -> State:

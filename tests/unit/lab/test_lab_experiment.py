@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -22,8 +23,11 @@ from sayso.lab import (
     ExperimentCondition,
     ExperimentRunner,
     InjectionConfig,
+    InjectionResult,
     InjectionType,
+    MetricsCalculator,
     RecordUpdateScenario,
+    RunMetrics,
     Scenario,
     ScenarioConfig,
     SimulatedReviewer,
@@ -31,7 +35,9 @@ from sayso.lab import (
     ValidationResult,
     create_standard_conditions,
 )
+from sayso.lab.inference import Rate
 from sayso.policies import (
+    AllOf,
     AlwaysApprovePolicy,
     AuditPlusEscalatePolicy,
     HITLPolicy,
@@ -254,6 +260,28 @@ async def test_within_a_trial_of_several_actions_a_streak_counts_and_so_does_eac
     assert (second.approval_granted, second.success) == (True, True)
 
 
+class Refunds(Scenario):
+    """Refunds what was paid."""
+
+    name = "refunds"
+
+    def __init__(self) -> None:
+        super().__init__(ScenarioConfig("refunds", "Refunds"))
+
+    def get_tools(self) -> dict[str, Any]:
+        return {"refund": lambda **args: args}
+
+    def generate_action(self, correct: bool = True) -> Action:
+        self.paid = {"amount": self.random.randrange(100)}
+        return Action(tool_name="refund", tool_args=self.paid, risk_class=RiskClass.HIGH)
+
+    def validate_result(self, result: Any) -> ValidationResult:
+        return ValidationResult(result == self.paid)
+
+    def other_value(self, name: str, value: Any, random: Random) -> Any:
+        return value + 1
+
+
 class Counting(HITLPolicy):
     """Keeps what it has seen in itself, as users' policies do."""
 
@@ -400,9 +428,20 @@ async def test_a_tool_that_raises_is_counted_and_calls_of_a_model_are_kept(
     assert {event.run_id for event in calls} == {result.run_id for result in results}
 
 
+class Told(Failing):
+    """Its tool returns an object."""
+
+    def get_tools(self) -> dict[str, Any]:
+        return {"send_email": lambda **_: ValidationResult(False, "no")}
+
+
 async def test_a_tool_that_tells_of_its_failure_has_failed_and_so_has_an_unknown_one(
     logger: TelemetryLogger,
 ) -> None:
+    [failed] = await run(
+        logger, condition(policy=AlwaysApprovePolicy(), scenario=Told(), n_trials=1)
+    )
+    assert failed.execution_error == "The tool failed."
     for kind, told in (
         (InjectionType.INVALID_TOOL, "NotFoundError: Unknown tool: "),
         (InjectionType.MALFORMED_ARGS, ""),
@@ -517,6 +556,110 @@ async def test_an_error_that_a_person_puts_right_is_caught_and_a_success(
     assert all(result.approval_granted for result in results)
 
 
+class Unsteady(Editing):
+    """Is cancelled within, cannot be reached, or edits, in turn; told of tasks by a coroutine."""
+
+    asked = 0
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, Action] = {}
+
+    fresh = None  # type: ignore[assignment]
+
+    async def learn(self, task: Action) -> None:  # type: ignore[override]
+        self.tasks[task.id] = task
+
+    async def request_approval(self, request: ApprovalRequest) -> Decision:
+        Unsteady.asked += 1
+        if Unsteady.asked % 3 == 0:
+            raise asyncio.CancelledError
+        if Unsteady.asked % 3 == 1:
+            raise ConnectionError("down")
+        return Decision(approved=True, args=self.tasks[request.action.id].tool_args)
+
+
+class Unready(EmailDraftScenario):
+    """Cannot always say what its task is; what it says, and its tools, it has to fetch."""
+
+    async def get_tools(self) -> Any:  # type: ignore[override]
+        return super().get_tools()
+
+    async def get_task_description(self) -> str:  # type: ignore[override]
+        if self.random.random() < 0.2:
+            raise RuntimeError("not known")
+        return super().get_task_description()
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
+
+
+async def test_whatever_fails_in_trials_all_end_and_metrics_count_them_as_the_runner_does(
+    logger: TelemetryLogger,
+) -> None:
+    """A `CancelledError` from a backend ended the runner's workers, 21 of 200 trials were told."""
+    three = ScenarioConfig(
+        scenario_id="e", name="E", risk_class=RiskClass.MEDIUM, actions_per_trial=3
+    )
+    runner = ExperimentRunner(logger)
+    runner.add_condition(
+        condition(
+            backend=Unsteady(),
+            scenario=Unready(three),
+            injection_config=InjectionConfig(injection_rate=0.5),
+            n_trials=60,
+        )
+    )
+    results = await runner.run_all()
+    assert [result.trial_number for result in results] == list(range(60))
+    calls = [call for result in results for call in result.calls]
+    failures = {call.execution_error for call in calls}
+    assert failures == {None, "CancelledError: ", "ConnectionError: down"}
+    assert "RuntimeError: not known" in {result.execution_error for result in results}
+    wrong = [call for call in calls if call.injection_type]
+    assert [call.error_caught for call in wrong] == [not call.execution_error for call in wrong]
+    metrics = MetricsCalculator(logger)
+    runs = metrics.compute_runs([result.run_id for result in results])
+    for run_, result in zip(runs, results, strict=True):
+        for name in ("injected_error", "error_caught", "approval_requested", "approval_granted"):
+            assert getattr(run_, name) == getattr(result, name), name
+        assert run_.task_success == result.success
+        assert [each.error_caught for each in run_.actions] == [
+            call.error_caught for call in result.calls
+        ]
+    counted, short = metrics.compute_condition_metrics("c"), runner.get_summary()["conditions"]["c"]
+    assert counted.error_catch == Rate(hits=short["errors_caught"], of=short["injected_errors"])
+    assert counted.error_catch_rate == short["error_catch_rate"]
+    assert (counted.success_rate, counted.approval_rate) == (
+        short["success_rate"], short["approval_rate"],
+    )  # fmt: skip
+
+
+async def test_what_was_done_is_kept_when_the_runner_is_interrupted(
+    logger: TelemetryLogger, tmp_path: Path
+) -> None:
+    def raising(interruption: BaseException) -> Any:
+        def progress(current: int, total: int, message: str) -> None:
+            if current == 7:
+                raise interruption
+
+        return progress
+
+    for interruption, told in (
+        (RuntimeError("stop"), RuntimeError),
+        (asyncio.CancelledError(), UsageError),
+    ):
+        runner = ExperimentRunner(logger, tmp_path, max_concurrent=1)
+        runner.add_condition(condition(n_trials=20))
+        with pytest.raises(told):
+            await runner.run_all(raising(interruption))
+        assert [result.trial_number for result in runner.results] == list(range(7))
+        runner.export_results("r.csv")
+    running: asyncio.Task[Any] = asyncio.create_task(runner.run_all(lambda *_: running.cancel()))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert len(runner.results) == 1
+
+
 class Hooked(RiskBasedPolicy):
     """Tells which of its hooks were called."""
 
@@ -543,6 +686,29 @@ async def test_the_policy_s_hooks_are_called(logger: TelemetryLogger) -> None:
     assert told == ["decision", "execution"] * 2
 
 
+class Full(RiskBasedPolicy):
+    """Cannot note what was decided."""
+
+    def post_decision_update(self, state: Any, action: Action, decision: Decision) -> Any:
+        raise OSError("no space left")
+
+
+async def test_what_a_person_said_counts_also_if_the_policy_could_not_note_it(
+    logger: TelemetryLogger,
+) -> None:
+    policy = Full(require_approval_for_medium=True)
+    half = InjectionConfig(injection_rate=0.5)
+    results = await run(logger, condition(policy=policy, injection_config=half))
+    assert {result.execution_error for result in results} == {"OSError: no space left"}
+    assert not any(result.success for result in results)
+    assert all(result.error_caught == result.injected_error for result in results)
+    runs = MetricsCalculator(logger).compute_runs([result.run_id for result in results])
+    assert [(run_.error_caught, run_.approval_granted, run_.task_success) for run_ in runs] == [
+        (result.error_caught, result.approval_granted, result.success) for result in results
+    ]
+    assert {result.approval_granted for result in results} == {True, False}
+
+
 async def test_run_twice_its_results_are_those_of_the_last_time(
     logger: TelemetryLogger, tmp_path: Path
 ) -> None:
@@ -554,6 +720,8 @@ async def test_run_twice_its_results_are_those_of_the_last_time(
     assert runner.results == second
     assert alike(first) == alike(second)
     assert runner.get_summary()["total_trials"] == 5
+    with pytest.raises(UsageError, match="both be written"):
+        runner.export_results("s.json", "./s.json")
     rows, summary = runner.export_results("r.csv", "s.json")
     assert rows is not None
     assert summary is not None
@@ -608,21 +776,108 @@ class Locked(Policy):
         raise NotImplementedError
 
 
+class LateScenario(EmailDraftScenario):
+    async def reset(self) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+
+class LateBackend(ScriptedBackend):
+    async def reset(self) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+
+class Coin(HITLPolicy):
+    """Asks by a generator of its own."""
+
+    name = "coin"
+
+    def __init__(self, seed: int | str = 0) -> None:
+        self.random = Random(seed)
+
+    def should_request_approval(self, action: Action, state: dict[str, Any]) -> tuple[bool, str]:
+        return self.random.random() < 0.5, "tossed"
+
+
+class FairCoin(Coin):
+    def fresh(self, seed: int | str) -> "FairCoin":
+        return FairCoin(seed)
+
+
+class OwnDice(Refunds):
+    """Draws from a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = self.random
+
+
+async def test_what_would_draw_the_same_in_each_trial_is_warned_of(logger: TelemetryLogger) -> None:
+    for fields, told in (
+        ({"policy": Coin()}, "policy.random"),
+        ({"policy": AllOf(AlwaysApprovePolicy(), Coin())}, "policy.policies.random"),
+        ({"scenario": OwnDice()}, "scenario.dice"),
+    ):
+        with pytest.warns(UserWarning, match=told) as warned:
+            condition(**fields)
+        assert [(each.filename, len(warned)) for each in warned] == [(__file__, 1)]
+    results = await run(logger, condition(policy=FairCoin(), scenario=Refunds(), n_trials=40))
+    assert 5 < sum(result.approval_requested for result in results) < 35
+
+
+async def test_a_scenario_says_what_is_wrong_in_its_world(logger: TelemetryLogger) -> None:
+    refunds = condition(scenario=Refunds(), injection_config=ALL_WRONG)
+    amounts = [
+        [each.tool_args["amount"] for each in both] for both in drawn(await run(logger, refunds))
+    ]
+    assert all(wrong == right + 1 for right, wrong in amounts)
+
+
+def test_what_hitloop_takes_by_position_is_taken_so() -> None:
+    config = InjectionConfig(0.5, [InjectionType.WRONG_AMOUNT], 7)
+    assert (config.injection_rate, config.seed) == (0.5, 7)
+    scenario = EmailDraftScenario(
+        ScenarioConfig("id", "Name", "", "send", {}, RiskClass.LOW, ["x"], 7, {"k": 1})
+    )
+    assert (scenario.config.seed, scenario.config.extra) == (7, {"k": 1})
+    made = ExperimentCondition("c", ASKING, PERFECT, scenario, config, 3, 9)
+    assert (made.injection_config, made.n_trials, made.base_seed) == (config, 3, 9)
+    result = TrialResult("r", "c", 0, 9, True, True, True, True, False, "failed")
+    assert (result.error_caught, result.execution_error) == (True, "failed")
+    run_ = RunMetrics("r", "s", "c", "p", 9, True, True, False, 1.0, 2.0, True, True, False, 5, 6)
+    assert (run_.tool_failure, run_.tokens_used, run_.llm_calls) == (False, 5, 6)
+    injected = InjectionResult(True, Action(tool_name="x"), None, InjectionType.INVALID_TOOL, {})
+    assert injected.injection_type is InjectionType.INVALID_TOOL
+
+
 async def test_what_cannot_be_an_experiment_is_refused_with_the_way_out(
     logger: TelemetryLogger,
 ) -> None:
     for fields, told in (
         ({"n_trials": 0}, "n_trials"),
         ({"n_trials": 2.5}, "n_trials"),
+        ({"n_trials": True}, "n_trials"),
+        ({"base_seed": 1.5}, "base_seed"),
+        ({"base_seed": None}, "base_seed"),
         ({"condition_id": ""}, "condition_id"),
+        ({"condition_id": " "}, "condition_id"),
+        ({"condition_id": 5}, "condition_id"),
+        ({"condition_id": "\ud800"}, "surrogates"),
     ):
         with pytest.raises(ValueError, match=told):
             condition(**fields)
+    for wrong in (2.5, True, 0):
+        with pytest.raises(ValueError, match="actions_per_trial"):
+            ScenarioConfig("a", "a", actions_per_trial=wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="max_concurrent"):
+            ExperimentRunner(logger, max_concurrent=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="The injection_config of the condition 'c'"):
+        condition(injection_config=0.2)
+    for name, late in (("scenario", LateScenario()), ("backend", LateBackend())):
+        with pytest.raises(ConfigurationError, match=f"The {name} .* has a reset that is a corout"):
+            condition(**{name: late})
     for name in ("policy", "backend", "scenario"):
         with pytest.raises(ConfigurationError, match=f"The {name} of the condition 'c'"):
             condition(**{name: "it"})
-    with pytest.raises(ValueError, match="max_concurrent"):
-        ExperimentRunner(logger, max_concurrent=0)
     with pytest.raises(ValueError, match="injection_rate"):
         create_standard_conditions(EmailDraftScenario(), injection_rate=math.nan)
     runner = ExperimentRunner(logger)

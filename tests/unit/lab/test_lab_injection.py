@@ -1,6 +1,8 @@
 """Errors put in on purpose: known, real, and not to be told by anything but themselves."""
 
 import math
+import re
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -115,16 +117,88 @@ def test_another_name_for_the_recipient_is_found_and_no_argument_is_made_up() ->
     assert inject(Action(tool_name="send", tool_args={"to": "Bob"}), Random(1), kind).injected
 
 
-def test_without_wanted_types_it_is_what_the_arguments_offer_else_any_that_fits() -> None:
+def test_without_wanted_types_it_is_what_the_arguments_offer_and_never_another_type() -> None:
     offered = {inject(PAYMENT, Random(seed)).injection_type for seed in range(50)}
     assert offered == {InjectionType.WRONG_RECORD_ID, InjectionType.WRONG_AMOUNT}
     plain = Action(tool_name="restart", tool_args={"host": "a"})
-    anything = {inject(plain, Random(seed)).injection_type for seed in range(100)}
-    assert anything == {
+    assert not any(inject(plain, Random(seed)).injected for seed in range(50))
+    every = tuple(InjectionType)
+    assert {inject(plain, Random(seed), every).injection_type for seed in range(100)} == {
         InjectionType.INVALID_TOOL,
         InjectionType.SENSITIVE_DATA,
         InjectionType.MALFORMED_ARGS,
     }
+
+
+PERSON = "(alice|bob|carol|dave|eve)"
+SURNAME = "(meyer|ortiz|stone|novak|rossi|larsen|khan|dubois)"
+
+
+@pytest.mark.parametrize(
+    ("right", "shape"),
+    [
+        ("k.meyer@acme.com", rf"[abcde]\.{SURNAME}@acme\.com"),
+        ("bob+work@acme.com", rf"{PERSON}\+work@acme\.com"),
+        ("user4711@acme.com", r"user471[0-9]@acme\.com"),
+        ("BOB@X.DE", "[A-Z]+@X.DE"),
+        ("Bob Stone", "[A-Z][a-z]+ [A-Z][a-z]+"),
+        ("Stone, Bob", f"(?i:{SURNAME}, {PERSON})"),
+        ("Dr. Anna Meier <a.meier@x.de>", r"Dr\. [A-Z][a-z]+ [A-Z][a-z]+ <[abcde]\.[a-z]+@x\.de>"),
+        ("+49 171 555 0100", r"\+49 171 555 010[0-9]"),
+        ("12 High Street", r"1[0-9] High Street"),
+        ("#general", "#[a-z]+"),
+        ("@bob", "@[a-z]+"),
+    ],
+)
+def test_a_wrong_recipient_has_the_shape_of_the_right_one(right: str, shape: str) -> None:
+    kind = (InjectionType.WRONG_RECIPIENT,)
+    for seed in range(40):
+        one = inject(Action(tool_name="send", tool_args={"to": right}), Random(seed), kind).action
+        assert one.tool_args["to"] != right
+        assert re.fullmatch(shape, one.tool_args["to"]), one.tool_args
+        both = Action(tool_name="send", tool_args={"to": ["eve@y.z", right]})
+        other, last = inject(both, Random(seed), kind).action.tool_args["to"]
+        assert (other == "eve@y.z") != (last == right), "one of them is another one"
+
+
+def test_a_list_of_all_whom_we_know_has_nobody_twice() -> None:
+    everybody = [f"{name}@x" for name in ("alice", "bob", "carol", "dave", "eve")]
+    action = Action(tool_name="send", tool_args={"recipients": everybody})
+    assert not inject(action, Random(1), (InjectionType.WRONG_RECIPIENT,)).injected
+
+
+@pytest.mark.parametrize("right", ["19.99", "EUR 19.99", "1200 USD", 1834.57, 19, "$0.50"])
+def test_a_wrong_amount_is_larger_or_smaller_with_as_many_decimals(right: Any) -> None:
+    def number(value: Any) -> Decimal:
+        return Decimal(re.sub(r"[^0-9.]", "", str(value)))
+
+    seen: set[Decimal] = set()
+    for seed in range(60):
+        action = Action(tool_name="pay", tool_args={"order": {"price": right}, "n": 1})
+        wrong = inject(action, Random(seed), (InjectionType.WRONG_AMOUNT,))
+        other = wrong.action.tool_args["order"]["price"]
+        assert type(other) is type(right)
+        if isinstance(right, str):
+            assert re.sub("[0-9]+", "9", other) == re.sub("[0-9]+", "9", right)
+        assert -number(other).as_tuple().exponent <= -number(right).as_tuple().exponent or (
+            other == int(other)
+        )
+        assert wrong.injection_details["argument"] == "order.price"
+        seen.add(number(other) / number(right))
+    assert {2, 10, 100} < seen
+    assert any(factor < 1 for factor in seen)
+
+
+def test_a_scenario_may_offer_wrong_values_of_its_own() -> None:
+    def other(name: str, value: Any, random: Random) -> Any:
+        return random.choice(("DE02", "DE03")) if name == "payee.account_id" else None
+
+    injector = ErrorInjector(ALWAYS, seed=1, other_value=other)
+    paying = Action(tool_name="pay", tool_args={"payee": {"account_id": "DE01", "name": "A"}})
+    wrong = [injector.maybe_inject(paying).action.tool_args["payee"] for _ in range(20)]
+    assert {each["account_id"] for each in wrong} == {"DE02", "DE03"}
+    assert {each["name"] for each in wrong} == {"A"}
+    assert injector.maybe_inject(PAYMENT).injected, "what it leaves is made as ever"
 
 
 def test_the_same_seed_makes_the_same_choices_and_a_higher_rate_hits_the_same_and_more() -> None:

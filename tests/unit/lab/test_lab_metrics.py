@@ -1,5 +1,6 @@
 """Runs and conditions as they are measured, against small cases counted by hand."""
 
+import json
 import logging
 from collections.abc import Generator
 from pathlib import Path
@@ -12,7 +13,7 @@ from sayso.domain.actions import Action, RiskClass
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision
 from sayso.domain.traces import RunMetadata, TraceEventType
-from sayso.errors import NotApprovedError, NotFoundError
+from sayso.errors import NotApprovedError, NotFoundError, UsageError
 from sayso.gate import ApprovalBackend, Gate
 from sayso.lab.inference import Rate
 from sayso.lab.metrics import MetricsCalculator
@@ -122,10 +123,46 @@ def test_an_error_is_caught_if_what_was_decided_kept_it_from_doing_harm(
     run = metrics.compute_run_metrics("r")
     assert run.error_caught is caught
     condition = metrics.compute_condition_metrics()
-    assert condition.error_catch == Rate(hits=int(caught), of=1)
+    is_over = success is not None
+    assert condition.error_catch == (Rate(hits=int(caught), of=1) if is_over else Rate())
     decided = act.said not in (None, "open", "denied")
     assert condition.false_approve == Rate(hits=int(decided and not caught), of=int(decided))
     assert condition.false_reject == Rate()
+
+
+def test_an_error_is_not_caught_by_a_question_that_failed(
+    logger: TelemetryLogger, metrics: MetricsCalculator
+) -> None:
+    """Else a reviewer who cannot be reached would look perfect."""
+    tell(logger, "1", [Act(wrong=True, said="open", runs=False), Act(said="open", runs=False)])
+    tell(logger, "2", [Act(wrong=True, said="open", runs=False)])
+    for action_id in ("1/0", "1/1"):
+        logger.log_error("1", ConnectionError(), {"action_id": action_id})
+    logger.log_error("2", NotApprovedError("Nobody answered."), {"action_id": "2/0"})
+    condition = metrics.compute_condition_metrics("c")
+    assert condition.error_catch == Rate(hits=1, of=2), "silence is a no, a failure is not"
+    assert condition.false_reject == condition.false_approve == Rate(), "nobody decided"
+
+
+def test_of_several_actions_each_is_judged_by_what_the_run_s_end_tells_of_it(
+    logger: TelemetryLogger, metrics: MetricsCalculator
+) -> None:
+    tell(logger, "1", [Act(wrong=True, said="edit"), Act(wrong=True, said="edit")], success=None)
+    calls = [{"action_id": "1/0", "success": True}, {"action_id": "1/1", "success": False}, 7]
+    logger.log_run_end("1", False, {"calls": calls})
+    assert metrics.compute_condition_metrics("c").error_catch == Rate(hits=1, of=2)
+
+
+def test_a_condition_of_two_scenarios_is_not_pooled(
+    logger: TelemetryLogger, metrics: MetricsCalculator, tmp_path: Path
+) -> None:
+    tell(logger, "1")
+    tell(logger, "2", scenario="records")
+    with pytest.raises(UsageError, match="several scenarios: email, records"):
+        metrics.compute_condition_metrics("c")
+    assert metrics.compute_condition_metrics("c", run_ids=["1", "2"]).n_runs == 2, "as was asked"
+    metrics.export_summary_json(tmp_path / "s.json")
+    assert list(json.loads((tmp_path / "s.json").read_bytes())) == ["c (email)", "c (records)"]
 
 
 def test_an_error_in_one_action_is_not_caught_by_refusing_another(
@@ -261,6 +298,8 @@ def test_what_people_said_and_what_came_after_are_kept_apart(
     denied, again = metrics.compute_runs()
     assert (denied.actions[0].granted, again.actions[0].granted) == (False, None)
     assert (denied.approval_granted, again.approval_granted) == (False, False)
+    for run_id in ("denied", "asked again"):
+        logger.log_run_end(run_id, False)
     assert metrics.compute_condition_metrics().false_reject == Rate(hits=0, of=2)
 
 
@@ -395,19 +434,23 @@ def test_conditions_are_compared_on_the_trials_that_both_have(
              condition="a", seed=seed, success=wrong)  # fmt: skip
         tell(logger, f"b{seed}", [Act(wrong=wrong)], condition="b", seed=seed, success=not wrong)
     tell(logger, "a-only", condition="a", seed=100)
-    tell(logger, "again", condition="a", seed=0, success=False)
+    again = [Act(wrong=True, said="approve")]
+    tell(logger, "again", again, condition="a", seed=0, success=False)
+    tell(logger, "interrupted", [], condition="a", seed=0, success=None)
+    tell(logger, "more", [Act(), Act()], condition="a", seed=8)
     tell(logger, "unseeded", condition="b")
     tell(logger, "elsewhere", condition="b", seed=100, scenario="records")
     compared = metrics.compare("a", "b")
-    assert (compared.n_pairs, compared.n_only_a, compared.n_only_b) == (9, 1, 1)
-    assert compared.n_left_out == 2
+    assert (compared.n_pairs, compared.n_only_a, compared.n_only_b) == (8, 1, 1)
+    assert compared.n_other_actions == 1, "the last trial of seed 8 had one more"
+    assert compared.n_left_out == 4
     success = compared.success
-    assert (success.n_pairs, success.a_more, success.b_more, success.equal) == (9, 4, 5, 0)
+    assert (success.n_pairs, success.a_more, success.b_more, success.equal) == (8, 3, 4, 1)
     assert success.p_value == 1.0
     caught = compared.error_caught
-    assert (caught.n_pairs, caught.a_more, caught.b_more) == (4, 4, 0)
-    assert caught.p_value == 2 / 16
-    assert compared.approval_requested.p_value == 2 / 2**9
+    assert (caught.n_pairs, caught.a_more, caught.b_more) == (4, 3, 0), "the last that ended counts"
+    assert caught.p_value == 2 / 8
+    assert compared.approval_requested.p_value == 2 / 2**8
     assert compared.human_latency_ms.n_pairs == 0
     assert compared.human_latency_ms.p_value is None
     with pytest.raises(NotFoundError, match="condition 'none'"):

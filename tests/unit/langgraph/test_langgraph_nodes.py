@@ -392,8 +392,11 @@ def test_what_a_policy_cannot_note_does_not_undo_a_decision(
         def post_decision_update(self, *_: Any) -> Any:
             raise RuntimeError("no room")
 
-    written = hitl_gate_node(Broken(), Says(YES))({"proposed_action": SEND})
+    with contextlib.closing(TelemetryLogger()) as logger:
+        written = hitl_gate_node(Broken(), Says(YES), logger)({"proposed_action": SEND})
+        told = logger.get_events(event_type="approval_decided")
     assert written["approval_decision"]["approved"]
+    assert [event.payload["approved"] for event in told] == [True]
     assert "could not note" in caplog.text
 
 

@@ -10,14 +10,15 @@ from msgspec import Struct
 
 from sayso.domain.actions import Action, RiskClass
 from sayso.errors import ConfigurationError
+from sayso.lab.checks import check_whole
 from sayso.types import JsonObject
 
 
-class ScenarioConfig(Struct, frozen=True, kw_only=True):
+class ScenarioConfig(Struct, frozen=True):
     """What a scenario is called, and what is usual in it.
 
     Raises:
-        ValueError: there is less than one action in a trial.
+        ValueError: `actions_per_trial` is no whole number, or less than one.
     """
 
     scenario_id: str
@@ -30,13 +31,12 @@ class ScenarioConfig(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     """Of the tasks, where the scenario is used by itself; in an experiment each trial has its
     own."""
+    extra: JsonObject = {}
     actions_per_trial: int = 1
     """How many tasks the agent has in one trial, one after the other."""
-    extra: JsonObject = {}
 
     def __post_init__(self) -> None:
-        if self.actions_per_trial < 1:
-            raise ValueError("actions_per_trial must be at least 1")
+        check_whole(self.actions_per_trial, "actions_per_trial", least=1)
 
 
 class ValidationResult(Struct, frozen=True):
@@ -53,6 +53,9 @@ class Scenario(ABC):
     A trial is played in a copy of its own (`fresh`): a task is drawn (`generate_action`), it is
     proposed as it is or made wrong, and if it ran, `validate_result` compares what happened with
     the task. So scenarios need no list of what is bad: all that is not the task is.
+
+    What a trial calls may be a coroutine, but for `fresh`, `reset` and `other_value`, which are
+    refused then.
 
     Args:
         config: what it is called, and what is usual in it.
@@ -81,7 +84,7 @@ class Scenario(ABC):
 
     @abstractmethod
     def generate_action(self, correct: bool = True) -> Action:
-        """Draw the next task, as the action that does it; may be a coroutine.
+        """Draw the next task, as the action that does it.
 
         Args:
             correct: False returns, of the drawn task, an action that is known to be wrong.
@@ -102,6 +105,18 @@ class Scenario(ABC):
     def get_task_description(self) -> str:
         """What the agent was told to do, for people who are asked to see."""
         return self.config.description
+
+    def other_value(self, name: str, value: Any, random: Random) -> Any:
+        """A wrong recipient, id or amount for an injected error, if this world knows a better one.
+
+        Never a coroutine. By default None: then it is made to look like the right one.
+
+        Args:
+            name: the argument's; with what it stands in, if that is an object: `customer.id`.
+            value: the right one.
+            random: what to draw from, so that a trial can be repeated.
+        """
+        del name, value, random
 
     def fresh(self, seed: int | str) -> Self:
         """A copy for one trial that draws from `seed` and shares nothing that changes.
