@@ -277,6 +277,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "stopped": (RefusedError, "The kill switch is set."),
     "not_rememberable": (RefusedError, "This cannot be remembered as a standing grant."),
     "too_many": (RefusedError, "There are as many as there may be."),
+    "unreadable_record": (RefusedError, "A rule, stop, grant or user in the database is spoilt."),
     "expired_link": (SignInRequiredError, "The sign-in link has expired."),
     "invalid_link": (SignInRequiredError, "The sign-in link is not valid here."),
     "used_link": (SignInRequiredError, "The sign-in link was used already."),

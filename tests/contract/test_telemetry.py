@@ -409,6 +409,26 @@ def test_texts_that_quote_what_is_redacted_lose_it(address: str, tmp_path: Path)
         )
 
 
+def test_the_end_of_a_run_and_an_error_of_no_call_lose_what_any_of_its_calls_lost() -> None:
+    logger = TelemetryLogger(redact=["*:to", "*:card"])
+    for number in range(2):
+        args = {"to": {f"person{number}@example.com": ["mornings"]}, "card": 4111_0000 + number}
+        logger.log_action_proposed("r", Action(tool_name="t", tool_args=args))
+    logger.log_action_proposed("other", Action(tool_name="t", tool_args={"to": "telling"}))
+    said = "person0@example.com, person1@example.com"
+    details = {"calls": ({"error": said}, 4111_0001, ValueError(said)), "when": "telling mornings"}
+    logger.log_run_end("r", False, details)
+    logger.log_error("r", ValueError(said))
+    *_, ended, failed = (event.payload for event in logger.get_events())
+    logger.close()
+    lost = "[redacted], [redacted]"
+    assert ended["validation_details"] == {
+        "calls": [{"error": lost}, "[redacted]", lost],
+        "when": "telling [redacted]",
+    }
+    assert failed["error_message"] == lost
+
+
 def test_a_redaction_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="TOOL:ARGUMENT"):
         TelemetryLogger(redact=["password"])

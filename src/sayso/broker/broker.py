@@ -406,7 +406,11 @@ class Broker:
         now = self.clock.now()
         due = await self.store.due(now, SWEEP_SIZE)
         yes = {request.tenant for request in due if request.on_timeout is OnTimeout.APPROVE}
-        stops = {tenant: (await self.tenants.fresh(tenant)).stops for tenant in yes}
+        stops: dict[str, tuple[Stop, ...]] = {}
+        for tenant in yes:
+            with contextlib.suppress(RefusedError):  # it is logged; nothing is approved there
+                stops[tenant] = (await self.tenants.fresh(tenant)).stops
+        due = [r for r in due if r.on_timeout is not OnTimeout.APPROVE or r.tenant in stops]
         closed = await asyncio.gather(
             *(self._expire(request, now, stops.get(request.tenant, ())) for request in due),
             return_exceptions=True,

@@ -8,11 +8,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from sayso import codec
 from sayso.broker.lookups import LookUps
 from sayso.clock import Clock
 from sayso.domain.accounts import Power
@@ -23,9 +24,11 @@ from sayso.domain.rules import ReviewRule, Rule, rule_for
 from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop
 from sayso.domain.users import LOCAL_PERSON, User
-from sayso.errors import MissingExtraError, SaysoError
+from sayso.errors import MissingExtraError, RefusedError, SaysoError
 from sayso.policies.base import NO_CONTEXT, Context, Effect, Policy, Verdict
 from sayso.stores.base import RecordQuery, RecordStore
+
+T = TypeVar("T")
 
 RULE, STANDING, STOP, USER = "rule", "standing", "stop", "user"
 POLICY, POLICY_VERSION = "policy", "policy_version"
@@ -113,7 +116,7 @@ class Tenants:
 
     async def _read(self, tenant: str) -> Tenant:
         standing = tuple(
-            Standing(record, msgspec.json.decode(record.body, type=StandingGrant))
+            Standing(record, _read(record, StandingGrant))
             for record in await self._records(STANDING, tenant)
         )
         givers = {each.grant.given_by.id for each in standing}
@@ -121,19 +124,13 @@ class Tenants:
         in_force = [each for each in standing if each.grant.given_by.id in trusted]
         tools = {each.grant.tool_name for each in in_force}
         return Tenant(
-            rules=tuple(
-                msgspec.json.decode(record.body, type=ReviewRule)
-                for record in await self._records(RULE, tenant)
-            ),
+            rules=tuple(_read(record, ReviewRule) for record in await self._records(RULE, tenant)),
             standing=standing,
             by_tool={
                 tool: tuple(each for each in in_force if each.grant.tool_name == tool)
                 for tool in tools
             },
-            stops=tuple(
-                msgspec.json.decode(record.body, type=Stop)
-                for record in await self._records(STOP, tenant)
-            ),
+            stops=tuple(_read(record, Stop) for record in await self._records(STOP, tenant)),
             policy=await self._policy(tenant),
         )
 
@@ -142,7 +139,7 @@ class Tenants:
         record = await self._store.get_record(POLICY, tenant)
         if record is None:
             return None
-        kept = msgspec.json.decode(record.body, type=PolicyVersion)
+        kept = _read(record, PolicyVersion)
         if kept.is_removed:
             return None
         return ActivePolicy(version=kept.number, policy=await self._ready(kept, tenant))
@@ -186,7 +183,7 @@ class Tenants:
         record = await self._store.get_record(USER, person_id)
         if record is None or record.tenant != tenant:
             return False
-        return msgspec.json.decode(record.body, type=User).may(Power.DECIDE)
+        return _read(record, User).may(Power.DECIDE)
 
     async def _records(self, kind: str, tenant: str) -> list[Record]:
         """All of them, however many: a stop that is not seen stops nothing."""
@@ -198,6 +195,25 @@ class Tenants:
             if len(page) < MAX_RECORDS:
                 return found
             query = msgspec.structs.replace(query, after=page[-1].id)
+
+
+def _read(record: Record, kind: type[T]) -> T:
+    """What a record holds.
+
+    Raises:
+        RefusedError: it cannot be read: it might forbid what somebody wants (`unreadable_record`).
+    """
+    try:
+        return msgspec.json.decode(record.body, type=kind)
+    except (*codec.UNREADABLE, TypeError, RecursionError) as error:  # it may not even be bytes
+        what = f"The {record.kind} {record.id!r} in the database cannot be read"
+        log.error("%s, so nothing is let through in tenant %r: %s", what, record.tenant, error)
+        raise RefusedError(
+            f"{what}: {error}.",
+            hint="Put a rule again under its name; restore anything else from a backup. All such"
+            " records are named by: sayso audit verify.",
+            code="unreadable_record",
+        ) from error
 
 
 class Unusable(Policy):

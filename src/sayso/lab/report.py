@@ -10,7 +10,7 @@ import errno
 import io
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +60,26 @@ def write_results(path: str | Path, runs: Sequence[RunMetrics]) -> None:
     apostrophe in front, so that an id such as `=cmd()` is shown and not executed.
 
     Raises:
-        ConfigurationError: it cannot be written there.
+        ConfigurationError: it cannot be written there, or an id is no text that a file can hold.
     """
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
     writer.writerows([_cell(getattr(run, column)) for column in COLUMNS] for run in runs)
-    _put(Path(path), table.getvalue().encode())
+    with _readable(path):
+        content = table.getvalue().encode()
+    _put(Path(path), content)
 
 
 def write_summary(path: str | Path, summary: Mapping[str, Any]) -> None:
     """The summary as JSON, with its keys in the order in which they are given.
 
     Raises:
-        ConfigurationError: it cannot be written there.
+        ConfigurationError: it cannot be written there, or an id is no text that a file can hold.
     """
-    _put(Path(path), msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    with _readable(path):
+        content = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    _put(Path(path), content)
 
 
 def summarised(metrics: ConditionMetrics) -> dict[str, Any]:
@@ -130,6 +134,19 @@ def _cell(value: str | float | None) -> str | int | float:
     if isinstance(value, bool):
         return int(value)
     return round(value, 2)
+
+
+@contextlib.contextmanager
+def _readable(path: str | Path) -> Generator[None]:
+    """Half a character, as in an id from broken input, has no bytes."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        wrong = error.object[: error.end].splitlines()[-1].rpartition(",")[2][-60:]
+        raise ConfigurationError(
+            f"The file {str(path)!r} cannot be written: {wrong!r} is no text in UTF-8.",
+            hint="Give runs and conditions ids of whole characters.",
+        ) from error
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -1,22 +1,40 @@
 """What people and programs may do, as the log tells it, beside what the database says now.
 
 Of users, keys, groups, rules, standing grants and stops the log tells when they come, when they go
-and what decides over powers. It does not tell what a rule says, names, passwords, and when
-somebody or a key was here last: of these a change is not seen.
+and what decides over powers. It does not tell what a rule says, whom a standing grant is bound to,
+names, passwords, and when somebody or a key was here last: of these a change is not seen.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
+from sayso import codec
+from sayso.domain.keys import ApiKey
+from sayso.domain.patterns import Pattern
 from sayso.domain.records import Record
+from sayso.domain.rules import ReviewRule
+from sayso.domain.standing import StandingGrant
+from sayso.domain.stops import Stop
+from sayso.domain.users import Group, User
 from sayso.types import JsonObject
 
-KINDS = ("user", "key", "group", "rule", "standing", "stop")
+_RECORDS: dict[str, type[msgspec.Struct]] = {
+    "user": User,
+    "key": ApiKey,
+    "group": Group,
+    "rule": ReviewRule,
+    "standing": StandingGrant,
+    "stop": Stop,
+}
+KINDS = tuple(_RECORDS)
 """The records that are compared."""
 
+_UNREADABLE = (*codec.UNREADABLE, TypeError, RecursionError)
+"""What comes of a body that somebody spoilt: it may not even be bytes."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Told(msgspec.Struct):
@@ -24,6 +42,8 @@ class Told(msgspec.Struct):
 
     number: int
     facts: JsonObject = {}
+    members: dict[str, bool] = {}
+    """Of a group: of whom events tell, and whether they were put in or taken out last."""
     is_gone: bool = False
     may_go: bool = False
     """It may be forgotten without a word, as a standing grant is once it is over."""
@@ -46,77 +66,110 @@ class Powers:
             return
         try:
             of, name, facts, is_gone = follow(_decode(raw), tenant)
+            told = self._told.get((of, name))
+            if told is None or told.is_gone:
+                told = self._told[of, name] = Told(number)
+            for change, is_in in (("added", True), ("removed", False)):
+                if (member := facts.pop(change, None)) is not None:
+                    told.members = told.members | {member: is_in}
         except (KeyError, TypeError) as error:
             raise msgspec.DecodeError(f"It is no event {kind}.") from error
-        told = self._told.get((of, name))
-        if told is None or told.is_gone:
-            told = self._told[of, name] = Told(number)
-        members = _members(told.facts, facts)
-        told.facts = told.facts | facts | members
-        told.number, told.is_gone = number, is_gone or members.get("members") == []
+        told.facts = told.facts | facts | {"tenant": tenant}
+        told.number, told.is_gone = number, is_gone
         told.may_go = of == "standing"
 
     def differences(self, records: Iterable[Record], *, is_whole: bool) -> list[tuple[str, str]]:
         """What differs: `user ID`, and how.
 
         Args:
-            records: all of these kinds as they are now.
-            is_whole: the log begins with its first event, so what it does not tell of was put in
-                past it.
+            records: all of these kinds as they are now; read after the events.
+            is_whole: the log begins with its first event: what it does not tell of was put in past
+                it, and nobody is in a group of whom it does not tell that. Else only what it tells
+                counts.
         """
         found: list[tuple[str, str]] = []
         seen: set[tuple[str, str]] = set()
         for record in records:
             key = (record.kind, record.id)
             seen.add(key)
-            name, told = " ".join(key), self._told.get(key)
-            if told is None:
-                if is_whole:
-                    found.append((name, "no event tells of it: it was put in past the log"))
-            elif told.is_gone:
-                found.append((name, f"it is there, though event {told.number} tells that it went"))
-            else:
-                now = _now(record)
-                found += [
-                    (name, f"its {fact} is {now.get(fact)!r}; event {told.number} left {was!r}")
-                    for fact, was in told.facts.items()
-                    if now.get(fact) != was and not (fact == "members" and not is_whole)
-                ]
+            told = self._told.get(key)
+            try:
+                problems = _compared(record, told, is_whole=is_whole)
+            except _UNREADABLE as error:
+                problems = [f"it cannot be read: {error}"]
+            found += [(_name(key), problem) for problem in problems]
         found += [
-            (" ".join(key), f"it is gone; event {told.number} tells of it")
+            (_name(key), f"it is gone; event {told.number} tells of it")
             for key, told in self._told.items()
-            if key not in seen and not told.is_gone and not told.may_go
+            if key not in seen and not told.may_go and _is_there(key[0], told, is_whole=is_whole)
         ]
         return found
 
 
-def _members(before: Mapping[str, Any], told: JsonObject) -> JsonObject:
-    """Of a group: who is in it after somebody was added or removed."""
-    members = set(before.get("members", ()))
-    if (added := told.pop("added", None)) is not None:
-        members.add(added)
-    elif (removed := told.pop("removed", None)) is not None:
-        members.discard(removed)
-    else:
-        return {}
-    return {"members": sorted(members)}
+def _compared(record: Record, told: Told | None, *, is_whole: bool) -> list[str]:
+    """What is wrong with one that is there.
+
+    Raises:
+        _UNREADABLE: it is none of its kind.
+    """
+    value: Any = msgspec.json.decode(record.body, type=_RECORDS[record.kind])
+    now: JsonObject = msgspec.to_builtins(value)
+    tenant = now.get("tenant", record.tenant)  # a rule does not tell it
+    of = value.name if record.kind in ("rule", "stop") else value.id
+    inside = {"tenant": tenant, "id": f"{tenant}/{of}" if record.kind in ("rule", "stop") else of}
+    found = [
+        f"its {name} beside the record is another than in it"
+        for name, which in inside.items()
+        if getattr(record, name) != which
+    ]
+    if told is None:
+        return found + ["no event tells of it: it was put in past the log"] * is_whole
+    if told.is_gone or (is_whole and not _is_there(record.kind, told, is_whole=True)):
+        return [*found, f"it is there, though event {told.number} tells that it went"]
+    now |= {"tenant": record.tenant, "is_revoked": now.get("revoked_at") is not None}
+    facts = told.facts
+    if record.kind == "group":
+        now["members"] = sorted(set(value.members))
+        facts = facts | {"members": _members(told, now["members"], is_whole=is_whole)}
+    return found + [
+        f"its {fact} is {now.get(fact)!r}; event {told.number} left {was!r}"
+        for fact, was in facts.items()
+        if not _fits(fact, now.get(fact), was)
+    ]
 
 
-def _now(record: Record) -> JsonObject:
-    """What a record says, in the words of `Told.facts`."""
-    try:
-        body = _decode(record.body)
-    except msgspec.MsgspecError:
-        return {}
-    return body | {
-        "disabled": body.get("disabled", False),
-        "is_revoked": body.get("revoked_at") is not None,
-        "members": sorted(body.get("members") or ()),
-    }
+def _fits(fact: str, now: Any, was: Any) -> bool:
+    """Whether it is as it was left; of a grant that is in use, less may be left by now."""
+    if fact == "uses_left":
+        return was is None or (now is not None and now <= was)
+    return _encode(now) == _encode(was)  # true is not 1
+
+
+def _members(told: Told, now: Iterable[str], *, is_whole: bool) -> list[str]:
+    """Who should be in a group: of whom events tell it, and of whom none tells anything."""
+    told_in = {member for member, is_in in told.members.items() if is_in}
+    unknown = () if is_whole else (each for each in now if each not in told.members)
+    return sorted(told_in.union(unknown))
+
+
+def _is_there(kind: str, told: Told, *, is_whole: bool) -> bool:
+    """Whether it has to be there: a group goes with the last of its members."""
+    if kind == "group":
+        return bool(_members(told, (), is_whole=is_whole))
+    return not told.is_gone
+
+
+def _name(key: tuple[str, str]) -> str:
+    return f"{key[0]} {key[1]}"
 
 
 def _some(data: JsonObject, *names: str) -> JsonObject:
     return {name: data[name] for name in names if name in data}
+
+
+def _patterns(data: JsonObject) -> JsonObject:
+    """A grant's arguments with all that a pattern says, whichever version has written them."""
+    return msgspec.to_builtins(msgspec.convert(data["args"], dict[str, Pattern]))
 
 
 _Follow = Callable[[JsonObject, str], tuple[str, str, JsonObject, bool]]
@@ -140,7 +193,12 @@ _FOLLOW: dict[str, _Follow] = {
         "rule", f"{t}/{d['rule']}", {}, bool(d.get("is_removed")),
     ),
     "standing.given": lambda d, _: (
-        "standing", d["standing_grant"], {"is_revoked": False} | _some(d, "tool_name"), False,
+        "standing", d["standing_grant"],
+        {"is_revoked": False, "args": _patterns(d), "uses_left": d["uses"]}
+        | _some(d, "tool_name", "expires_at"), False,
+    ),
+    "standing.used": lambda d, _: (
+        "standing", d["standing_grant"], {"uses_left": d["left"]}, False,
     ),
     "standing.revoked": lambda d, _: (
         "standing", d["standing_grant"], {"is_revoked": True}, False,

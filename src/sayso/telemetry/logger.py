@@ -104,8 +104,9 @@ class TelemetryLogger:
         success: bool,
         validation_details: JsonObject | None = None,
     ) -> None:
-        """A run is over."""
-        payload = payloads.RunEnd(task_success=success, validation_details=validation_details or {})
+        """A run is over; its details lose what was taken out of any of its calls."""
+        details = self._quotes.cut(run_id, "", validation_details or {})
+        payload = payloads.RunEnd(task_success=success, validation_details=details)
         self._log(_new(UTC), run_id, TraceEventType.RUN_END, payload)
         self._writer.tell(lambda sink: _warn_of_unknown(sink, run_id))
 

@@ -163,11 +163,11 @@ def line_of(line: Line) -> bytes:
     try:
         encoded = _encode(line)
     except Exception:  # noqa: BLE001  the caller's objects may do anything
-        encoded = _encode(_plain(msgspec.structs.asdict(line)))
+        encoded = _encode(plain(msgspec.structs.asdict(line)))
     return encoded if len(encoded) <= _LONGEST else _shortened(encoded)
 
 
-def _plain(value: Any, depth: int = 0) -> Json:
+def plain(value: Any, depth: int = 0) -> Json:
     """Whatever it holds as JSON: broken text, strange keys, objects that hold themselves."""
     if isinstance(value, Struct):
         value = msgspec.structs.asdict(value)
@@ -177,10 +177,10 @@ def _plain(value: Any, depth: int = 0) -> Json:
         return "[nested too deep]"
     if isinstance(value, dict):
         pairs: list[tuple[Any, Any]] = list(value.items())  # pyright: ignore[reportUnknownArgumentType]  # anything
-        return {text_of(key): _plain(inner, depth + 1) for key, inner in pairs}
+        return {text_of(key): plain(inner, depth + 1) for key, inner in pairs}
     if isinstance(value, list | tuple | set | frozenset):
         items: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]  # the same
-        return [_plain(item, depth + 1) for item in items]
+        return [plain(item, depth + 1) for item in items]
     if isinstance(value, datetime):
         return value.isoformat()
     return text_of(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from sayso.domain.redaction import REDACTED, parse, redacted_args
-from sayso.telemetry.payloads import text_of
+from sayso.telemetry.payloads import plain, text_of
 from sayso.types import JsonObject
 
 _MOST_TOOLS = 1_000
@@ -64,13 +64,25 @@ class Quotes:
         self._values[key] = tuple(sorted(found, key=len, reverse=True))
 
     def cut(self, run_id: str, action_id: str, value: Any) -> Any:
-        """A text, or the texts in lists and objects, without what was taken out of that call."""
-        values = self._values.get((run_id, action_id)) if self._values else None
-        return without(value, values) if values else value
+        """What `value` says, as JSON, without what was taken out of that call.
+
+        Args:
+            run_id: the agent's run.
+            action_id: the call; empty: all calls of the run.
+            value: anything; as it is, if nothing was taken out.
+        """
+        if not self._values:
+            return value
+        values = self._values.get((run_id, action_id), ())
+        if not action_id:
+            kept = list(self._values.items())  # in one step: other threads add to it
+            found = {each for (run, _), quoted in kept if run == run_id for each in quoted}
+            values = tuple(sorted(found, key=len, reverse=True))
+        return without(plain(value), values) if values else value
 
 
 def without(value: Any, quoted: Sequence[str]) -> Any:
-    """A text, or the texts in lists and objects, with `[redacted]` for each of `quoted`."""
+    """JSON with `[redacted]` for each of `quoted`, in texts and for numbers."""
     if isinstance(value, str):
         for each in quoted:
             value = value.replace(each, REDACTED)
@@ -78,20 +90,22 @@ def without(value: Any, quoted: Sequence[str]) -> Any:
     if isinstance(value, dict):
         pairs = cast("JsonObject", value).items()
         return {without(key, quoted): without(inner, quoted) for key, inner in pairs}
-    if isinstance(value, (list, tuple)):
-        items = [without(each, quoted) for each in cast("list[Any]", value)]
-        return items if isinstance(value, list) else tuple(items)
-    return value
+    if isinstance(value, list):
+        return [without(each, quoted) for each in cast("list[Any]", value)]
+    return REDACTED if text_of(value) in quoted else value
 
 
 def _spellings(args: JsonObject, pointers: Sequence[str]) -> set[str]:
-    """The values at these places, as texts quote them: as they are, as JSON and as Python."""
+    """What stands at these places, as texts quote it: as it is, as JSON and as Python.
+
+    Of an object that is its names, too.
+    """
     found: set[str] = set()
     left = [_at(args, pointer) for pointer in pointers]
     while left:
         value = left.pop()
         if isinstance(value, dict):
-            left += cast("JsonObject", value).values()
+            left += [*cast("JsonObject", value), *cast("JsonObject", value).values()]
         elif isinstance(value, (list, tuple)):
             left += cast("list[Any]", value)
         elif isinstance(value, (str, int, float)) and len(text := text_of(value)) >= SHORTEST:

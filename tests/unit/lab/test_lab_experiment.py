@@ -435,6 +435,32 @@ class Told(Failing):
         return {"send_email": lambda **_: ValidationResult(False, "no")}
 
 
+class Quoting(EmailDraftScenario):
+    """Its tool's error tells all that it was called with."""
+
+    def get_tools(self) -> dict[str, Any]:
+        def send_email(**arguments: Any) -> None:
+            raise ValueError(f"cannot send {arguments}")
+
+        return {"send_email": send_email}
+
+
+async def test_a_trace_keeps_nothing_redacted_that_an_error_quotes() -> None:
+    names = ("recipient", "subject", "body")
+    logger = TelemetryLogger(redact=[f"*:{name}" for name in names])
+    (result,) = await run(
+        logger, condition(policy=AlwaysApprovePolicy(), scenario=Quoting(), n_trials=1)
+    )
+    kept = msgspec.json.encode([event.payload for event in logger.get_events()]).decode()
+    logger.close()
+    assert result.execution_error is not None
+    assert "cannot send" in kept
+    for name in names:
+        line = max(result.calls[0].proposed.tool_args[name].splitlines(), key=len)
+        assert line not in kept
+        assert line in result.execution_error  # whoever runs the experiment sees it
+
+
 async def test_a_tool_that_tells_of_its_failure_has_failed_and_so_has_an_unknown_one(
     logger: TelemetryLogger,
 ) -> None:

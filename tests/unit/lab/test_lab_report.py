@@ -12,7 +12,9 @@ import pytest
 from support.trials import Act, tell
 
 from sayso.errors import ConfigurationError, NotFoundError
+from sayso.lab.measures import RunMetrics
 from sayso.lab.metrics import MetricsCalculator
+from sayso.lab.report import write_results, write_summary
 from sayso.telemetry import TelemetryLogger
 
 COLUMNS = (
@@ -169,3 +171,16 @@ def test_a_path_that_cannot_be_written_is_told_with_the_way_out(
     with pytest.raises(ConfigurationError, match="cannot be written"):
         metrics.export_results_csv("/dev/null")
     assert Path("/dev/null").is_char_device()
+
+
+def test_an_id_with_half_a_character_is_refused_and_the_file_stays_as_it_was(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "results"
+    path.write_text("old")
+    with pytest.raises(ConfigurationError, match=r"'run \\ud800' is no text") as caught:
+        write_results(path, [RunMetrics(run_id="run \ud800")])
+    assert "whole characters" in caught.value.hint
+    with pytest.raises(ConfigurationError, match="is no text"):
+        write_summary(path, {"\ud800": {}})
+    assert path.read_text() == "old"

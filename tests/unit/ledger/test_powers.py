@@ -2,17 +2,21 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 import small_ledger as small
 
-from sayso.domain.accounts import Role, Scope
+from sayso.domain.accounts import Role, Scope, Strength
+from sayso.domain.decisions import Reviewer
 from sayso.domain.events import Event, EventType
 from sayso.domain.keys import ApiKey
+from sayso.domain.patterns import Pattern
 from sayso.domain.records import Record
 from sayso.domain.rules import ReviewRule, Rule
+from sayso.domain.standing import StandingGrant
 from sayso.domain.stops import Stop, StopKind
 from sayso.domain.users import Group, User
 from sayso.ledger.sealer import Sealer
@@ -30,6 +34,20 @@ KEY = ApiKey(
 GROUP = Group(name="finance", members=("u1",))
 RULE = ReviewRule(name="pay", rule=Rule(approvals=2))
 STOP = Stop(kind=StopKind.CLIENT, value="ci", reason="mad", set_by="person:u1", set_at=NOW)
+GRANT = StandingGrant(
+    id="sg",
+    tool_name="pay",
+    args={"amount": Pattern(max=9), "sure": Pattern(equals=True)},
+    uses_left=2,
+    budget=None,
+    expires_at=NOW,
+    given_by=Reviewer(id="u1", name="Ada"),
+    strength=Strength.LOGIN,
+    given_at=NOW,
+)
+VALUES = {
+    "user": USER, "key": KEY, "group": GROUP, "rule": RULE, "stop": STOP, "standing": GRANT,
+}  # fmt: skip
 
 
 def event(kind: EventType, data: JsonObject) -> Event:
@@ -62,6 +80,17 @@ TOLD: list[tuple[Record, EventType, JsonObject]] = [
         EventType.STOP_SET,
         {"stop": "client:ci", "reason": "mad"},
     ),
+    (
+        record("standing", "sg", GRANT),
+        EventType.STANDING_GIVEN,
+        {
+            "standing_grant": "sg",
+            "tool_name": "pay",
+            "args": msgspec.to_builtins(GRANT.args),
+            "uses": 3,
+            "expires_at": msgspec.to_builtins(NOW),
+        },
+    ),
 ]
 
 
@@ -72,6 +101,8 @@ async def ledger(tmp_path: Path) -> Path:
     await store.open()
     for kept, kind, data in TOLD:
         await store.put_records((kept,), (event(kind, data),))
+    used = {"standing_grant": "sg", "used": 1, "left": 2}
+    await store.put_records((), (event(EventType.STANDING_USED, used),))
     await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
     await store.close()
     return path
@@ -80,7 +111,7 @@ async def ledger(tmp_path: Path) -> Path:
 async def test_what_is_as_the_log_tells_fits(ledger: Path) -> None:
     verdict = await small.verified(ledger)
     assert verdict.findings == []
-    assert verdict.records == 5
+    assert verdict.records == 6
 
 
 @pytest.mark.parametrize(
@@ -93,6 +124,19 @@ async def test_what_is_as_the_log_tells_fits(ledger: Path) -> None:
         ("key", {"revoked_at": NOW}, "key k1: its is_revoked is True; event 2 left False"),
         ("group", {"members": ("u1", "u9")}, "group default/finance: its members is ['u1', 'u9']"),
         ("stop", {"reason": "fine"}, "stop default/client:ci: its reason is 'fine'"),
+        ("standing", {"uses_left": 3}, "standing sg: its uses_left is 3; event 7 left 2"),
+        ("standing", {"uses_left": None}, "standing sg: its uses_left is None; event 7 left 2"),
+        ("standing", {"args": {}}, "standing sg: its args is {}; event 7 left {'amount'"),
+        (
+            "standing",
+            {"args": GRANT.args | {"sure": Pattern(equals=1)}},
+            "standing sg: its args is {'amount'",
+        ),
+        (
+            "standing",
+            {"expires_at": NOW + timedelta(days=9)},
+            "standing sg: its expires_at is '2026-01-10T00:00:00Z'; event 7 left",
+        ),
         ("rule", None, "rule default/pay: it is gone; event 4 tells of it"),
         ("stop", None, "stop default/client:ci: it is gone; event 5 tells of it"),
     ],
@@ -100,12 +144,11 @@ async def test_what_is_as_the_log_tells_fits(ledger: Path) -> None:
 async def test_a_row_that_somebody_changed_past_the_log_is_named(
     ledger: Path, kind: str, changed: JsonObject | None, named: str
 ) -> None:
-    values = {"user": USER, "key": KEY, "group": GROUP, "rule": RULE, "stop": STOP}
     with closing(sqlite3.connect(ledger)) as database, database:
         if changed is None:
             done = database.execute("DELETE FROM records WHERE kind = ?", (kind,))
         else:
-            body = msgspec.json.encode(msgspec.structs.replace(values[kind], **changed))
+            body = msgspec.json.encode(msgspec.structs.replace(VALUES[kind], **changed))
             done = database.execute("UPDATE records SET body = ? WHERE kind = ?", (body, kind))
         assert done.rowcount == 1
     (finding,) = (await small.verified(ledger)).findings
@@ -140,3 +183,41 @@ async def test_what_came_and_went_as_the_log_tells_fits(ledger: Path) -> None:
         await store.put_records((forgotten,), (event(told, data),))
     await store.close()
     assert (await small.verified(ledger)).findings == []
+
+
+@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize("what", ["column", "body", "both"])
+async def test_what_was_moved_to_another_tenant_is_named(
+    ledger: Path, kind: str, what: str
+) -> None:
+    column = "tenant = 'other'"
+    body = """body = replace(body, '"tenant":"default"', '"tenant":"other"')"""
+    changed = {"column": column, "body": body, "both": f"{column}, {body}"}[what]
+    small.execute(ledger, f"UPDATE records SET {changed} WHERE kind = ?", kind)
+    found = (await small.verified(ledger)).findings
+    if (kind, what) == ("rule", "body"):  # it does not tell its tenant
+        assert found == []
+        return
+    assert found
+    assert {each.id.partition(" ")[0] for each in found} == {kind}
+    assert all("its tenant " in each.problem or "its id " in each.problem for each in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("group", '{"name":"finance","members":5}'),
+        ("group", '{"name":"finance","members":[5]}'),
+        ("user", '{"id":"u1","username":"ada","name":"Ada","role":"god"}'),
+        *[("rule", body) for body in ("xx", "[]", "", "{}", 5, b"\xff", "[" * 100_000)],
+    ],
+)
+async def test_a_record_that_cannot_be_read_is_named_and_hides_nothing(
+    ledger: Path, kind: str, body: str | bytes | int
+) -> None:
+    small.execute(ledger, "UPDATE records SET body = ? WHERE kind = ?", body, kind)
+    small.execute(ledger, "DELETE FROM records WHERE kind = 'stop'")
+    spoilt, gone = (await small.verified(ledger)).findings
+    assert spoilt.id.startswith(f"{kind} ")
+    assert spoilt.problem.startswith("it cannot be read: ")
+    assert gone.id == "stop default/client:ci"
