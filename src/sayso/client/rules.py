@@ -11,7 +11,7 @@ from sayso.client.steps import Operation, Send
 from sayso.client.webhooks import item_path
 from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
-from sayso.domain.stops import Stop
+from sayso.domain.stops import KeptStop, Stop
 from sayso.types import JsonObject
 
 STANDING_GRANTS, RULES, STOPS = "/api/v1/standing-grants", "/api/v1/rules", "/api/v1/stops"
@@ -117,11 +117,11 @@ def stops(protocol: Protocol) -> Operation[tuple[Stop, ...]]:
     return messages.decode(reply, _Stops).items
 
 
-def stop(protocol: Protocol, kind: StopKind, value: str, reason: str) -> Operation[Stop]:
+def stop(protocol: Protocol, kind: StopKind, value: str, reason: str) -> Operation[KeptStop]:
     """Set one."""
     body = messages.encode({"kind": kind, "value": value, "reason": reason})
     send = Send(method="POST", path=STOPS, content=body)
-    return messages.decode((yield from protocol.call(send)), Stop)
+    return messages.decode((yield from protocol.call(send)), KeptStop)
 
 
 def lift(protocol: Protocol, name: str) -> Operation[Stop]:

@@ -35,6 +35,7 @@ process.stdout.write(JSON.stringify({
     silence: review.silence(r, cases.names, 'ada'),
   })),
   spans: cases.spans.map(span),
+  stopped: cases.named.map(r => Boolean(review.stopOf(r, [cases.stop]))),
 }))
 """
 NAMES = {"grace": "Grace Hopper", "alan": "Alan Turing"}
@@ -46,6 +47,21 @@ PEOPLE = [
         for groups in ([], ["legal"])
         for strength in (None, "link", "login", "passkey")
     ),
+]
+STOP = {"kind": "agent", "value": "Ops Bot"}
+NAMED = [
+    {"requested_by": {"id": "1", "name": name}}
+    for name in (
+        *(
+            "Ops Bot",
+            "ops bot ",
+            "Ops\u00a0Bot",
+            "Ops\u200bBot",
+            "\u041eps Bot",
+            "\uff2fps B\u00f8t",
+        ),
+        *("\U0001d40eps B\u03bft", "Ops B\u2800ot", "Ops Bo", "Ops Bott", "", "\U000e0041Ops Bot"),
+    )
 ]
 SPANS = [0, 1, 59.4, 60, 900.0, 3600, 3660, 5400, 86_399, 86_400, 90_000, 31_622_400]
 
@@ -94,6 +110,7 @@ def told() -> dict[str, Any]:
     if node is None:
         pytest.skip("Node.js is missing: run tools/install_test_tools.py")
     cases = {"rules": RULES, "names": NAMES, "requests": REQUESTS, "people": PEOPLE, "spans": SPANS}
+    cases |= {"stop": STOP, "named": NAMED}
     ran = subprocess.run(
         [
             node,
@@ -160,6 +177,13 @@ def test_only_whom_the_server_would_refuse_is_barred() -> None:
                 assert review.barred(request, person) == error.reason_code.removesuffix("_required")
             else:
                 assert review.barred(request, person) == ""
+
+
+def test_what_an_agents_stop_covers_is_the_same_in_script(told: dict[str, Any]) -> None:
+    covered = [review.stop_of(request, [STOP]) is not None for request in NAMED]
+    assert told["stopped"] == covered
+    assert covered[:5] == [True] * 5
+    assert covered[8:11] == [False] * 3
 
 
 def test_a_stretch_of_time_reads_the_same_in_script(told: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sayso.domain.plain import may_be_taken_for
+
 Wire = Mapping[str, Any]
 
 KNOWN_BY = {
@@ -228,8 +230,7 @@ def _covers(stop: Wire, request: Wire) -> bool:
             return True
         case "agent":  # by its name, too, as the server has it
             by = request["requested_by"]
-            named = stop["value"].casefold() == by["name"].casefold()
-            return named or stop["value"] == by["id"]
+            return any(may_be_taken_for(stop["value"], each) for each in (by["id"], by["name"]))
         case kind:
             return request[f"{kind}_id"] == stop["value"]
 

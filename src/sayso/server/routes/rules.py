@@ -7,7 +7,7 @@ from msgspec import Struct
 from sayso.domain.accounts import DEFAULT_TENANT, Power, Strength
 from sayso.domain.quorum import shortcomings
 from sayso.domain.rules import KeptRule, ReviewRule
-from sayso.domain.stops import Stop, StopDraft
+from sayso.domain.stops import KeptStop, Stop, StopDraft
 from sayso.domain.users import LOCAL_PERSON
 from sayso.server.http import Call, Reply, json_reply
 
@@ -67,8 +67,11 @@ async def stops(call: Call) -> Reply:
 
 async def stop(call: Call) -> Reply:
     """Stop an agent, a client, a session or everything: nothing of it is approved or run."""
-    draft = call.decode(StopDraft)
-    return json_reply(201, await call.server.broker.stops.set(draft, by=call.principal))
+    stops, by = call.server.broker.stops, call.principal
+    kept = await stops.set(call.decode(StopDraft), by=by)
+    told = (await stops.warnings((kept,), by=by)).get(kept.name, ())
+    fields = {name: getattr(kept, name) for name in Stop.__struct_fields__}
+    return json_reply(201, KeptStop(**fields, warnings=told))
 
 
 async def lift(call: Call) -> Reply:
