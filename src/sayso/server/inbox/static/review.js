@@ -32,6 +32,20 @@ export function barred({ rule, requested_by: by }, person = state.person) {
   return wanted !== 'passkey' && STRENGTHS.indexOf(person.strength || 'link') < STRENGTHS.indexOf(wanted) ? 'strength' : ''
 }
 
+/** What the card offers whoever is signed in: what the server takes from them, as in review.py. */
+export function offers(request, person = state.person) {
+  if (request.status !== 'pending') return []
+  const { kind, options, action } = request, has = power => !person?.powers || person.powers.includes(power), bar = barred(request, person)
+  const answers = options.map(o => [`option:${o.value}`, o.approves])
+  if (kind === 'approval') answers.push(...options.length ? [] : [['approve', true], ['respond', false]], ...action ? [['edit', true]] : [])
+  else if (kind === 'input') answers.push(['respond', true])
+  answers.push(['reject', false], ['ignore', false])
+  return [
+    ...has('decide') && bar !== 'not_asked' ? [...answers.filter(([, yes]) => !bar || !yes).map(([name]) => name), ...!bar && mayRemember(request) ? ['remember'] : []] : [],
+    ...has('submit') ? ['cancel'] : [], ...has('decide') || has('manage') ? ['stop'] : [],
+  ]
+}
+
 function whom(rule, names, me) {
   const known = rule.people.filter(p => p in names).map(p => p === me ? 'you' : names[p])
   for (const p of rule.people) if (p === me && !(p in names)) known.push('you')
