@@ -179,6 +179,26 @@ def test_nothing_that_is_stopped_is_approved_or_run_until_it_is_lifted(
     assert agent.post(f"{REQUESTS}/{ready['id']}/claim", json=claim).status_code == 200
 
 
+def test_what_nobody_could_ever_approve_cannot_be_asked(agent: httpx2.Client) -> None:
+    draft = {"message": "?", "rule": {"people": ["alice"], "approvals": 2}}
+    refused = told(agent.post(REQUESTS, json=draft), 422, "invalid_request")
+    assert refused["errors"][0]["at"] == "$.rule.approvals"
+
+
+def test_what_is_wrong_with_a_rule_is_told_to_those_who_manage(server: RunningServer) -> None:
+    with add_account(server, "admin") as boss, add_account(server, "viewer") as vera:
+        rule = {"name": "pay", "rule": {"approvals": 9, "people": [vera.id], "groups": ["none"]}}
+        put = boss.http.post(RULES, json=rule).json()
+        (listed,) = boss.http.get(RULES).json()["items"]
+        assert listed == put == boss.http.post(RULES, json=listed).json(), "as it is listed"
+        assert any("can approve today" in text for text in listed["warnings"])
+        assert "can approve today" in boss.http.get("/rules").text
+        (shown,) = vera.http.get(RULES).json()["items"]
+        assert (shown["warnings"], shown["names"]) == ([], {vera.id: vera.username})
+        assert "can approve today" not in vera.http.get("/rules").text
+        boss.http.delete(f"{RULES}/pay")
+
+
 def test_a_stop_says_what_it_stops(agent: httpx2.Client, person: Person) -> None:
     told(person.http.post(STOPS, json={"kind": "agent"}), 422)
     told(person.http.post(STOPS, json={"kind": "everything", "value": "x"}), 422)

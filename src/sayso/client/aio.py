@@ -304,7 +304,7 @@ class AsyncClient:
         """End it now; what it let through stays let through."""
         return await self._run(rules.revoke(self._protocol, grant_id))
 
-    async def rules(self) -> tuple[ReviewRule, ...]:
+    async def rules(self) -> tuple[KeptRule, ...]:
         """The review rules, by name."""
         return await self._run(rules.rules(self._protocol))
 

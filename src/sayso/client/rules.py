@@ -59,7 +59,7 @@ class _StandingGrants(msgspec.Struct, frozen=True):
 
 
 class _Rules(msgspec.Struct, frozen=True):
-    items: tuple[ReviewRule, ...]
+    items: tuple[KeptRule, ...]
 
 
 class _Stops(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def revoke(protocol: Protocol, grant_id: str) -> Operation[StandingGrant]:
     return messages.decode((yield from protocol.call(send)), StandingGrant)
 
 
-def rules(protocol: Protocol) -> Operation[tuple[ReviewRule, ...]]:
+def rules(protocol: Protocol) -> Operation[tuple[KeptRule, ...]]:
     """All of them, by name."""
     reply = yield from protocol.call(Send(method="GET", path=RULES))
     return messages.decode(reply, _Rules).items
@@ -100,7 +100,8 @@ def rules(protocol: Protocol) -> Operation[tuple[ReviewRule, ...]]:
 def put(protocol: Protocol, rule: ReviewRule | JsonObject) -> Operation[KeptRule]:
     """Keep one, in place of one of the same name."""
     given: JsonObject = msgspec.to_builtins(rule)
-    given.pop("warnings", None)  # of one that was kept before
+    for told in ("warnings", "names"):  # of one that was kept before
+        given.pop(told, None)
     send = Send(method="POST", path=RULES, content=messages.encode(given))
     return messages.decode((yield from protocol.call(send)), KeptRule)
 

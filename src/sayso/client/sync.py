@@ -438,7 +438,7 @@ class Client:
         """End it now; what it let through stays let through."""
         return self._run(rules.revoke(self._protocol, grant_id))
 
-    def rules(self) -> tuple[ReviewRule, ...]:
+    def rules(self) -> tuple[KeptRule, ...]:
         """The review rules, by name."""
         return self._run(rules.rules(self._protocol))
 

@@ -180,7 +180,7 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/standing-grants/preview", grants.preview, DECIDE, StandingDraft, Preview),
     api("DELETE", "/api/v1/standing-grants/{id}", grants.revoke, DECIDE, None, StandingGrant),
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
-    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, KeptRule),
+    api("POST", "/api/v1/rules", rules.put, GOVERN, KeptRule, KeptRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
     api("GET", _POLICY, policies.get, READ, None, PolicyVersion),
     api("PUT", _POLICY, policies.put, GOVERN, PolicyDraft, PolicyVersion, parameters=policies.PUT),
