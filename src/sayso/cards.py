@@ -4,7 +4,9 @@ Whatever carries a request to people lays out the same card, so that nothing tha
 can pass for something that the server found out. Texts are raw; `sayso.visible` writes them.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
@@ -97,9 +99,10 @@ def effective_digest(request: Request) -> str | None:
     return request.action.digest
 
 
-def rule_text(rule: Rule) -> str:
-    """What a decision needs, in one line."""
-    people = [*rule.people, *(f"group {name}" for name in rule.groups)]
+def rule_text(rule: Rule, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a decision needs, in one line; people by their `names`, else by their ids."""
+    people = [names.get(each, each) for each in rule.people]
+    people += [f"group {name}" for name in rule.groups]
     parts = [
         f"{rule.approvals} approval{'s' if rule.approvals > 1 else ''}",
         f"of {', '.join(people)}" if people else "",

@@ -127,6 +127,11 @@ def test_whoever_is_not_asked_is_told_so_and_given_no_button(
     )
     for name in ("Approve", "Reject", "Answer"):
         expect(card(alan).get_by_role("button", name=name)).to_have_count(0)
+    if script:
+        card(alan).locator("details.menu summary").click()
+    for name in ("Cancel the request", "Stop this agent"):
+        offered = card(alan).locator("button, summary, a").filter(has_text=name)
+        expect(offered.first).to_be_visible()
     by_link = open_inbox(f"/requests/{strong['id']}", script=script)
     expect(card(by_link).locator(".barred")).to_contain_text("sign in with your user name")
     expect(card(by_link).get_by_role("button", name="Approve")).to_have_count(0)

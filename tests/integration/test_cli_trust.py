@@ -337,6 +337,36 @@ def test_what_is_stopped_is_not_run_until_the_stop_is_lifted(
     said(served.sayso("requests", "decide", request.id, "approve"))
 
 
+def test_a_list_of_nothing_that_is_parked_says_so(served: Served, agent: Client) -> None:
+    agent.submit("Others wait?")
+    none = served.sayso("requests", "list", "--parked")
+    assert (none.returncode, none.stdout) == (0, "")
+    assert none.stderr.startswith("Nothing is parked: ")
+
+
+def test_what_a_terminal_cannot_show_is_escaped_and_a_full_disk_is_told(
+    served: Served, agent: Client
+) -> None:
+    agent.submit("承認 é 😀?", session_id="ascii")
+    words = [sys.executable, "-m", "sayso", "requests", "list", "--session", "ascii"]
+    environment = served.environment() | {"PYTHONIOENCODING": "ascii"}
+
+    def run(*more: str, **where: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*words, *more], env=environment, text=True, timeout=30, check=False, **where
+        )
+
+    assert r"\u627f\u8a8d \xe9 \U0001f600?" in said(run(capture_output=True))
+    (item,) = json.loads(said(run("--json", capture_output=True)))["items"]
+    assert item["message"] == "承認 é 😀?"
+    with Path("/dev/full").open("w") as full:
+        failed = run(stdout=full, stderr=subprocess.PIPE)
+    assert failed.returncode == 2
+    assert failed.stderr.splitlines()[0].startswith("sayso: This cannot be written: ")
+    assert "Traceback" not in failed.stderr
+    assert "Exception" not in failed.stderr
+
+
 def test_only_people_remember_rule_and_stop(served: Served, tmp_path: Path) -> None:
     nobody = ["--data", str(tmp_path)]
     for words in (

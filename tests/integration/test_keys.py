@@ -385,6 +385,25 @@ def test_a_page_that_refuses_somebody_still_leads_them_to_what_is_theirs(member:
     assert f"Signed in as {member.username}" in reply.text
 
 
+def test_a_wait_that_is_held_ends_when_its_caller_may_no_longer_see_the_request(
+    server: RunningServer, admin: Account, member: Account
+) -> None:
+    others = f"/api/v1/requests/{ask(member.http)}"
+    with add_account(server, "reviewer") as bob, ThreadPoolExecutor() as pool:
+        own = f"/api/v1/requests/{ask(bob.http)}"
+        waits = [
+            pool.submit(bob.http.get, path, params={"wait": 20}, timeout=40)
+            for path in (others, own)
+        ]
+        time.sleep(0.5)  # for both to be held
+        admin.http.patch(f"/api/v1/users/{bob.id}", json={"role": "member"})
+        told(waits[0].result(), 404, "not_found")
+        assert member.http.get(others).json()["status"] == "pending"
+        assert not waits[1].done()
+        bob.http.post(f"{own}/cancel")
+        assert waits[1].result().json()["status"] == "cancelled"
+
+
 def test_a_wait_that_is_held_ends_when_its_key_is_revoked_and_others_go_on(
     server: RunningServer, member: Account
 ) -> None:

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from support.feed import Feed
 from support.person import Person
+from support.problems import told
 from support.programs import Beside
 from support.server import RunningServer
 from support.servers import LocalServer
@@ -78,6 +79,20 @@ def test_a_decision_at_one_replica_releases_a_wait_at_another(
         assert each.result()["decision"] == decided["decision"]
     assert time.monotonic() - began < 5
     person.close()
+
+
+def test_a_wait_at_one_replica_ends_when_its_key_is_revoked_at_another(
+    replicas: list[RunningServer],
+) -> None:
+    a, b, _ = replicas
+    with b.http(b.sign_in()) as admin:
+        key = admin.post("/api/v1/keys", json={"label": "ends"}).json()
+        with a.http(key["key"]) as agent:
+            path = f"{SUBMIT}/{agent.post(SUBMIT, json={'message': '?'}).json()['id']}"
+            waiting = Beside(lambda: agent.get(path, params={"wait": 30}, timeout=60))
+            time.sleep(0.5)  # for it to be held
+            assert admin.delete(f"/api/v1/keys/{key['id']}").status_code == 200
+            told(waiting.result(), 401, "invalid_credential")
 
 
 def test_a_person_who_signed_in_at_one_replica_is_known_at_all(

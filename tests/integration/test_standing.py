@@ -179,9 +179,31 @@ def test_nothing_that_is_stopped_is_approved_or_run_until_it_is_lifted(
     assert agent.post(f"{REQUESTS}/{ready['id']}/claim", json=claim).status_code == 200
 
 
+def test_what_nobody_could_ever_approve_cannot_be_asked(agent: httpx2.Client) -> None:
+    draft = {"message": "?", "rule": {"people": ["alice"], "approvals": 2}}
+    refused = told(agent.post(REQUESTS, json=draft), 422, "invalid_request")
+    assert refused["errors"][0]["at"] == "$.rule.approvals"
+
+
+def test_what_is_wrong_with_a_rule_is_told_to_those_who_manage(server: RunningServer) -> None:
+    with add_account(server, "admin") as boss, add_account(server, "viewer") as vera:
+        rule = {"name": "pay", "rule": {"approvals": 9, "people": [vera.id], "groups": ["none"]}}
+        put = boss.http.post(RULES, json=rule).json()
+        (listed,) = boss.http.get(RULES).json()["items"]
+        assert listed == put == boss.http.post(RULES, json=listed).json(), "as it is listed"
+        assert any("can approve today" in text for text in listed["warnings"])
+        assert "can approve today" in boss.http.get("/rules").text
+        (shown,) = vera.http.get(RULES).json()["items"]
+        assert (shown["warnings"], shown["names"]) == ([], {vera.id: vera.username})
+        assert "can approve today" not in vera.http.get("/rules").text
+        boss.http.delete(f"{RULES}/pay")
+
+
 def test_a_stop_says_what_it_stops(agent: httpx2.Client, person: Person) -> None:
     told(person.http.post(STOPS, json={"kind": "agent"}), 422)
     told(person.http.post(STOPS, json={"kind": "everything", "value": "x"}), 422)
+    for blank in (" ", "\u00a0", "\u200b"):
+        told(person.http.post(STOPS, json={"kind": "agent", "value": blank}), 422)
     told(agent.post(STOPS, json={"kind": "everything"}), 403, "power_required")
     told(person.http.delete(f"{STOPS}/agent:nobody"), 404)
 
@@ -216,6 +238,25 @@ def test_whoever_may_no_longer_decide_lets_nothing_through(
         assert asked(agent)["status"] == "pending", "what they had remembered"
         voted = admin.post(at, json={"type": "approve"}).json()
         assert (voted["status"], len(voted["votes"])) == ("pending", 1), "their vote"
+
+
+def test_an_agents_stop_covers_whatever_looks_like_its_name_and_says_if_nothing_does(
+    server: RunningServer, person: Person
+) -> None:
+    keys = "/api/v1/keys"
+    with add_account(server) as mem:
+        for label in ("Ops\u200bBot", "\u041eps Bot", "Ops\u202eBot"):
+            told(mem.http.post(keys, json={"label": label}), 422)
+        made = mem.http.post(keys, json={"label": "Ops\u00a0 Bot "}).json()
+        assert made["label"] == "Ops Bot"
+        with server.http(made["key"]) as bot:
+            request = asked(bot)
+    stop = {"kind": "agent", "value": "ops  B\u043et"}
+    assert person.http.post(STOPS, json=stop).json()["warnings"] == []
+    told(person.try_to_decide(request["id"], "approve"), 409, "stopped")
+    (warning,) = person.http.post(STOPS, json={**stop, "value": "Opps"}).json()["warnings"]
+    assert "No agent is known" in warning
+    assert person.http.get("/stops").text.count("No agent is known") == 1
 
 
 async def stopped(server: RunningServer, person: Person, count: int) -> set[int]:

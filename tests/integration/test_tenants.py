@@ -104,6 +104,7 @@ def test_what_is_managed_in_one_tenant_is_not_there_in_another(
         ("DELETE", f"groups/finance/members/{ours.id}", None),
         ("DELETE", f"webhooks/{webhook['id']}", None),
         ("POST", f"webhooks/{webhook['id']}/rotate", {}),
+        ("POST", f"webhooks/{webhook['id']}/enable", {}),
     ):
         reply = theirs.http.request(method, f"/api/v1/{path}", json=body)
         assert reply.status_code == 404, f"{method} {path}: {reply.status_code} {reply.text}"

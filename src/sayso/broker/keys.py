@@ -29,6 +29,7 @@ from sayso.errors import (
 )
 from sayso.links import token_hash
 from sayso.stores.base import RecordQuery, RecordStore, Stores
+from sayso.visible import pieces
 
 KIND = "key"
 MAX_KEYS = 200
@@ -88,6 +89,7 @@ class Keys:
         """
         _check_may_make(draft.scope, by)
         self._check_draft(draft)
+        draft = msgspec.structs.replace(draft, label=_clear(draft.label))
         owner = by.id if by.is_person else by.owner
         good = [key for key in await self._all(by.tenant, owner) if key.is_good(self._clock.now())]
         if len(good) >= MAX_KEYS:
@@ -340,6 +342,23 @@ def _check_may_make(scope: Scope, by: Principal) -> None:
             hint="Ask an admin for it.",
             code="power_required",
         )
+
+
+def _clear(label: str) -> str:
+    """A label as it is kept: people know an agent by it, so no two only look the same.
+
+    Raises:
+        InvalidRequestError: it has characters that nobody can see, or that pass for others.
+    """
+    label = " ".join(label.split())
+    for piece in pieces(label, one_line=True):
+        if piece.kind:
+            raise _cannot(
+                "$.label",
+                f"{piece.text} {piece.why}".strip() + ".",
+                "Agents are known by their labels: write it in plain letters.",
+            )
+    return label
 
 
 def _none(key_id: str) -> NotFoundError:

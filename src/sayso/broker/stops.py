@@ -1,13 +1,19 @@
 """The kill switch: set, listed, lifted."""
 
+from collections.abc import Iterable
+
+import msgspec
+
 from sayso.broker.journal import Journal, next_of, record_of
 from sayso.broker.keys import keys_of
-from sayso.broker.tenants import MAX_RECORDS, STOP, Tenants
+from sayso.broker.tenants import MAX_RECORDS, STOP, USER, Tenants
 from sayso.clock import Clock
-from sayso.domain.accounts import Power, Principal
+from sayso.domain.accounts import DEFAULT_TENANT, LOCAL_AGENT, Power, Principal
 from sayso.domain.drafts import refuse_control_characters
 from sayso.domain.events import EventType
+from sayso.domain.plain import plain
 from sayso.domain.stops import Stop, StopDraft, StopKind
+from sayso.domain.users import User
 from sayso.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -15,7 +21,7 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
-from sayso.stores.base import RecordStore
+from sayso.stores.base import RecordQuery, RecordStore
 
 
 class Stops:
@@ -34,11 +40,13 @@ class Stops:
 
         Raises:
             NotPermittedError: `by` is neither a reviewer nor an admin.
-            InvalidRequestError: it does not say what to stop.
+            InvalidRequestError: it does not say what to stop, in letters that can be seen.
         """
         if not (by.may(Power.DECIDE) or by.may(Power.MANAGE)):
             raise NotPermittedError("To stop takes a reviewer or an admin.", code="power_required")
-        if (draft.kind is StopKind.EVERYTHING) == bool(draft.value):
+        if (draft.kind is StopKind.EVERYTHING) == bool(draft.value) or (
+            draft.value and not plain(draft.value)
+        ):
             raise InvalidRequestError(
                 "`everything` has no value; an agent, a client and a session have an id (at"
                 " $.value).",
@@ -76,6 +84,18 @@ class Stops:
         keys = await keys_of(self._store, tenant)
         return next((key.label for key in reversed(keys) if key.agent_id == draft.value), "")
 
+    async def warnings(self, stops: Iterable[Stop], *, by: Principal) -> dict[str, tuple[str, ...]]:
+        """What stops of agents do not stop, by the name of the stop; without those that do."""
+        set_for = [stop for stop in stops if stop.kind is StopKind.AGENT]
+        if not set_for:
+            return {}
+        known = await _known_agents(self._store, by.tenant)
+        return {
+            stop.name: (f"No agent is known by the id or the name {stop.value!r}.",)
+            for stop in set_for
+            if not any(stop.covers_agent(*agent) for agent in known)
+        }
+
     async def find(self, *, by: Principal) -> tuple[Stop, ...]:
         """All that are set."""
         return (await self._tenants.fresh(by.tenant)).stops
@@ -99,6 +119,18 @@ class Stops:
         await self._journal.put((next_of(record, None),), event)
         self._tenants.changed(by.tenant)
         return stop
+
+
+async def _known_agents(store: RecordStore, tenant: str) -> set[tuple[str, str]]:
+    """The ids and names of whoever may have asked something: agents, and people."""
+    known = {(key.agent_id, key.label) for key in await keys_of(store, tenant)}
+    query = RecordQuery(kind=USER, tenant=tenant, limit=MAX_RECORDS)
+    for record in await store.find_records(query):
+        user = msgspec.json.decode(record.body, type=User)
+        known.add((user.id, user.name))
+    if tenant == DEFAULT_TENANT:
+        known.add((LOCAL_AGENT.id, LOCAL_AGENT.name))
+    return known
 
 
 def _id(tenant: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """The command tree, and what becomes of errors: one line, a way out, an exit status."""
 
+import errno
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from sayso.cli import COMMANDS, ERROR, FAILURES
-from sayso.cli.terminal import complain, complain_of
+from sayso.cli.terminal import complain, complain_of, escape_what_cannot_be_shown
 from sayso.errors import SaysoError
 from sayso.version import __version__
 
@@ -114,6 +115,7 @@ _POLICY_HOMES = {
 }
 """The same within a group."""
 _HINTS = {"run": "The command to run comes after --, as in: sayso run --risk high -- git push"}
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _USAGES = {"run": "Usage: sayso run [OPTIONS] -- COMMAND..."}
 
 
@@ -150,6 +152,7 @@ def _group(name: str) -> App:
 
 def run(words: list[str]) -> int:
     """Run one command; the exit status."""
+    escape_what_cannot_be_shown()
     try:
         status = build()(_with_stdin(words))
         sys.stdout.flush()
@@ -162,9 +165,20 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nothing_more()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _print_nothing_more()
+        complain(f"This cannot be written: {error.strerror}.", "Make room, and try again.")
+        return _failure(words)
     return status if isinstance(status, int) else 0
+
+
+def _print_nothing_more() -> None:
+    """What is left to be printed fails no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _with_stdin(words: list[str]) -> list[str]:

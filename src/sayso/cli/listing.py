@@ -1,18 +1,25 @@
 """Lists for people: a heading, columns that stand below one another, and what to do without any."""
 
+import re
 import sys
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 from sayso.cli.terminal import program, visible
 
 Cell = str | None
 _NONE = "-"
+_WIDEST = 40
+"""Of a cell on a terminal, but for the last one, which widens no other row; an id has 36."""
+_BLANKS = re.compile("  +")
 
 
 def print_list(columns: Sequence[str], rows: Sequence[Sequence[Cell]], empty: str = "") -> None:
-    """Print rows below their headings, on a terminal as in a pipe; programs read `--json`.
+    """Print rows below their headings; programs read `--json`.
+
+    Two blanks or more part columns, so there are none within cells. Long cells are cut on a
+    terminal, and whole in a pipe.
 
     Args:
         columns: the headings; separate words by one space.
@@ -26,11 +33,21 @@ def print_list(columns: Sequence[str], rows: Sequence[Sequence[Cell]], empty: st
             told = f"{says}: {program()} {command}" if command else says
             print(told, file=sys.stderr)
         return
-    shown = [columns, *([visible(cell or "") or _NONE for cell in row] for row in rows)]
+    shown = [columns, *([_shown(cell) for cell in row] for row in rows)]
+    if sys.stdout.isatty():
+        shown = [[*map(_cut, row[:-1]), row[-1]] for row in shown]
     widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
         cells = (cell + " " * (w - cell_len(cell)) for cell, w in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
+
+
+def _shown(cell: Cell) -> str:
+    return _BLANKS.sub(" ", visible(cell or "")) or _NONE
+
+
+def _cut(cell: str) -> str:
+    return cell if cell_len(cell) <= _WIDEST else f"{set_cell_size(cell, _WIDEST - 1).rstrip()}…"
 
 
 def moment(text: str | None) -> str:

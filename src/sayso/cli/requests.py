@@ -65,10 +65,12 @@ def list_command(
         screen = terminal.console()
         screen.print(views.table(found, screen))
     else:
-        chosen = any((status, q, session, client))
-        empty = (
-            "No request is like that: requests list" if chosen else "No requests yet: ask QUESTION"
-        )
+        if any((status, q, session, client)):
+            empty = "No request is like that: requests list"
+        elif parked:
+            empty = "Nothing is parked: requests list"
+        else:
+            empty = "No requests yet: ask QUESTION"
         print_list(views.COLUMNS, [views.row(request) for request in found], empty)
 
 

@@ -12,7 +12,7 @@ from sayso.cli.listing import print_list
 from sayso.cli.remote import Desk, Remote
 from sayso.cli.terminal import AsJson, parse_object, read_file
 from sayso.cli.views import tabbed
-from sayso.domain.rules import ReviewRule
+from sayso.domain.rules import KeptRule
 from sayso.errors import UsageError
 from sayso.types import JsonObject
 
@@ -33,6 +33,7 @@ def list_command(*, as_json: AsJson = False, remote: Remote = _HERE) -> None:
     if as_json:
         terminal.print_json({"items": found})
     else:
+        _warn_of(found)
         _print_rules(found)
 
 
@@ -92,9 +93,7 @@ def put_command(
     drafts = [{**said, "rule": rule}] if file is None else _rules_in(file)
     with desk.manager() as server:
         kept = [server.put_rule(draft) for draft in drafts]
-    for each in kept:
-        for text in each.warnings:
-            terminal.warn(f"The rule {each.name!r} cannot be satisfied as it is now: {text}")
+    _warn_of(kept)
     if as_json:
         terminal.print_json({"items": kept})
     else:
@@ -119,12 +118,18 @@ def _rules_in(file: Path) -> list[JsonObject]:
     return found["items"] if isinstance(found.get("items"), list) else [found]
 
 
-def _print_rules(rules: Sequence[ReviewRule]) -> None:
+def _warn_of(rules: Sequence[KeptRule]) -> None:
+    for each in rules:
+        for text in each.warnings:
+            terminal.warn(f"The rule {each.name!r} cannot be satisfied as it is now: {text}")
+
+
+def _print_rules(rules: Sequence[KeptRule]) -> None:
     empty = "No review rules, so one approval is enough: rules put --name NAME --approvals 2"
     print_list(("NAME", "TOOLS", "RISKS", "NEEDS"), [_row(each) for each in rules], empty)
 
 
-def _row(each: ReviewRule) -> tuple[str, ...]:
+def _row(each: KeptRule) -> tuple[str, ...]:
     tools = ",".join(each.tools) or "all"
     risks = ",".join(sorted(risk.value for risk in each.risks)) or "any"
-    return each.name, tools, risks, views.rule_text(each.rule)
+    return each.name, tools, risks, views.rule_text(each.rule, each.names)

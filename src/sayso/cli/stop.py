@@ -29,7 +29,7 @@ def agent_command(
     """Stop an agent, whatever client and session it names.
 
     Args:
-        agent_id: Its id; without keys, all agents are the agent local.
+        agent_id: Its id or name; without keys, all agents are the agent local.
         reason: Why, for whoever wonders.
         as_json: Print JSON.
         desk: Where the server is, and who you are.
@@ -97,6 +97,8 @@ def lift_command(name: str, /, *, as_json: AsJson = False, desk: Desk = _DESK) -
 def _stop(kind: StopKind, value: str, reason: str, *, as_json: bool, desk: Desk) -> None:
     with desk.manager() as server:
         stop = server.set_stop(kind, value, reason=reason)
+    for text in stop.warnings:
+        terminal.warn(text)
     terminal.tell(stop, tabbed(stop.name, "stopped"), as_json=as_json)
 
 

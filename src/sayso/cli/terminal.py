@@ -1,12 +1,15 @@
 """What may be printed: agents write much of it, so nothing of theirs can steer the terminal."""
 
+import codecs
 import json
 import os
+import re
 import shutil
 import sys
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -19,6 +22,9 @@ from sayso.visible import spelled
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 """The `--json` option."""
+
+
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def program() -> str:
@@ -83,7 +89,19 @@ def read_file(path: Path) -> str:
 
 def print_json(value: Json) -> None:
     """One JSON document: indented for a person, one line for a program."""
-    print(json_text(value, indent=2 if sys.stdout.isatty() else None), flush=True)
+    text = json_text(value, indent=2 if sys.stdout.isatty() else None)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # JSON has a spelling in ASCII for each
+        text = _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    print(text, flush=True)
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Print characters that the terminal's encoding lacks by their codes, as stderr does."""
+    screen: object = sys.stdout
+    if isinstance(screen, TextIOWrapper) and codecs.lookup(sys.stdout.encoding).name != "utf-8":
+        cast("TextIOWrapper[Any]", screen).reconfigure(errors="backslashreplace")
 
 
 def tell(record: Json, line: str, *, as_json: bool) -> None:

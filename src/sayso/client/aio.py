@@ -40,7 +40,7 @@ from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
 from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
-from sayso.domain.stops import Stop
+from sayso.domain.stops import KeptStop, Stop
 from sayso.errors import InvalidTransitionError, SaysoError
 from sayso.types import Json, JsonObject
 
@@ -304,7 +304,7 @@ class AsyncClient:
         """End it now; what it let through stays let through."""
         return await self._run(rules.revoke(self._protocol, grant_id))
 
-    async def rules(self) -> tuple[ReviewRule, ...]:
+    async def rules(self) -> tuple[KeptRule, ...]:
         """The review rules, by name."""
         return await self._run(rules.rules(self._protocol))
 
@@ -344,7 +344,7 @@ class AsyncClient:
         """What is stopped."""
         return await self._run(rules.stops(self._protocol))
 
-    async def set_stop(self, kind: StopKind, value: str = "", *, reason: str = "") -> Stop:
+    async def set_stop(self, kind: StopKind, value: str = "", *, reason: str = "") -> KeptStop:
         """Stop it; see `Client.set_stop`."""
         return await self._run(rules.stop(self._protocol, kind, value, reason))
 

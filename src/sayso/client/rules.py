@@ -11,7 +11,7 @@ from sayso.client.steps import Operation, Send
 from sayso.client.webhooks import item_path
 from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
-from sayso.domain.stops import Stop
+from sayso.domain.stops import KeptStop, Stop
 from sayso.types import JsonObject
 
 STANDING_GRANTS, RULES, STOPS = "/api/v1/standing-grants", "/api/v1/rules", "/api/v1/stops"
@@ -59,7 +59,7 @@ class _StandingGrants(msgspec.Struct, frozen=True):
 
 
 class _Rules(msgspec.Struct, frozen=True):
-    items: tuple[ReviewRule, ...]
+    items: tuple[KeptRule, ...]
 
 
 class _Stops(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def revoke(protocol: Protocol, grant_id: str) -> Operation[StandingGrant]:
     return messages.decode((yield from protocol.call(send)), StandingGrant)
 
 
-def rules(protocol: Protocol) -> Operation[tuple[ReviewRule, ...]]:
+def rules(protocol: Protocol) -> Operation[tuple[KeptRule, ...]]:
     """All of them, by name."""
     reply = yield from protocol.call(Send(method="GET", path=RULES))
     return messages.decode(reply, _Rules).items
@@ -100,7 +100,8 @@ def rules(protocol: Protocol) -> Operation[tuple[ReviewRule, ...]]:
 def put(protocol: Protocol, rule: ReviewRule | JsonObject) -> Operation[KeptRule]:
     """Keep one, in place of one of the same name."""
     given: JsonObject = msgspec.to_builtins(rule)
-    given.pop("warnings", None)  # of one that was kept before
+    for told in ("warnings", "names"):  # of one that was kept before
+        given.pop(told, None)
     send = Send(method="POST", path=RULES, content=messages.encode(given))
     return messages.decode((yield from protocol.call(send)), KeptRule)
 
@@ -117,11 +118,11 @@ def stops(protocol: Protocol) -> Operation[tuple[Stop, ...]]:
     return messages.decode(reply, _Stops).items
 
 
-def stop(protocol: Protocol, kind: StopKind, value: str, reason: str) -> Operation[Stop]:
+def stop(protocol: Protocol, kind: StopKind, value: str, reason: str) -> Operation[KeptStop]:
     """Set one."""
     body = messages.encode({"kind": kind, "value": value, "reason": reason})
     send = Send(method="POST", path=STOPS, content=body)
-    return messages.decode((yield from protocol.call(send)), Stop)
+    return messages.decode((yield from protocol.call(send)), KeptStop)
 
 
 def lift(protocol: Protocol, name: str) -> Operation[Stop]:

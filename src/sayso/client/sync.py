@@ -40,7 +40,7 @@ from sayso.domain.policies import PolicyVersion
 from sayso.domain.requests import Request
 from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
-from sayso.domain.stops import Stop
+from sayso.domain.stops import KeptStop, Stop
 from sayso.errors import InvalidTransitionError, SaysoError
 from sayso.types import Json, JsonObject
 
@@ -438,7 +438,7 @@ class Client:
         """End it now; what it let through stays let through."""
         return self._run(rules.revoke(self._protocol, grant_id))
 
-    def rules(self) -> tuple[ReviewRule, ...]:
+    def rules(self) -> tuple[KeptRule, ...]:
         """The review rules, by name."""
         return self._run(rules.rules(self._protocol))
 
@@ -524,13 +524,17 @@ class Client:
         """What is stopped."""
         return self._run(rules.stops(self._protocol))
 
-    def set_stop(self, kind: StopKind, value: str = "", *, reason: str = "") -> Stop:
+    def set_stop(self, kind: StopKind, value: str = "", *, reason: str = "") -> KeptStop:
         """Stop it: nothing that is stopped can be approved or claimed until the stop is lifted.
 
         Args:
             kind: `everything`, `agent`, `client` or `session`.
-            value: the id of the agent, client or session; nothing for `everything`.
+            value: the id of the agent, client or session, an agent's name too; nothing for
+                `everything`.
             reason: for whoever wonders.
+
+        Returns:
+            The stop; its `warnings` say if no agent is known by this id or name.
 
         Raises:
             NotPermittedError: this client's token is neither a reviewer's nor an admin's.

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from sayso.domain.quorum import check_possible
 from sayso.domain.requests import ASKERS_CHOICES, Draft, Kind, Option, OptionDraft
 from sayso.errors import InvalidRequestError
 
@@ -67,7 +68,7 @@ def approves_by_label(label: str) -> bool:
 
 
 def check(draft: Draft, kind: Kind) -> None:
-    """Refuse what contradicts itself, or cannot be shown.
+    """Refuse what contradicts itself, cannot be shown, or could never be approved.
 
     Raises:
         InvalidRequestError: it says where, and what to do instead.
@@ -92,6 +93,8 @@ def check(draft: Draft, kind: Kind) -> None:
             f"What asks does not choose {draft.on_timeout.value!r} for when nobody answers.",
             "Use 'expire', 'reject' or 'park'; a rule of the server's policy can say more.",
         )
+    if draft.rule is not None:
+        check_possible(draft.rule)
     texts = _shown_texts(draft)
     if not "".join(chain.from_iterable(texts.values())).isprintable():  # most are, and this is fast
         refuse_control_characters(

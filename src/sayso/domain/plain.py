@@ -45,6 +45,16 @@ def _read(text: str, known: str) -> tuple[str, ...]:
     return (known,) if looks == known else (known, looks)
 
 
+def may_be_taken_for(name: str, other: str) -> bool:
+    """Whether somebody may take one name for the other: in any spelling, whatever its blanks."""
+    return not _without_blanks(name).isdisjoint(_without_blanks(other))
+
+
+@lru_cache(maxsize=4096)
+def _without_blanks(name: str) -> frozenset[str]:
+    return frozenset("".join(each.split()) for each in readings(name))
+
+
 def deceives(name: str) -> bool:
     """Whether a name passes for another one: letters of two scripts in one word, and the like."""
     if name.isascii():

@@ -117,7 +117,9 @@ class KeptRule(ReviewRule, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A review rule as it was kept."""
 
     warnings: tuple[str, ...] = ()
-    """Why people cannot satisfy it as they are today."""
+    """Why people cannot satisfy it as they are today; told to those who may manage."""
+    names: dict[str, str] = {}
+    """The names of the people whom it asks, by their ids, as far as they are known."""
 
 
 def rule_for(

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sayso.domain.accounts import DEFAULT_TENANT
+from sayso.domain.plain import may_be_taken_for
 from sayso.domain.requests import Request
 from sayso.domain.times import shown_time
 from sayso.errors import RefusedError
@@ -58,12 +59,22 @@ class Stop(Struct, frozen=True, kw_only=True):
             case StopKind.EVERYTHING:
                 return True
             case StopKind.AGENT:
-                asked = request.requested_by  # by its name, too: rather too many than too few
-                return self.value == asked.id or self.value.casefold() == asked.name.casefold()
+                return self.covers_agent(request.requested_by.id, request.requested_by.name)
             case StopKind.CLIENT:
                 return request.client_id == self.value
             case StopKind.SESSION:
                 return request.session_id == self.value
+
+    def covers_agent(self, agent_id: str, name: str) -> bool:
+        """Whether it stops this agent: by its id or its name, rather too many than too few."""
+        return any(may_be_taken_for(self.value, each) for each in (agent_id, name))
+
+
+class KeptStop(Stop, frozen=True, kw_only=True):
+    """A stop as it was set."""
+
+    warnings: tuple[str, ...] = ()
+    """Why it stops nothing that is known."""
 
 
 def refuse_stopped(request: Request, stops: Iterable[Stop]) -> None:

@@ -30,7 +30,7 @@ from sayso.domain.policies import PolicyDraft, PolicyVersion
 from sayso.domain.requests import Draft, Request
 from sayso.domain.rules import KeptRule, ReviewRule
 from sayso.domain.standing import StandingGrant
-from sayso.domain.stops import Stop, StopDraft
+from sayso.domain.stops import KeptStop, Stop, StopDraft
 from sayso.domain.users import Group
 from sayso.domain.webhooks import WebhookDraft
 from sayso.errors import (
@@ -180,7 +180,7 @@ ROUTES: tuple[Entry, ...] = (
     api("POST", "/api/v1/standing-grants/preview", grants.preview, DECIDE, StandingDraft, Preview),
     api("DELETE", "/api/v1/standing-grants/{id}", grants.revoke, DECIDE, None, StandingGrant),
     api("GET", "/api/v1/rules", rules.find, READ, None, rules.RuleList),
-    api("POST", "/api/v1/rules", rules.put, GOVERN, ReviewRule, KeptRule),
+    api("POST", "/api/v1/rules", rules.put, GOVERN, KeptRule, KeptRule),
     api("DELETE", "/api/v1/rules/{name}", rules.remove, GOVERN, None, ReviewRule),
     api("GET", _POLICY, policies.get, READ, None, PolicyVersion),
     api("PUT", _POLICY, policies.put, GOVERN, PolicyDraft, PolicyVersion, parameters=policies.PUT),
@@ -189,7 +189,7 @@ ROUTES: tuple[Entry, ...] = (
     api("GET", f"{_POLICY}/versions", policies.versions, READ, None, policies.PolicyVersionPage, parameters=policies.VERSIONS),
     api("GET", f"{_POLICY}/versions/{{number}}", policies.version, READ, None, PolicyVersion),
     api("GET", _STOPS, rules.stops, READ, None, rules.StopList),
-    api("POST", _STOPS, rules.stop, CALLER, StopDraft, Stop, statuses=(201,)),
+    api("POST", _STOPS, rules.stop, CALLER, StopDraft, KeptStop, statuses=(201,)),
     api("DELETE", f"{_STOPS}/{{name}}", rules.lift, GOVERN, None, Stop),
     api("GET", "/api/v1/events", events.stream, CALLER, media=EVENT_STREAM, parameters=FEED),
     api("POST", "/api/v1/webhooks", webhooks.register, SUBSCRIBE, WebhookDraft, webhooks.SecretSubscription, statuses=(201,)),

@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Generator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
 from sayso.broker.recorder import ACCOUNTS
 from sayso.broker.signing import Signing
 from sayso.channels.base import Courier
-from sayso.errors import SaysoError, SignInRequiredError
+from sayso.domain.accounts import Principal
+from sayso.errors import RefusedError, SaysoError, SignInRequiredError
 from sayso.ledger.keys import Keys
 from sayso.server.auth import Authenticator
 from sayso.server.oidc import Oidc
@@ -42,10 +43,15 @@ class HeldCall(Protocol):
     """A call whose answer waits for something."""
 
     headers: Mapping[bytes, bytes]
+    principal: Principal
 
     def end(self, error: SaysoError) -> None:
         """Answer it with the error now."""
         ...
+
+
+Look: TypeAlias = Callable[[Principal], Awaitable[object]]
+"""Raises a `RefusedError` if a call's answer is not for whoever its caller is now."""
 
 
 class Server:
@@ -103,7 +109,7 @@ class Server:
         self.stopping = False
         self.streams = 0
         self.sockets: set[OpenSocket] = set()
-        self.held: dict[bytes, set[HeldCall]] = {}
+        self.held: dict[bytes, dict[HeldCall, Look]] = {}
 
     async def follow_accounts(self) -> None:
         """Whoever loses an account, a key or a session loses what they hold open, until we stop."""
@@ -121,23 +127,31 @@ class Server:
                     await self._check_held(calls)
 
     @contextlib.contextmanager
-    def holding(self, call: HeldCall) -> Generator[None]:
-        """It waits for as long as its credential is good."""
+    def holding(self, call: HeldCall, look: Look) -> Generator[None]:
+        """It waits for as long as its credential is good, and its answer is for its caller."""
         credential = _credential(call)
-        calls = self.held.setdefault(credential, set())
-        calls.add(call)
+        calls = self.held.setdefault(credential, {})
+        calls[call] = look
         try:
             yield
         finally:
-            calls.discard(call)
+            calls.pop(call, None)
             if not calls and self.held.get(credential) is calls:
                 del self.held[credential]
 
-    async def _check_held(self, calls: set[HeldCall]) -> None:
-        """End calls that came with one credential, if it is not good any more."""
+    async def _check_held(self, calls: Mapping[HeldCall, Look]) -> None:
+        """End calls that came with one credential, if it is not good any more or opens less."""
         try:
-            if calls:
-                await self.auth.principal(next(iter(calls)).headers)
+            if not calls:
+                return
+            by = await self.auth.principal(next(iter(calls)).headers)
+            for call, look in tuple(calls.items()):
+                if by == call.principal:
+                    continue
+                try:
+                    await look(by)
+                except RefusedError as error:
+                    call.end(error)
         except SignInRequiredError as error:
             for call in tuple(calls):
                 call.end(error)

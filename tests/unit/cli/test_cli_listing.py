@@ -30,6 +30,22 @@ def test_an_empty_list_says_what_to_do_next_and_nothing_to_a_pipe(
     assert capsys.readouterr() == ("", "No keys yet: sayso keys create --label NAME\n")
 
 
+def test_blanks_within_a_cell_part_no_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_list(("A", "B"), [("one   two", "x")])
+    assert capsys.readouterr().out.splitlines()[1] == "one two  x"
+
+
+def test_a_long_cell_is_cut_on_a_terminal_and_whole_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ("承認" * 30, "x" * 100)
+    print_list(("A", "B"), [row])
+    assert capsys.readouterr().out.splitlines()[1] == "  ".join(row)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    print_list(("A", "B"), [row])
+    assert capsys.readouterr().out.splitlines()[1] == f"{'承認' * 9}承…  {row[1]}"
+
+
 def test_moments_are_told_to_the_second() -> None:
     assert moment("2026-11-21T12:00:00.123456Z") == "2026-11-21T12:00:00Z"
     assert moment("2026-11-21T12:00:00Z") == "2026-11-21T12:00:00Z"

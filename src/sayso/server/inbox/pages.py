@@ -342,6 +342,7 @@ def _environment() -> Environment:
         "stop_of": review.stop_of,
         "stop_name": review.stop_name,
         "barred": review.barred,
+        "offers": review.offers,
         "why_barred": review.BARRED.__getitem__,
         "stopped_name": review.stopped_name,
         "pattern": review.pattern,

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sayso.domain.plain import may_be_taken_for
+
 Wire = Mapping[str, Any]
 
 KNOWN_BY = {
@@ -139,6 +141,50 @@ def barred(request: Wire, person: Wire | None) -> str:
     return "strength" if wanted != "passkey" and known < _STRENGTHS.index(wanted) else ""
 
 
+def offers(request: Wire, person: Wire | None, *, script: bool = True) -> list[str]:
+    """What the card of a pending request offers somebody: what the server takes from them.
+
+    Returns:
+        `approve`, `edit`, `respond`, `option:VALUE`, `reject`, `ignore`, `remember`, `cancel` and
+        `stop`, as far as there are.
+
+    Args:
+        request: what is asked.
+        person: who looks.
+        script: there is JavaScript, without which no passkey signs.
+    """
+    if request["status"] != "pending":
+        return []
+    powers = None if person is None else person.get("powers")
+    bar, rule = barred(request, person), request.get("rule")
+    is_yes_open = not bar and (script or rule is None or rule["min_strength"] != "passkey")
+    found: list[str] = []
+    if (powers is None or "decide" in powers) and bar != "not_asked":
+        found += [name for name, is_yes in _answers(request) if is_yes_open or not is_yes]
+        if is_yes_open and may_remember(request):
+            found.append("remember")
+    if powers is None or "submit" in powers:
+        found.append("cancel")
+    if powers is None or "decide" in powers or "manage" in powers:
+        found.append("stop")
+    return found
+
+
+def _answers(request: Wire) -> list[tuple[str, bool]]:
+    """The answers to a request, each with whether it is a yes."""
+    found: list[tuple[str, bool]] = [
+        (f"option:{option['value']}", option["approves"]) for option in request["options"]
+    ]
+    if request["kind"] == "approval":
+        if not request["options"]:
+            found += [("approve", True), ("respond", False)]
+        if request["action"] is not None:
+            found.append(("edit", True))
+    elif request["kind"] == "input":
+        found.append(("respond", True))
+    return [*found, ("reject", False), ("ignore", False)]
+
+
 def may_remember(request: Wire) -> bool:
     """Whether its approval can be remembered: what the engine would refuse is not offered."""
     action, rule = request["action"], request["rule"]
@@ -228,8 +274,7 @@ def _covers(stop: Wire, request: Wire) -> bool:
             return True
         case "agent":  # by its name, too, as the server has it
             by = request["requested_by"]
-            named = stop["value"].casefold() == by["name"].casefold()
-            return named or stop["value"] == by["id"]
+            return any(may_be_taken_for(stop["value"], each) for each in (by["id"], by["name"]))
         case kind:
             return request[f"{kind}_id"] == stop["value"]
 

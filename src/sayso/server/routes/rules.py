@@ -1,21 +1,22 @@
 """What holds for many requests: review rules, and the kill switch."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
 from sayso.domain.accounts import DEFAULT_TENANT, Power, Strength
 from sayso.domain.quorum import shortcomings
 from sayso.domain.rules import KeptRule, ReviewRule
-from sayso.domain.stops import Stop, StopDraft
+from sayso.domain.stops import KeptStop, Stop, StopDraft
 from sayso.domain.users import LOCAL_PERSON
 from sayso.server.http import Call, Reply, json_reply
+from sayso.server.viewer import names_of
 
 
 class RuleList(Struct, frozen=True, kw_only=True):
     """All review rules of a tenant, by name."""
 
-    items: tuple[ReviewRule, ...]
+    items: tuple[KeptRule, ...]
 
 
 class StopList(Struct, frozen=True, kw_only=True):
@@ -26,15 +27,17 @@ class StopList(Struct, frozen=True, kw_only=True):
 
 async def find(call: Call) -> Reply:
     """List the review rules."""
-    return json_reply(200, RuleList(items=await call.server.broker.rules.find(by=call.principal)))
+    found = await call.server.broker.rules.find(by=call.principal)
+    return json_reply(200, RuleList(items=await _told(call, found)))
 
 
 async def put(call: Call) -> Reply:
     """Keep a review rule, in place of one of the same name; it holds for requests from now on."""
-    rule = await call.server.broker.rules.put(call.decode(ReviewRule), by=call.principal)
-    told = (await warnings(call, (rule,))).get(rule.name, ())
-    fields = {name: getattr(rule, name) for name in ReviewRule.__struct_fields__}
-    return json_reply(200, KeptRule(**fields, warnings=told))
+    given = call.decode(KeptRule)  # as it is listed; what was told of it is not kept
+    rule = ReviewRule(**{name: getattr(given, name) for name in ReviewRule.__struct_fields__})
+    rule = await call.server.broker.rules.put(rule, by=call.principal)
+    (kept,) = await _told(call, (rule,))
+    return json_reply(200, kept)
 
 
 async def remove(call: Call) -> Reply:
@@ -43,9 +46,28 @@ async def remove(call: Call) -> Reply:
     return json_reply(200, await call.server.broker.rules.remove(name, by=call.principal))
 
 
+async def _told(call: Call, rules: Collection[ReviewRule]) -> tuple[KeptRule, ...]:
+    """Rules with what is wrong with them, and with whom they name."""
+    wrong = await warnings(call, rules)
+    known = await names_of(call, {each for rule in rules for each in rule.rule.people})
+    return tuple(
+        KeptRule(
+            **{name: getattr(rule, name) for name in ReviewRule.__struct_fields__},
+            warnings=wrong.get(rule.name, ()),
+            names={each: known[each] for each in rule.rule.people if each in known},
+        )
+        for rule in rules
+    )
+
+
 async def warnings(call: Call, rules: Iterable[ReviewRule]) -> dict[str, tuple[str, ...]]:
-    """What today's people cannot satisfy, by the name of the rule; without those they can."""
+    """What today's people cannot satisfy, by the name of the rule; without those they can.
+
+    Who the people are is for those to know who may manage: nobody else is told anything.
+    """
     by, accounts = call.principal, call.server.accounts
+    if not by.may(Power.MANAGE):
+        return {}
     groups = {group.name: group.members for group in await accounts.groups.find(by=by)}
     users = await accounts.users.find(by=by)
     names = {user.id: user.name for user in users}
@@ -67,8 +89,11 @@ async def stops(call: Call) -> Reply:
 
 async def stop(call: Call) -> Reply:
     """Stop an agent, a client, a session or everything: nothing of it is approved or run."""
-    draft = call.decode(StopDraft)
-    return json_reply(201, await call.server.broker.stops.set(draft, by=call.principal))
+    stops, by = call.server.broker.stops, call.principal
+    kept = await stops.set(call.decode(StopDraft), by=by)
+    told = (await stops.warnings((kept,), by=by)).get(kept.name, ())
+    fields = {name: getattr(kept, name) for name in Stop.__struct_fields__}
+    return json_reply(201, KeptStop(**fields, warnings=told))
 
 
 async def lift(call: Call) -> Reply:

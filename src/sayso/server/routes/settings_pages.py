@@ -122,7 +122,11 @@ async def stops(
         given["reason"] = ""
     found = await call.server.broker.stops.find(by=call.principal)
     names = await names_of(call, {each.set_by.partition(":")[2] for each in found})
-    items = [codec.builtins(each) | {"name": each.name} for each in found]
+    told = await call.server.broker.stops.warnings(found, by=call.principal)
+    items = [
+        codec.builtins(each) | {"name": each.name, "warnings": told.get(each.name, ())}
+        for each in found
+    ]
     return await shown(
         call, "stops", problem, items=items, names=names, given=given, kinds=tuple(StopKind)
     )

@@ -4,7 +4,7 @@ import { h, $, icon, uid, phone } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
-import { shortDigest, may, BARRED, barred, demands, silence, voteMark, shown, mayRemember, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
+import { shortDigest, may, BARRED, barred, offers, demands, silence, voteMark, shown, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
 import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
@@ -125,6 +125,7 @@ export function createCard(request, ctx) {
   details?.addEventListener('toggle', () => {
     if (details.open && !$('.raw', details)) details.append(h('p.hint.mono.wrap', null, ran.digest), rawView({ tool_name: a.tool_name, tool_args: ran.tool_args }))
   })
+  const can = new Set(offers(request))
   const keys = {}
   const views = {}             // the panels opened so far, with what was typed in them
   let busy = false, panel = '', behind = '', answer = null, touched = false
@@ -259,15 +260,15 @@ export function createCard(request, ctx) {
     if (key) keys[key] = run
     return h(look ? `button.${look}` : 'button', { type: 'button', onclick: run, 'aria-label': short ? text : null, title: key ? `${text} (${key})` : text, 'aria-keyshortcuts': key || null }, short ? [h('span.wide', null, text), h('span.narrow', { 'aria-hidden': 'true' }, short)] : text, key && kbd(key))
   }
-  const optionButtons = () => request.options.map((o, i) => {
+  const optionButtons = () => request.options.filter(o => can.has(`option:${o.value}`)).map((o, i) => {
     const run = () => give({ type: 'respond', option: o.value }, `choose “${spelled(o.label)}”`, o.approves)
     if (i < 9) keys[i + 1] = run
     return h(`button.option${o.approves ? '' : '.refusing'}`, { type: 'button', onclick: run }, i < 9 && kbd(String(i + 1)), h('span.option-label', { dir: 'auto' }, line(o.label)), o.value !== o.label && h('small.mono', { dir: 'auto' }, line(o.value)), h('small', null, o.approves ? 'counts as a yes' : 'counts as a no'))
   })
 
   function more() {
-    const free = !barred(request), items = [free && mayRemember(request) && ['Approve and remember', 'Decide alike from now on, within limits.', panels.remember], free && approval && !request.options.length && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
-    const stop = request.requested_by && h('a', { href: `/stops?${new URLSearchParams({ kind: 'agent', value: request.requested_by.id, request: request.id })}` }, h('b', null, 'Stop this agent'), h('small', null, 'Nothing of it can be approved or run.'))
+    const items = [can.has('remember') && ['Approve and remember', 'Decide alike from now on, within limits.', panels.remember], can.has('approve') && ['Approve with a note', 'The agent goes on, and reads what you write.', panels.note], can.has('ignore') && ['Ignore', 'Close it without a word. The agent is told no.', () => send({ type: 'ignore' })], can.has('cancel') && ['Cancel the request', 'Nobody needs to answer any more.', panels.cancel]].filter(Boolean)
+    const stop = request.requested_by && can.has('stop') && h('a', { href: `/stops?${new URLSearchParams({ kind: 'agent', value: request.requested_by.id, request: request.id })}` }, h('b', null, 'Stop this agent'), h('small', null, 'Nothing of it can be approved or run.'))
     const menu = h('details.menu', null, h('summary', { title: 'More' }, 'More'), h('div.menu-list', null, items.map(([text, say, run]) => h('button', { type: 'button', onclick() { menu.open = false; run() } }, h('b', null, text), h('small', null, say))), stop))
     return menu
   }
@@ -275,26 +276,23 @@ export function createCard(request, ctx) {
   function fill() {
     if (!pending) { bar.append(h('button.onward', { type: 'button', onclick: ctx.next })); return }
     if (!may('decide')) {
-      bar.append(h('p.quiet', null, 'Only reviewers decide this.'), may('submit') ? h('button', { type: 'button', onclick: panels.cancel }, 'Cancel the request') : '')
+      bar.append(h('p.quiet', null, 'Only reviewers decide this.'), can.has('cancel') ? h('button', { type: 'button', onclick: panels.cancel }, 'Cancel the request') : '')
       return
     }
     const bars = barred(request)
-    if (bars) {
-      const no = bars !== 'not_asked' && [button('Reject', 'r', panels.reject, 'reject'), more()]
-      bar.append(h('p.quiet.barred', null, BARRED[bars]), ...no || [])
-      return
-    }
-    const mine = myVote(request)
+    if (bars) bar.append(h('p.quiet.barred', null, BARRED[bars]))
+    const mine = !bars && myVote(request)
     if (mine?.approves && mine.digest === (ran?.digest ?? null)) bar.append(h('p.voted', null, icon('check'), 'You have approved it. It takes more people.'))
-    const rejecting = button('Reject', 'r', panels.reject, 'reject')
+    const rejecting = can.has('reject') ? button('Reject', 'r', panels.reject, 'reject') : ''
     if (approval && !$('.voted', bar)) {
-      if (request.options.length) bar.append(h('div.options.inline', null, optionButtons()), a ? button('Approve with changes', 'e', panels.edit, 'changes', 'Changes') : '', rejecting)
+      const chosen = optionButtons()
+      if (request.options.length) bar.append(chosen.length ? h('div.options.inline', null, chosen) : '', can.has('edit') ? button('Approve with changes', 'e', panels.edit, 'changes', 'Changes') : '', rejecting)
       else {
-        bar.append(button('Approve', 'a', () => give({ type: 'approve' }, 'Approve', true), 'primary'))
-        if (a) bar.append(button('Approve with changes', 'e', panels.edit, 'changes', 'Changes'))
-        bar.append(button('Answer', 'c', panels.answer), rejecting)
+        if (can.has('approve')) bar.append(button('Approve', 'a', () => give({ type: 'approve' }, 'Approve', true), 'primary'))
+        if (can.has('edit')) bar.append(button('Approve with changes', 'e', panels.edit, 'changes', 'Changes'))
+        bar.append(can.has('respond') ? button('Answer', 'c', panels.answer) : '', rejecting)
       }
-    } else if (request.kind === 'input') {
+    } else if (request.kind === 'input' && can.has('respond')) {
       const run = () => { const content = answer.read(); if (content != null && content !== '') give({ type: 'respond', content }, 'Send answer', takesPasskey(request)) }
       bar.append(h('button.primary', { type: 'button', onclick: run }, request.schema ? 'Send answers' : 'Send answer'), rejecting)
       keys.c = () => $('.answer input, .answer textarea, .answer select', el)?.focus()
@@ -304,9 +302,9 @@ export function createCard(request, ctx) {
   }
 
   function ask() {
-    if (!pending || !may('decide') || barred(request)) return null
-    if (request.kind === 'choice') return h('section.part', null, h('h3', null, 'Your choice'), h('div.options', null, optionButtons()))
-    if (request.kind !== 'input') return null
+    if (!pending) return null
+    if (request.kind === 'choice') return request.options.some(o => can.has(`option:${o.value}`)) && h('section.part', null, h('h3', null, 'Your choice'), h('div.options', null, optionButtons()))
+    if (request.kind !== 'input' || !can.has('respond')) return null
     const box = h('section.part.answer', { 'aria-label': 'Your answer', oninput() { touched = true } }, h('h3', null, 'Your answer'))
     if (request.schema) {
       ctx.load('forms').then(({ schemaForm }) => {

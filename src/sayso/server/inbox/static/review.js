@@ -4,6 +4,7 @@ import { h, icon, plural } from './dom.js'
 import { argsView, valueView } from './args.js'
 import { diffView } from './diff.js'
 import { isObject } from './json.js'
+import { ALIKE, HIDDEN, LATIN_ALIKE, MARKS, TAGS } from './tables.js'
 import { visible } from './visible.js'
 import { time, now, span } from './time.js'
 import { through } from './marks.js'
@@ -29,6 +30,20 @@ export function barred({ rule, requested_by: by }, person = state.person) {
   if (rule.four_eyes && (person.id === by.id || person.id === by.owner)) return 'four_eyes'
   const wanted = rule.min_strength
   return wanted !== 'passkey' && STRENGTHS.indexOf(person.strength || 'link') < STRENGTHS.indexOf(wanted) ? 'strength' : ''
+}
+
+/** What the card offers whoever is signed in: what the server takes from them, as in review.py. */
+export function offers(request, person = state.person) {
+  if (request.status !== 'pending') return []
+  const { kind, options, action } = request, has = power => !person?.powers || person.powers.includes(power), bar = barred(request, person)
+  const answers = options.map(o => [`option:${o.value}`, o.approves])
+  if (kind === 'approval') answers.push(...options.length ? [] : [['approve', true], ['respond', false]], ...action ? [['edit', true]] : [])
+  else if (kind === 'input') answers.push(['respond', true])
+  answers.push(['reject', false], ['ignore', false])
+  return [
+    ...has('decide') && bar !== 'not_asked' ? [...answers.filter(([, yes]) => !bar || !yes).map(([name]) => name), ...!bar && mayRemember(request) ? ['remember'] : []] : [],
+    ...has('submit') ? ['cancel'] : [], ...has('decide') || has('manage') ? ['stop'] : [],
+  ]
 }
 
 function whom(rule, names, me) {
@@ -149,8 +164,12 @@ export function runView(request) {
     differs && h('details.raw-details', null, h('summary', null, 'Arguments as they were asked'), argsView(a.tool_args)))
 }
 
-const COVERS = { everything: () => true, agent: (s, { requested_by: by }) => by.id === s.value || by.name.toLowerCase() === s.value.toLowerCase(), client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
-export const stopOf = request => state.stops.find(s => COVERS[s.kind]?.(s, request))
+const UNSEEN = new RegExp(`[\\p{C}${HIDDEN}${TAGS}]`, 'gu')
+const bare = text => text.normalize('NFKC').toLowerCase().normalize('NFKC').replace(/\s+/gu, '')
+const readings = name => { const seen = name.replace(UNSEEN, ''); return [bare(seen), bare([...seen.normalize('NFKC')].map(c => ALIKE.get(c) || LATIN_ALIKE.get(c) || MARKS.get(c) || c).join(''))] }
+const mayBeTakenFor = (name, other) => readings(name).some(r => readings(other).includes(r))
+const COVERS = { everything: () => true, agent: (s, { requested_by: by }) => [by.id, by.name].some(each => mayBeTakenFor(s.value, each)), client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
+export const stopOf = (request, stops = state.stops) => stops.find(s => COVERS[s.kind]?.(s, request))
 export const STOPPED = { everything: 'Everything', agent: 'The agent', client: 'The client', session: 'The session' }
 export const stopNote = request => { const s = request.status === 'pending' && stopOf(request); return s && h('div.note.bad.stopped', { role: 'status' }, icon('stop'), h('p', null, h('b', null, `${STOPPED[s.kind]} is stopped. `), 'It can be rejected, not approved, until an admin lifts the stop.', s.reason && [' Reason: ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Stops'))) }
 
