@@ -4,6 +4,7 @@ The routes are read from a running server, so that a new one cannot be forgotten
 in `TABLE` fails.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
@@ -336,6 +337,10 @@ HOW: dict[str, Maker] = {
 def everybody(tmp_path_factory: pytest.TempPathFactory) -> Generator[Everybody]:
     server = RunningServer(tmp_path_factory.mktemp("server"), environment=SETTINGS).start()
     all_ = Everybody(server)
+    until = time.monotonic() + 30
+    while not all_.call("admin", "GET", "/api/v1/audit/blocks").json()["items"]:
+        assert time.monotonic() < until, "nothing was signed, so that there is nothing to export"
+        time.sleep(0.05)
     yield all_
     all_.close()
     server.stop()
