@@ -1,10 +1,9 @@
 """What the endpoints run on: the engine, who is calling, the limits, and whether we stop."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
@@ -48,10 +47,6 @@ class HeldCall(Protocol):
     def end(self, error: SaysoError) -> None:
         """Answer it with the error now."""
         ...
-
-
-Look: TypeAlias = Callable[[Principal], Awaitable[object]]
-"""Raises a `RefusedError` if a call's answer is not for whoever its caller is now."""
 
 
 class Server:
@@ -109,7 +104,7 @@ class Server:
         self.stopping = False
         self.streams = 0
         self.sockets: set[OpenSocket] = set()
-        self.held: dict[bytes, dict[HeldCall, Look]] = {}
+        self.held: dict[bytes, dict[HeldCall, str]] = {}
 
     async def follow_accounts(self) -> None:
         """Whoever loses an account, a key or a session loses what they hold open, until we stop."""
@@ -126,30 +121,29 @@ class Server:
                 for calls in tuple(self.held.values()):
                     await self._check_held(calls)
 
-    @contextlib.contextmanager
-    def holding(self, call: HeldCall, look: Look) -> Generator[None]:
-        """It waits for as long as its credential is good, and its answer is for its caller."""
-        credential = _credential(call)
-        calls = self.held.setdefault(credential, {})
-        calls[call] = look
-        try:
-            yield
-        finally:
-            calls.pop(call, None)
-            if not calls and self.held.get(credential) is calls:
-                del self.held[credential]
+    def hold(self, call: HeldCall, request_id: str) -> None:
+        """It waits for a request as long as its credential is good, and its caller may see it."""
+        self.held.setdefault(_credential(call), {})[call] = request_id
 
-    async def _check_held(self, calls: Mapping[HeldCall, Look]) -> None:
+    def let_go(self, call: HeldCall) -> None:
+        """It waits no more."""
+        credential = _credential(call)
+        calls = self.held.get(credential, {})
+        calls.pop(call, None)
+        if not calls:
+            self.held.pop(credential, None)
+
+    async def _check_held(self, calls: Mapping[HeldCall, str]) -> None:
         """End calls that came with one credential, if it is not good any more or opens less."""
         try:
             if not calls:
                 return
             by = await self.auth.principal(next(iter(calls)).headers)
-            for call, look in tuple(calls.items()):
+            for call, request_id in tuple(calls.items()):
                 if by == call.principal:
                     continue
                 try:
-                    await look(by)
+                    await self.broker.get(request_id, by=by)
                 except RefusedError as error:
                     call.end(error)
         except SignInRequiredError as error:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from sayso.domain.accounts import Principal
 from sayso.domain.decisions import Answer, Channel
 from sayso.domain.passkeys import Assertion
 from sayso.domain.requests import Draft, Request, Status
@@ -88,16 +87,16 @@ async def get(call: Call) -> Reply:
         seconds = call.number("wait", 0, low=0, high=60)
     if seconds <= 0:
         return json_reply(200, await call.server.broker.get(request_id, by=call.principal))
-    broker, auth = call.server.broker, call.server.auth
-
-    async def look(by: Principal) -> Request:
-        return await broker.get(request_id, by=by)
-
-    with call.given_up_when_gone(), call.server.holding(call, look):
-        request = await broker.wait(request_id, seconds=seconds, by=call.principal)
-        by = auth.peek(call.headers) or await auth.principal(call.headers)
-        if by != call.principal:  # their role may have changed meanwhile
-            request = await look(by)
+    server = call.server
+    with call.given_up_when_gone():
+        server.hold(call, request_id)
+        try:
+            request = await server.broker.wait(request_id, seconds=seconds, by=call.principal)
+            by = server.auth.peek(call.headers) or await server.auth.principal(call.headers)
+            if by != call.principal:  # their role may have changed meanwhile
+                request = await server.broker.get(request_id, by=by)
+        finally:
+            server.let_go(call)
     return json_reply(200, request)
 
 
