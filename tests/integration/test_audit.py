@@ -176,14 +176,6 @@ def test_what_came_last_is_signed_when_the_server_stops(fresh_server: RunningSer
     assert verdict(fresh_server.database)["unsigned"] == 0
 
 
-def until_it_says(server: RunningServer, words: str) -> None:
-    for _ in range(400):
-        if words in server.log:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"it did not say {words!r}")
-
-
 def rewrite(server: RunningServer, request_id: str) -> None:
     """Change a request and what the log tells of it, and drop the blocks that say otherwise."""
     with closing(sqlite3.connect(server.database)) as connection, connection:
@@ -207,7 +199,7 @@ def test_signed_history_that_was_rewritten_between_two_starts_is_not_signed_agai
     assert verdict(fresh_server.database)["kept"] == json.loads(head.read_bytes())["number"]
     rewrite(fresh_server, decided)
     fresh_server.start()
-    until_it_says(fresh_server, "the ledger cannot be signed: The ledger was at block")
+    fresh_server.until_it_says("the ledger cannot be signed: The ledger was at block")
     assert "sayso audit accept-rollback" in fresh_server.log
     ask(fresh_server)
     fresh_server.stop()
@@ -233,7 +225,7 @@ def test_another_ledger_of_the_same_length_is_not_gone_on_with(
     kept = json.loads(head.read_bytes())
     head.write_text(json.dumps(kept | {"number": 1, "head": "ab" * 32}))
     fresh_server.start()
-    until_it_says(fresh_server, "the ledger cannot be signed: Block 1 is another one than it was")
+    fresh_server.until_it_says("the ledger cannot be signed: Block 1 is another one than it was")
     assert verdict(fresh_server.database)["findings"][0] == {
         "kind": "head",
         "id": "1",

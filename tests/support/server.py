@@ -23,7 +23,8 @@ from sayso.settings import SETTINGS
 COMMAND = (sys.executable, "-m", "sayso.cli", "serve")
 _PYTHON = 2
 """How many of its words start Python."""
-START_SECONDS = 20
+START_SECONDS = 60
+SAYS_SECONDS = 60
 _LINK = re.compile(r"http://localhost:(?P<port>\d+)/login\?token=\S+")
 _WORKS = re.compile(r"worker: ready")
 _FOREIGN_NAMES = {
@@ -96,6 +97,14 @@ class RunningServer:
     def log(self) -> str:
         """All that it printed, on both streams, over all its lives."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def until_it_says(self, words: str) -> re.Match[str]:
+        """Wait until its log has this pattern: it may say so after it has answered."""
+        until = time.monotonic() + SAYS_SECONDS
+        while (found := re.search(words, self.log)) is None:
+            assert time.monotonic() < until, f"It did not say {words!r}:\n{self.log}"
+            time.sleep(0.02)
+        return found
 
     @property
     def pid(self) -> int:
