@@ -14,8 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from sayso.broker.keys import KeyDraft
@@ -82,6 +81,8 @@ from sayso.server.routes import (
     webhooks,
 )
 from sayso.server.server import Server
+from sayso.server.static import PREFIX as STATIC_PREFIX
+from sayso.server.static import Files
 
 log = logging.getLogger("sayso.server")
 
@@ -315,6 +316,7 @@ class App:
         entries = (*ROUTES, _GALLERY) if server.settings.dev else ROUTES
         roads = [(entry, Road(server, entry)) for entry in entries]
         self._roads = {(entry.method, entry.path): road for entry, road in roads}
+        self._files = Files(inbox_pages.STATIC)
         self._starlette = _starlette(server, roads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -326,10 +328,15 @@ class App:
             if found is not None:
                 road, params = found
                 return await road.take(params, scope, receive, send)
+            headers = dict(scope["headers"])
             try:
-                self._server.auth.check_origin(method, dict(scope["headers"]))
+                self._server.auth.check_origin(method, headers)
             except SaysoError as error:
                 return await problem_reply(error).send(send)
+            if path.startswith(STATIC_PREFIX) and method in ("GET", "HEAD"):
+                reply = self._files.reply(path, headers)
+                if reply is not None:
+                    return await reply.send(send)
         return await self._starlette(scope, receive, send)
 
     def find(self, method: str, path: str) -> "tuple[Road, Mapping[str, str]] | None":
@@ -454,7 +461,6 @@ def _starlette(server: Server, roads: list[tuple[Entry, Road]]) -> Starlette:
         by_path.setdefault(entry.path, []).append((entry, road))
     routes: list[Any] = [_route(e, road) for entries in by_path.values() for e, road in entries]
     routes.append(WebSocketRoute("/api/v1/stream", stream.stream))
-    routes.append(Mount("/static", _Static(directory=inbox_pages.STATIC)))
     app = Starlette(
         routes=routes,
         # Event streams are left alone; nothing secret stands in a page beside what others chose.
@@ -473,17 +479,6 @@ def _route(entry: Entry, road: Road) -> Route:
     if route.methods is not None and entry.endpoint in _WITHOUT_HEAD:
         route.methods.discard("HEAD")  # scanners look at links; and a stream has no end
     return route
-
-
-class _Static(StaticFiles):
-    """The inbox's files: kept by the browser, but asked about each time."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """The file, with our headers."""
-        response = super().file_response(*args, **kwargs)
-        response.headers["cache-control"] = "no-cache"
-        response.headers["x-content-type-options"] = "nosniff"
-        return response
 
 
 async def _not_found(request: StarletteRequest, error: Exception) -> Response:

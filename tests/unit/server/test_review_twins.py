@@ -26,12 +26,13 @@ const [folder] = process.argv.slice(1)
 const text = (await import('node:fs')).readFileSync(0, 'utf8')
 const review = await import(`${folder}/review.js`)
 const { parse } = await import(`${folder}/json.js`)
+const { counted } = await import(`${folder}/marks.js`)
 const { span } = await import(`${folder}/time.js`)
 const cases = parse(text)
 process.stdout.write(JSON.stringify({
   rules: cases.rules.map(rule => review.demands(rule, cases.names, 'ada')),
   requests: cases.requests.map(r => ({
-    counted: review.counted(r), shown: review.shown(r)?.digest ?? null,
+    counted: counted(r), shown: review.shown(r)?.digest ?? null,
     remember: review.mayRemember(r), asker: review.asker(r), phase: review.phase(r),
     changer: review.changer(r)?.id ?? null,
     barred: cases.people.map(p => review.barred(r, p)),

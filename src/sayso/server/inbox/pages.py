@@ -36,8 +36,19 @@ def queue(
     version: str,
     selected: Wire | None = None,
     problem: Wire | None = None,
+    parked: bool = False,
 ) -> str:
-    """The inbox: what waits and, when one is `selected`, its card. Works without script."""
+    """The inbox: what waits and, when one is `selected`, its card. Works without script.
+
+    Args:
+        requests: the first of those that wait.
+        person: who looks.
+        next: where the list goes on.
+        version: of the server.
+        selected: the one whose card is open.
+        problem: why it was not decided.
+        parked: only those are listed that wait though their deadline is over.
+    """
     data = {
         "requests": requests,
         "selected": selected,
@@ -55,6 +66,7 @@ def queue(
         version=version,
         selected=selected,
         problem=problem,
+        parked=parked,
         data=data,
     )
 

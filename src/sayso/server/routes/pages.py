@@ -190,11 +190,13 @@ async def refused(call: Call, error: SaysoError) -> Reply:
 async def _queue(
     call: Call, *, selected: Request | None = None, problem: dict[str, Any] | None = None
 ) -> Reply:
+    parked = call.flag("parked")
     found = await call.server.broker.find(
         Query(
             tenant=call.principal.tenant,
             seen_by=call.seen_by,
             status=frozenset({Status.PENDING}),
+            is_parked=parked,
             limit=FIRST_PAGE,
             after=call.one("after"),
         )
@@ -207,6 +209,7 @@ async def _queue(
         version=__version__,
         selected=None if selected is None else codec.builtins(selected),
         problem=problem,
+        parked=parked,
     )
     return page(html, 200 if problem is None else problem["status"])
 

@@ -4,12 +4,12 @@ import { h, $, icon, uid, phone } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
 import { headline, facts, gist } from './headline.js'
-import { shortDigest, may, BARRED, barred, offers, demands, silence, voteMark, shown, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
+import { shortDigest, BARRED, barred, offers, demands, silence, shown, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
 import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
-import { state } from './store.js'
-import { result, riskMark, priorityMark } from './marks.js'
+import { state, may } from './store.js'
+import { result, riskMark, priorityMark, voteMark } from './marks.js'
 
 const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
 /** Whether a yes to this request takes a passkey. */

@@ -2,13 +2,13 @@
 
 import { h, $, plural } from './dom.js'
 import { phrase, gist } from './headline.js'
-import { line, visible } from './visible.js'
+import { line, visible } from './fence.js'
 import { time } from './time.js'
-import { riskMark, priorityMark } from './marks.js'
-import { voteMark } from './review.js'
+import { riskMark, priorityMark, voteMark } from './marks.js'
 import { state, pendingCount } from './store.js'
 
 const rows = new Map()
+const PARKED = 'What nobody answered in time, and what goes on waiting all the same, is listed here.'
 
 export function rowView(request) {
   return h('li.row', { data: { id: request.id } }, h('a', { href: `/requests/${request.id}`, data: { open: request.id } },
@@ -59,8 +59,13 @@ export function drawQueue() {
   $('#count').title = plural(total, 'request') + ' waiting'
   $('#empty').hidden = shown > 0 || !state.loaded
   $('#skeleton').hidden = state.loaded || shown > 0
-  $('#empty-title').textContent = state.filter && total ? 'Nothing matches.' : 'Nothing needs you.'
-  $('#empty-text').textContent = state.filter && total ? `${plural(total, 'request')} wait behind this filter.` : 'A request shows up here the moment an agent asks.'
+  for (const tab of $('#tabs').children) {
+    if ((tab.search !== '') === state.parked) tab.setAttribute('aria-current', 'true')
+    else tab.removeAttribute('aria-current')
+  }
+  const hidden = total && (state.filter || state.parked)
+  $('#empty-title').textContent = !hidden ? state.parked ? 'Nothing is parked.' : 'Nothing needs you.' : state.filter ? 'Nothing matches.' : 'Nothing is parked.'
+  $('#empty-text').textContent = hidden && state.filter ? `${plural(total, 'request')} ${total === 1 ? 'waits' : 'wait'} behind this filter.` : state.parked ? PARKED : 'A request shows up here the moment an agent asks.'
   document.title = `${total ? `(${total}) ` : ''}Inbox · Sayso`
 }
 

@@ -7,16 +7,13 @@ import { isObject } from './json.js'
 import { ALIKE, HIDDEN, LATIN_ALIKE, MARKS, TAGS } from './tables.js'
 import { visible } from './visible.js'
 import { time, now, span } from './time.js'
-import { through } from './marks.js'
+import { through, counted, STOPPED } from './marks.js'
 import { state } from './store.js'
 
 const KNOWN_BY = { chat: 'known by a chat, or more strongly', login: 'signed in with a password, or more strongly', passkey: 'sign with a passkey' }
 const STRENGTH = { link: 'by a one-time link', chat: 'known by a chat', login: 'signed in', passkey: 'with a passkey' }
 const section = (title, ...body) => h('section.part', null, h('h3', null, title), body)
 export const shortDigest = digest => (/^sha256:(.{4})(.{4})(.{4})(.{4})/.exec(digest) || [, digest]).slice(1).join(' ')
-/** Whether whoever is signed in may do this; in the gallery they may do everything. */
-export const may = power => !state.person?.powers || state.person.powers.includes(power)
-
 export const BARRED = {
   not_asked: 'Others are asked for this, so you cannot decide it.',
   four_eyes: 'The agent works for you, so somebody else has to approve it. You can reject it.',
@@ -76,15 +73,6 @@ export function silence({ on_timeout: means, escalate_to: further, escalated_at:
   if (means === 'escalate' && further && !since) return `${further.people.length || further.groups.length ? whom(further, names, me) : 'further people'} will be asked, too`
   return means === 'park' ? 'it goes on waiting, without a deadline' : 'the request expires and the agent is told no'
 }
-
-/** [how many have approved the same, of how many]; null where one is enough. */
-export function counted({ rule, votes }) {
-  if (!rule || rule.approvals < 2) return null
-  const said = {}
-  for (const v of votes) if (v.approves) { const key = JSON.stringify([v.digest, v.option, v.content]); said[key] = (said[key] || 0) + 1 }
-  return [Math.max(0, ...Object.values(said)), rule.approvals]
-}
-export const voteMark = request => { const n = counted(request); return n && h('span.kind.count-mark', null, `${n[0]} of ${n[1]}`, h('span.unseen', null, ' approved')) }
 
 /** The action as it was approved, or as it would be now. */
 export function shown({ action, decision: d, proposed_args: args, proposed_digest: digest }) {
@@ -170,7 +158,6 @@ const readings = name => { const seen = name.replace(UNSEEN, ''); return [bare(s
 const mayBeTakenFor = (name, other) => readings(name).some(r => readings(other).includes(r))
 const COVERS = { everything: () => true, agent: (s, { requested_by: by }) => [by.id, by.name].some(each => mayBeTakenFor(s.value, each)), client: (s, r) => r.client_id === s.value, session: (s, r) => r.session_id === s.value }
 export const stopOf = (request, stops = state.stops) => stops.find(s => COVERS[s.kind]?.(s, request))
-export const STOPPED = { everything: 'Everything', agent: 'The agent', client: 'The client', session: 'The session' }
 export const stopNote = request => { const s = request.status === 'pending' && stopOf(request); return s && h('div.note.bad.stopped', { role: 'status' }, icon('stop'), h('p', null, h('b', null, `${STOPPED[s.kind]} is stopped. `), 'It can be rejected, not approved, until an admin lifts the stop.', s.reason && [' Reason: ', visible(s.reason)], ' ', h('a', { href: '/stops' }, 'Stops'))) }
 
 /** Whose the agent is, as its key told; and what it calls itself. */

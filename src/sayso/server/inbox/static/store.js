@@ -11,6 +11,7 @@ export const state = {
   order: [],             // ids of the pending ones that pass the filter, most urgent first
   openId: null,
   filter: '',
+  parked: false,         // only those that wait though their deadline is over
   fresh: new Set(),      // arrived while the page was open, not opened yet
   unsent: new Map(),     // decisions that did not reach the server, by request id
   link: 'connecting',    // connecting | live | lost | signed-out
@@ -21,6 +22,9 @@ export const state = {
   stops: [],             // what is stopped
   closed: 0,             // how many were seen to close: what was before is asked for anew when it rises
 }
+
+/** Whether whoever is signed in may do this; in the gallery they may do everything. */
+export const may = power => !state.person?.powers || state.person.powers.includes(power)
 
 export const watch = fn => { watchers.add(fn) }
 
@@ -45,7 +49,7 @@ function matches(request, words) {
   if (!text) {
     const a = request.action
     text = [summary(request), request.message, request.client_id, request.session_id, a?.tool_name,
-      a?.risk_class && `risk:${a.risk_class}`, `kind:${request.kind}`, request.priority].join('\n').toLowerCase()
+      a?.risk_class && `risk:${a.risk_class}`, `kind:${request.kind}`, request.parked_at && 'is:parked', request.priority].join('\n').toLowerCase()
     texts.set(request, text)
   }
   return words.every(word => text.includes(word))
@@ -55,7 +59,7 @@ function sort() {
   const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean)
   const list = []
   for (const r of state.requests.values()) {
-    if (r.status === 'pending' && (!words.length || matches(r, words))) list.push([urgency(r), r.id])
+    if (r.status === 'pending' && (!state.parked || r.parked_at) && (!words.length || matches(r, words))) list.push([urgency(r), r.id])
   }
   // ids are time-ordered, so the newest first is the greatest id first
   list.sort((a, b) => b[0] - a[0] || (a[1] < b[1] ? 1 : -1))

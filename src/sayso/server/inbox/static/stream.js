@@ -2,8 +2,7 @@
 
 import * as api from './api.js'
 import { parse } from './json.js'
-import { state, put, replacePending, changed } from './store.js'
-import { may } from './review.js'
+import { state, put, replacePending, changed, may } from './store.js'
 import { now } from './time.js'
 
 const TYPES = ['request.submitted', 'request.decided', 'request.expired', 'request.cancelled', 'request.extended', 'request.reminded', 'request.voted', 'request.escalated', 'request.parked', 'grant.claimed', 'grant.ended', 'outcome.reported']

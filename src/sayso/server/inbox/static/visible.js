@@ -1,6 +1,7 @@
 // Characters that lie to the eye, made visible in place. The same rules as visible/pieces.py.
 
 import { h } from './dom.js'
+import { isPlain } from './fence.js'
 import * as T from './tables.js'
 
 const MOST = 500   // marks in one text; beyond them what deceives is spelled out, so that nobody can drown the page in marks
@@ -9,8 +10,6 @@ const ESCAPE = '\\x1b\\[[0-?]{0,64}[ -\\/]{0,16}[@-~]|\\x9b[0-?]{0,64}[ -\\/]{0,
   + '|(?:\\x1b[\\]PX^_]|[\\x90\\x98\\x9d-\\x9f])[\\x20-\\x7e]{0,512}(?:\\x07|\\x1b\\\\|\\x9c)|\\x1b[ -\\/]{0,8}[0-~]'
 const SUSPECT = new RegExp(`(?<escape>${ESCAPE})|(?<bidi>[${T.BIDI}])|(?<selectors>[${T.SELECTORS}]{2,})|(?<hidden>[${T.HIDDEN}])`
   + `|(?<control>[${T.CONTROL}])|(?<space>[${T.SPACE}])|(?<tags>[${T.TAGS}]+)|(?<stack>[${T.STACKED}]{5,})|(?<blank>[ \\t\\n]{${BLANKS},})`, 'gu')
-const PLAIN = /^[\x20-\x7e\n\t]*$/
-const BLANK = new RegExp(`[ \\t\\n]{${BLANKS},}`)
 const NOT_ASCII = /[^\0-\x7f]/
 const of = (ranges, flags = 'u') => new RegExp(`[${ranges}]`, flags)
 const FOREIGN = T.SCRIPTS.map(([, ranges]) => ranges).join('')
@@ -195,11 +194,9 @@ function few(marks, found) {
   }
 }
 
-const isPlain = text => PLAIN.test(text) && text.search(PUNYCODE) < 0 && !BLANK.test(text)
-
 /** The text as pieces: strings, and {at, size, kind, show, why} for what would deceive. */
 export function scan(text, { line = false } = {}) {
-  if (isPlain(text) && !(line && /[\n\t]/.test(text))) return [text]
+  if (isPlain(text, { line })) return [text]
   const found = new Map()
   few(suspects(text), found)
   if (line) few(lines(text), found)
