@@ -143,8 +143,11 @@ class Webhooks:
                 return enabled
         raise _again_and_again()
 
-    async def disable(self, webhook: Webhook, reason: str) -> None:
+    async def disable(self, webhook: Webhook, reason: str) -> Webhook | None:
         """Send it nothing any more, and keep it to be seen; one that was removed stays removed.
+
+        Returns:
+            It as it is kept now, or None if it was removed.
 
         Raises:
             ConflictError: others changed it again and again.
@@ -152,10 +155,10 @@ class Webhooks:
         for _ in range(MAX_ROUNDS):
             kept = _with_id(webhook.id, await self._store.get_webhooks(webhook.tenant))
             if kept is None:
-                return
+                return None
             disabled = msgspec.structs.replace(kept, active=False, disabled_reason=reason)
             if await self._change(kept, disabled):
-                return
+                return disabled
         raise _again_and_again()
 
     async def test(self, webhook_id: str, *, by: Principal, courier: Courier) -> Receipt:

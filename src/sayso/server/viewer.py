@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sayso import codec
-from sayso.domain.accounts import Power
+from sayso.domain.accounts import LOCAL_AGENT, Power
 from sayso.domain.requests import Request
 from sayso.errors import NotPermittedError
 from sayso.server.http import Call
@@ -14,6 +14,7 @@ PLACES: tuple[tuple[str, str, Power | None], ...] = (
     ("/rules", "Review rules", Power.READ),
     ("/policy", "Policy", Power.READ),
     ("/stops", "Stops", Power.READ),
+    ("/webhooks", "Webhooks", Power.SUBSCRIBE),
     ("/users", "Users", Power.MANAGE),
     ("/groups", "Groups", Power.MANAGE),
     ("/keys", "Keys", None),
@@ -30,7 +31,7 @@ async def viewer(call: Call, requests: Iterable[Request] = ()) -> dict[str, Any]
 
     Args:
         call: theirs.
-        requests: what they will be shown; the people in it are named.
+        requests: what they will be shown; whoever is in it is named.
     """
     by = call.principal
     reads = by.may(Power.READ)
@@ -53,13 +54,26 @@ async def viewer(call: Call, requests: Iterable[Request] = ()) -> dict[str, Any]
 
 
 async def names_of(call: Call, ids: Iterable[str]) -> dict[str, str]:
-    """People's names by their ids, as far as they are known."""
+    """The names of people and of agents by their ids, as far as this tenant knows them.
+
+    An agent is named as its newest key says. Whoever is not known, or is of another tenant, is not
+    among them: then the id is shown.
+    """
     by = call.principal
     found = {by.id: by.name}
-    for each in set(ids) - {by.id}:
+    missing = set(ids) - {by.id, ""}
+    for each in tuple(missing):
         user = await call.server.accounts.users.one(each)
-        if user is not None and user.tenant == by.tenant:
-            found[each] = user.name
+        if user is not None:
+            missing.discard(each)
+            if user.tenant == by.tenant:
+                found[each] = user.name
+    if LOCAL_AGENT.id in missing and by.tenant == LOCAL_AGENT.tenant:
+        found[LOCAL_AGENT.id] = LOCAL_AGENT.name
+        missing.discard(LOCAL_AGENT.id)
+    if missing:
+        keys = await call.server.accounts.keys.find(by=by, all_owners=True)
+        found |= {key.agent_id: key.label for key in keys if key.agent_id in missing and key.label}
     return found
 
 

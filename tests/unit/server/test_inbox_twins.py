@@ -117,6 +117,9 @@ LABELS = [
     "_",
 ]
 TEXTS = [
+    *(f"pa{c}pal {c}@{c}.com {c}\n{c}  \u00d8" for c in map(chr, range(0xC0, 0x100))),
+    "xn--pypal-4ve.com",
+    " " * 100,
     "",
     "plain text\nwith\ttabs",
     "invoice_\u202efdp.exe",

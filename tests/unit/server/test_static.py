@@ -80,8 +80,10 @@ def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/static/", "/static/none.js", "/static/../pages.py", "/static/../templates/a.js"]
-    + ["/static//etc/a.js", "/static/a\0.js", "/static/..\\a.js", "/static/../static/app.css"],
+    [
+        *("/static/", "/static/none.js", "/static/../pages.py", "/static/../templates/a.js"),
+        *("/static//etc/a.js", "/static/a\0.js", "/static/..\\a.js", "/static/../static/app.css"),
+    ],
 )
 def test_nothing_else_is_a_file(files: Files, path: str) -> None:
     assert files.reply(path, {}) is None

@@ -52,17 +52,29 @@ async def find(call: Call) -> Reply:
 async def replay(call: Call) -> Reply:
     """Send it again from the beginning, at once, under the same id."""
     job = await call.server.broker.deliveries.replay(call.params["id"], by=call.principal)
-    return json_reply(200, _delivery(job))
+    return json_reply(200, shown(job))
 
 
 async def page(call: Call, *, webhook_id: str | None) -> Reply:
     """The page that the query asks for."""
+    found = await call.server.broker.deliveries.find(
+        query_of(call, webhook_id=webhook_id), by=call.principal
+    )
+    return json_reply(200, DeliveryPage(items=tuple(map(shown, found.items)), next=found.next))
+
+
+def query_of(call: Call, *, webhook_id: str | None) -> JobQuery:
+    """The filters of a listing.
+
+    Raises:
+        InvalidRequestError: one of them cannot be used.
+    """
     state, after = call.one("state"), call.one("after")
     if state is not None and state not in list(JobState):
         raise bad_parameter("state", f"{state[:40]!r} is not one of {', '.join(JobState)}.")
     if after is not None and len(after) > MAX_CURSOR:
         raise bad_parameter("after", "It is not the `next` of a page.")
-    query = JobQuery(
+    return JobQuery(
         tenant=call.principal.tenant,
         state=None if state is None else JobState(state),
         request_id=call.one("request_id"),
@@ -70,11 +82,10 @@ async def page(call: Call, *, webhook_id: str | None) -> Reply:
         limit=call.count("limit", 50, low=1, high=MAX_PAGE),
         after=after,
     )
-    found = await call.server.broker.deliveries.find(query, by=call.principal)
-    return json_reply(200, DeliveryPage(items=tuple(map(_delivery, found.items)), next=found.next))
 
 
-def _delivery(job: Job) -> Delivery:
+def shown(job: Job) -> Delivery:
+    """A delivery as it is told."""
     return Delivery(
         id=job.id,
         kind=job.kind,

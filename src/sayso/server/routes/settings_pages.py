@@ -45,8 +45,9 @@ async def grants(call: Call, problem: SaysoError | None = None) -> Reply:
     """What is approved without asking."""
     need(call, Power.READ)
     found = await call.server.broker.standing.find(by=call.principal)
+    names = await names_of(call, {(each.asked_by or "").partition(":")[2] for each in found})
     items = [codec.builtins(each) | {"state": _state(call, each)} for each in found]
-    return await shown(call, "grants", problem, items=items)
+    return await shown(call, "grants", problem, items=items, names=names)
 
 
 async def revoke(call: Call) -> Reply:

@@ -7,7 +7,9 @@ from msgspec import Meta, Struct
 
 from sayso.domain.accounts import Power, Role, Strength
 from sayso.domain.users import Group, User
-from sayso.server.http import Call, Reply, json_reply
+from sayso.server.http import Call, Reply, bad_parameter, json_reply
+from sayso.server.openapi import Parameter
+from sayso.server.viewer import names_of
 
 Tenant = Annotated[
     str,
@@ -85,6 +87,25 @@ class Caller(Struct, frozen=True, kw_only=True):
     owner: str
     client_id: str | None
     session_pattern: str | None
+
+
+class NameList(Struct, frozen=True, kw_only=True):
+    """Names by id; whoever is not known has none."""
+
+    names: dict[str, str]
+
+
+MAX_NAMES = 100
+NAMES = (Parameter("id", f"Whose names: one or several ids, by commas, {MAX_NAMES} at the most."),)
+
+
+async def names(call: Call) -> Reply:
+    """What people and agents are called, by their ids."""
+    ids = [each for each in (call.one("id") or "").split(",") if each]
+    if not 0 < len(ids) <= MAX_NAMES:
+        raise bad_parameter("id", f"Give 1 to {MAX_NAMES} of them.")
+    known = await names_of(call, ids)
+    return json_reply(200, NameList(names={each: known[each] for each in ids if each in known}))
 
 
 async def find(call: Call) -> Reply:

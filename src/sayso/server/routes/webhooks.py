@@ -85,9 +85,23 @@ async def rotate(call: Call) -> Reply:
 
 
 async def enable(call: Call) -> Reply:
-    """Send to a subscription again that was disabled since its target wanted no more (410)."""
+    """Send to a subscription again that was disabled, by somebody or by its target's 410."""
     webhook = await call.server.broker.webhooks.enable(call.params["id"], by=call.principal)
     return json_reply(200, _without_secret(webhook))
+
+
+async def disable(call: Call) -> Reply:
+    """Send a subscription nothing any more, and keep it, to be enabled again."""
+    return json_reply(200, _without_secret(await disabled_by(call, call.params["id"])))
+
+
+async def disabled_by(call: Call, webhook_id: str) -> Webhook:
+    """The subscription, which gets nothing from now on; the reason says who wanted that."""
+    webhooks, by = call.server.broker.webhooks, call.principal
+    webhook = await webhooks.get(webhook_id, by=by)
+    if not webhook.active:
+        return webhook
+    return await webhooks.disable(webhook, f"disabled by {by.name or by.id}") or webhook
 
 
 async def test(call: Call) -> Reply:

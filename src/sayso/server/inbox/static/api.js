@@ -30,6 +30,7 @@ export const decide = (id, body) => call('POST', `/api/v1/requests/${encodeURICo
 export const cancel = (id, reason) => call('POST', `/api/v1/requests/${encodeURIComponent(id)}/cancel`, { reason })
 export const get = id => call('GET', `/api/v1/requests/${encodeURIComponent(id)}`)
 export const stops = () => call('GET', '/api/v1/stops')
+export const names = ids => call('GET', '/api/v1/names?' + new URLSearchParams({ id: ids }))
 export const me = () => call('GET', '/api/auth/me')
 export const list = query => call('GET', '/api/v1/requests?' + new URLSearchParams(query))
 

@@ -55,7 +55,7 @@ export function outcome(request) {
   const d = request.decision, r = result(request)
   const lost = request.lost
   return h(`section.outcome.${r.tone}`, { 'aria-label': 'Result' },
-    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', null, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), d.standing_grant ? [' · ', h('a', { href: `/grants#${d.standing_grant}` }, 'what was remembered')] : h('span.quiet', null, ` · after ${span(d.took_seconds)}`), d.strength === 'passkey' && h('span.tag.keyed', { title: 'Their passkey signed exactly this decision; the proof is kept with it.' }, icon('key'), 'signed with a passkey')]
+    h('p.outcome-line', null, icon(r.icon), h('strong', null, r.word), d ? [' by ', h('b', { title: spelled(d.by.id) }, visible(d.by.name || d.by.id)), ` ${r.channel}, `, time(d.decided_at), d.standing_grant ? [' · ', h('a', { href: `/grants#${d.standing_grant}` }, 'what was remembered')] : h('span.quiet', null, ` · after ${span(d.took_seconds)}`), d.strength === 'passkey' && h('span.tag.keyed', { title: 'Their passkey signed exactly this decision; the proof is kept with it.' }, icon('key'), 'signed with a passkey')]
       : [request.closed_at && [' ', time(request.closed_at)], h('span', null, ` · ${request.status === 'expired' ? 'nobody answered in time, and the agent was told no' : request.closed_reason || 'no answer is needed any more'}`)]),
     d?.option != null && h('p', null, 'Chosen: ', h('b', null, visible(request.options.find(o => o.value === d.option)?.label ?? d.option))),
     d?.reason && h('blockquote.said', { dir: 'auto' }, visible(d.reason)),
@@ -394,7 +394,7 @@ export function createCard(request, ctx) {
   const el = h('article.card', { onkeydown: sends, 'aria-labelledby': title, data: { status: request.status, risk: a?.risk_class || '', id: request.id } },
     h('header.card-head', null,
       h('button.back.ghost', { type: 'button', onclick: ctx.back }, icon('back'), 'Inbox'),
-      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), voteMark(request), h('span.quiet.from', null, line(asker(request))),
+      h('div.marks', null, riskMark(a?.risk_class), priorityMark(request.priority), voteMark(request), h('span.quiet.from', { title: spelled(request.requested_by?.id ?? '') }, line(asker(request))),
         pending && request.deadline_at && left(request)),
       pending && request.deadline_at && fuse(request),
       h('h2', { id: title, tabindex: '-1' }, line(headline(request))),

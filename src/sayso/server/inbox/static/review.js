@@ -5,10 +5,11 @@ import { argsView, valueView } from './args.js'
 import { diffView } from './diff.js'
 import { isObject } from './json.js'
 import { ALIKE, HIDDEN, LATIN_ALIKE, MARKS, TAGS } from './tables.js'
-import { visible } from './visible.js'
+import { visible, spelled } from './visible.js'
 import { time, now, span } from './time.js'
 import { through, counted, STOPPED } from './marks.js'
 import { state } from './store.js'
+import { names } from './api.js'
 
 const KNOWN_BY = { chat: 'known by a chat, or more strongly', login: 'signed in with a password, or more strongly', passkey: 'sign with a passkey' }
 const STRENGTH = { link: 'by a one-time link', chat: 'known by a chat', login: 'signed in', passkey: 'with a passkey' }
@@ -90,7 +91,7 @@ export function mayRemember({ action, rule, kind, options, status, proposed_args
 export const changer = ({ votes, proposed_digest: digest }) => votes.findLast(v => v.type === 'edit' && v.digest === digest)?.by
 export const myVote = request => state.person && request.votes.find(v => v.by.id === state.person.id)
 
-const named = by => by.id === state.person?.id ? 'You' : visible(by.name || by.id)
+const named = by => h('span', { title: spelled(by.id) }, by.id === state.person?.id ? 'You' : visible(by.name || by.id))
 const WORD = { approve: 'approved', edit: 'approved with changes', reject: 'rejected', ignore: 'ignored it' }
 
 /** Who has said what so far. */
@@ -131,7 +132,18 @@ export const factsView = ({ facts }) => facts && Object.keys(facts).length > 0 &
 export function phase({ grant }) {
   return !grant ? '' : grant.claimed_at ? 'claimed' : Date.parse(grant.expires_at) <= now() ? 'unclaimed' : 'waiting'
 }
-const claimer = ({ grant: g, requested_by: r }) => visible(r && g.claimed_by === `${r.plane}:${r.id}` ? r.name || r.id : g.claimed_by.replace(/^agent:/, ''))
+/** Somebody by name, with the id as its title; who is not known yet is asked for, and stays an id if the server does not know them. */
+function someone(id) {
+  const el = h('span', { title: spelled(id) }, visible(state.names[id] || id))
+  if (!(id in state.names) && state.person?.powers?.includes('read')) learn(id).then(name => el.replaceChildren(visible(name)), () => {})
+  return el
+}
+const learning = new Map()
+function learn(id) {
+  if (!learning.has(id)) learning.set(id, names([id]).then(answer => { if (!answer.ok) throw answer; return state.names[id] = answer.body.names[id] || id }).catch(error => { learning.delete(id); throw error }))
+  return learning.get(id)
+}
+const claimer = ({ grant: g, requested_by: r }) => r && g.claimed_by === `${r.plane}:${r.id}` ? h('span', { title: spelled(r.id) }, visible(r.name || r.id)) : someone(g.claimed_by.replace(/^(agent|person):/, ''))
 const RUN = { succeeded: ['good', 'check', 'Ran'], failed: ['no', 'x', 'Failed'], unknown: ['wait', 'warn', 'Nobody knows how it ended'] }
 
 /** From the approval to the run: asked, approved, run; and what became of it. */
@@ -165,8 +177,8 @@ export const asker = ({ requested_by: r, client_id: id }) => r && r.id !== 'loca
 export function whoView(request) {
   const r = request.requested_by, owner = r?.owner
   return [
-    r && [h('dt', null, 'Agent'), h('dd', null, visible(r.name || r.id))],
-    owner && [h('dt', null, 'Works for'), h('dd', null, owner === state.person?.id ? 'you' : visible(state.names[owner] || owner))],
+    r && [h('dt', null, 'Agent'), h('dd', { title: spelled(r.id) }, visible(r.name || r.id))],
+    owner && [h('dt', null, 'Works for'), h('dd', null, owner === state.person?.id ? 'you' : someone(owner))],
     h('dt', null, 'Calls itself'), h('dd', null, request.client_id ? visible(request.client_id) : h('span.quiet', null, 'did not say')),
   ]
 }
