@@ -9,6 +9,7 @@ import pytest
 from e2e.conftest import Ask, OpenInbox
 from e2e.test_accessibility import serious
 from playwright.sync_api import Page, Route, expect
+from support.server import RunningServer
 
 pytestmark = pytest.mark.browser
 
@@ -209,3 +210,22 @@ def test_a_parked_filter_that_makes_no_sense_is_refused(open_inbox: OpenInbox) -
     reply = page.goto("/?parked=maybe")
     assert reply is not None
     assert reply.status == 422
+
+
+def test_whose_agent_asks_is_told_by_name_also_when_it_asks_later(
+    open_inbox: OpenInbox, people: dict[str, str], server: RunningServer
+) -> None:
+    grace = next(iter(people))
+    page = open_inbox("/")
+    theirs = open_inbox("/keys", user=grace, may_fail=True)
+    theirs.locator("summary", has_text="Make a key").click()
+    theirs.get_by_label("Label").fill("Night bot")
+    theirs.get_by_role("button", name="Make the key").click()
+    with server.http(theirs.locator("#made").inner_text()) as agent:
+        asked = agent.post("/api/v1/requests", json={"message": "May I?", "action": DEPLOY}).json()
+    page.locator(f'#rows [data-id="{asked["id"]}"] a').click()
+    who = page.get_by_role("complementary", name="Context").locator("dd")
+    expect(who.nth(0)).to_have_text("Night bot")
+    expect(who.nth(0)).to_have_attribute("title", asked["requested_by"]["id"])
+    expect(who.nth(1)).to_have_text(grace.capitalize().replace("-", " "))
+    expect(who.nth(1).locator("span")).to_have_attribute("title", people[grace])

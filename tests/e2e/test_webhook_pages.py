@@ -116,11 +116,11 @@ def test_a_webhook_is_tested_disabled_and_enabled(
     expect(entry(page, path)).to_contain_text("The test was taken, with the status 200.")
     assert b"webhook.test" in sink.meet(path)[0].body
     entry(page, path).get_by_role("button", name="Disable").click()
-    expect(entry(page, path)).to_contain_text("disabled by")
+    expect(entry(page, path)).to_contain_text("Disabled: by ")
     ask("Not told?", session_id=path)
     entry(page, path).get_by_role("button", name="Enable").click()
     expect(entry(page, path).get_by_role("button", name="Disable")).to_be_visible()
-    expect(entry(page, path)).not_to_contain_text("disabled")
+    expect(entry(page, path)).not_to_contain_text("Disabled:")
     ask("Told?", session_id=path)
     bodies = [each.body for each in sink.meet(path, 2)]
     assert b"Told?" in bodies[1]

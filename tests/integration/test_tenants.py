@@ -71,6 +71,20 @@ def test_no_road_leads_from_one_tenant_to_anothers_request(
     assert ours.http.get(at).json()["status"] == "pending"
 
 
+def test_names_are_told_within_a_tenant_only(ours: Account, theirs: Account) -> None:
+    key = ours.http.post("/api/v1/keys", json={"label": "Night bot"}).json()
+    ids = f"{ours.id},{key['agent_id']},unknown,local"
+    mine = ours.http.get("/api/v1/names", params={"id": ids}).json()["names"]
+    me = ours.http.get("/api/v1/me").json()["name"]
+    assert mine == {ours.id: me, key["agent_id"]: "Night bot"}
+    assert theirs.http.get("/api/v1/names", params={"id": ids}).json()["names"] == {}
+    ours.http.delete(f"/api/v1/keys/{key['id']}")
+    revoked = ours.http.get("/api/v1/names", params={"id": key["agent_id"]}).json()["names"]
+    assert revoked == {key["agent_id"]: "Night bot"}
+    for bad in ("", ",".join("x" * 101)):
+        told(ours.http.get("/api/v1/names", params={"id": bad}), 422, "invalid_request")
+
+
 def test_what_is_managed_in_one_tenant_is_not_there_in_another(
     ours: Account, theirs: Account
 ) -> None:

@@ -436,3 +436,19 @@ def test_a_subscription_that_a_410_disabled_is_enabled_again(
     assert sayso(server, "webhooks", "enable", webhook["id"]) == f"{webhook['id']}\tenabled\n"
     with Client(server.url) as client:
         assert client.enable_webhook(webhook["id"]).active
+
+
+def test_what_somebody_disabled_is_told_nothing_until_it_is_enabled(
+    server: RunningServer, agent: httpx2.Client, sink: Sink
+) -> None:
+    webhook = subscribe(agent, f"{sink.url}/off", types=["request.submitted"])
+    with Client(server.url) as client:
+        disabled = client.disable_webhook(webhook["id"])
+    assert (disabled.active, disabled.disabled_reason) == (False, "by local agent")
+    assert sayso(server, "webhooks", "disable", webhook["id"]) == f"{webhook['id']}\tdisabled\n"
+    ask(agent, session_id="missed")
+    assert agent.post(f"{WEBHOOKS}/{webhook['id']}/enable").json()["active"] is True
+    request_id = ask(agent)
+    (delivery,) = sink.meet("/off")
+    assert delivery.told["data"]["request_id"] == request_id
+    told(agent.post(f"{WEBHOOKS}/wh_none/disable"), 404, "not_found")

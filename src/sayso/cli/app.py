@@ -27,6 +27,7 @@ _WEBHOOKS = {
     "remove": "Remove a subscription.",
     "rotate": "Make a new secret.",
     "enable": "Send to it again after it was disabled.",
+    "disable": "Send it nothing any more, and keep it.",
     "test": "Send it something now.",
     "secret": "Print the secret that signs what callback_url is told.",
 }

@@ -1,4 +1,4 @@
-"""`sayso webhooks`: whom to tell of events; list, add, remove, rotate, enable, test, secret."""
+"""`sayso webhooks`: whom to tell of events: subscriptions and their secrets."""
 
 import sys
 from pathlib import Path
@@ -106,6 +106,19 @@ def enable_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remot
     with remote.client() as server:
         enabled = server.enable_webhook(webhook_id)
     terminal.tell(enabled, tabbed(enabled.id, "enabled"), as_json=as_json)
+
+
+def disable_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> None:
+    """Send it nothing any more, and keep it, to be enabled again.
+
+    Args:
+        webhook_id: Its id.
+        as_json: Print JSON.
+        remote: Where the server is.
+    """
+    with remote.client() as server:
+        disabled = server.disable_webhook(webhook_id)
+    terminal.tell(disabled, tabbed(disabled.id, "disabled"), as_json=as_json)
 
 
 def test_command(webhook_id: str, /, *, as_json: AsJson = False, remote: Remote = _HERE) -> int:

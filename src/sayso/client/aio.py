@@ -272,6 +272,10 @@ class AsyncClient:
         """Send to it again; see `Client.enable_webhook`."""
         return await self._run(webhooks.enable(self._protocol, webhook_id))
 
+    async def disable_webhook(self, webhook_id: str) -> Webhook:
+        """Send it nothing any more; see `Client.disable_webhook`."""
+        return await self._run(webhooks.disable(self._protocol, webhook_id))
+
     async def test_webhook(self, webhook_id: str) -> Tested:
         """Send it something now, once; see `Client.test_webhook`."""
         return await self._run(webhooks.test(self._protocol, webhook_id))

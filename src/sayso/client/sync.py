@@ -388,6 +388,10 @@ class Client:
         """Send to it again after it was disabled; what it missed is for `replay`."""
         return self._run(webhooks.enable(self._protocol, webhook_id))
 
+    def disable_webhook(self, webhook_id: str) -> Webhook:
+        """Send it nothing any more, and keep it; `enable_webhook` goes on."""
+        return self._run(webhooks.disable(self._protocol, webhook_id))
+
     def test_webhook(self, webhook_id: str) -> Tested:
         """Send it a `webhook.test` now, once, and tell what came of it."""
         return self._run(webhooks.test(self._protocol, webhook_id))

@@ -132,6 +132,12 @@ def enable(protocol: Protocol, webhook_id: str) -> Operation[Webhook]:
     return messages.decode((yield from protocol.call(send)), Webhook)
 
 
+def disable(protocol: Protocol, webhook_id: str) -> Operation[Webhook]:
+    """Send one nothing any more, and keep it."""
+    send = Send(method="POST", path=item_path(WEBHOOKS, webhook_id, "disable"))
+    return messages.decode((yield from protocol.call(send)), Webhook)
+
+
 def test(protocol: Protocol, webhook_id: str) -> Operation[Tested]:
     """Send one something now."""
     send = Send(method="POST", path=item_path(WEBHOOKS, webhook_id, "test"), patience=30)

@@ -101,7 +101,7 @@ async def disabled_by(call: Call, webhook_id: str) -> Webhook:
     webhook = await webhooks.get(webhook_id, by=by)
     if not webhook.active:
         return webhook
-    return await webhooks.disable(webhook, f"disabled by {by.name or by.id}") or webhook
+    return await webhooks.disable(webhook, f"by {by.name or by.id}") or webhook
 
 
 async def test(call: Call) -> Reply:
