@@ -48,7 +48,7 @@ COMMANDS = {
     "rules": "How strictly requests are reviewed: list, put, remove.",
     "policy": "Rules as data: in a file (check, explain, test), on the server (push, diff...).",
     "stop": "The kill switch: everything, agent, client, session; list, lift.",
-    "webhooks": "Whom to tell of events: list, add, remove, rotate, enable, disable, test, secret.",
+    "webhooks": "Whom to tell of events: list, add, test, rotate, disable, remove, secret.",
     "deliveries": "List what was sent, what waits and what was given up.",
     "replay": "Send a delivery again.",
     "audit": "Check the signed log; show and export it: verify, show, export, rotate-key, retire.",
