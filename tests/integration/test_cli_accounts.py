@@ -17,7 +17,7 @@ def sayso(
     data: Path, *words: str, given: str = PASSWORD, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     told = {**ENVIRONMENT, "SAYSO_DATA": str(data), **environment}
-    return warm.run(*words, environment=told, given=given + "\n", timeout=60)
+    return warm.run(*words, environment=told, given=given + "\n", timeout=90)
 
 
 def done(run: subprocess.CompletedProcess[str]) -> str:

@@ -53,7 +53,7 @@ def on_a_terminal(server: RunningServer, *words: str) -> str:
     except OSError:  # how a pseudo-terminal ends
         pass
     os.close(ours)
-    assert process.wait(30) == 0, sent
+    assert process.wait(60) == 0, sent
     return sent.decode().replace("\r\n", "\n")
 
 
