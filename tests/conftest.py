@@ -118,9 +118,7 @@ ENOUGH_BYTES = 4 * 2**30
 
 
 def pytest_configure() -> None:
-    """Keep the folders of tests in memory, and let what they start hear Ctrl-C.
-
-    In memory a flush takes no time.
+    """Keep the folders of tests in memory, where a flush takes no time; let programs hear Ctrl-C.
 
     A process that is killed loses nothing by that: only a machine without power would. Tests of
     crashes are on the disk all the same (`durable`): there, one is caught in the midst of a flush.
