@@ -27,7 +27,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "verify_bundle.py"
 def ask(server: RunningServer, **more: Any) -> str:
     with server.http() as agent:
         action = {"tool_name": "payments.pay", "tool_args": {"card": "4242", "amount": 3}}
-        reply = agent.post(SUBMIT, json={"message": "Pay?", "action": action, **more})
+        draft = {"message": "Pay?", "action": action, "timeout_seconds": None, **more}
+        reply = agent.post(SUBMIT, json=draft)
         assert reply.status_code == 201, reply.text
         return reply.json()["id"]
 

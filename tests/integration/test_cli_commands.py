@@ -231,12 +231,15 @@ def test_watch_prints_a_line_for_each_event(served: Served, person: Client) -> N
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=served.environment(),
     ) as watching:  # fmt: skip
         assert watching.stdout is not None
-        request = person.submit("watch me", client_id="watched")
-        submitted = json.loads(watching.stdout.readline())
-        person.decide(request.id, "approve")
-        decided = json.loads(watching.stdout.readline())
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(60) == 130
+        try:
+            request = person.submit("watch me", client_id="watched")
+            submitted = json.loads(watching.stdout.readline())
+            person.decide(request.id, "approve")
+            decided = json.loads(watching.stdout.readline())
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(60) == 130
+        finally:
+            watching.kill()
     assert (submitted["type"], decided["type"]) == ("request.submitted", "request.decided")
     assert decided["request"]["status"] == "approved"
 
@@ -303,7 +306,7 @@ def test_the_demo_asks_tells_how_fast_it_woke_and_stops_when_it_is_told(
             told = next(line for line in lines if "is told" in line)
             assert "approved" in told
             assert "ms after the decision" in told
-            assert "deploy-bot asks" in next(lines)
+            assert any("deploy-bot asks" in line for line in lines)
         assert served.stop(by) == 0
 
 

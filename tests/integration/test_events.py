@@ -25,7 +25,9 @@ async def line_to(server: RunningServer) -> AsyncGenerator[Line]:
 
 
 async def ask(line: Line, **more: Any) -> str:
-    status, request = await line.ask("POST", SUBMIT, {"message": "Go on?", **more})
+    """Submit what never expires, so that nothing else is told; its id."""
+    draft = {"message": "Go on?", "timeout_seconds": None, **more}
+    status, request = await line.ask("POST", SUBMIT, draft)
     assert status == 201, request
     return request["id"]
 
@@ -140,6 +142,7 @@ async def test_a_stream_that_broke_before_its_first_event_is_resumed(
 
 async def test_a_place_that_has_not_come_yet_tells_nothing_old(server: RunningServer) -> None:
     async with line_to(server) as line:
+        await ask(line)
         async with Feed(server.url, "?after=0") as feed:
             before = (await feed.take(1))[0]["id"]
         async with Feed(server.url, f"?after={before + 10_000}") as feed:
