@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -117,11 +118,13 @@ ENOUGH_BYTES = 4 * 2**30
 
 
 def pytest_configure() -> None:
-    """Keep the folders of tests in memory, where a flush takes no time.
+    """Keep the folders of tests in memory, where a flush takes no time; let programs hear Ctrl-C.
 
     A process that is killed loses nothing by that: only a machine without power would. Tests of
     crashes are on the disk all the same (`durable`): there, one is caught in the midst of a flush.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell began us in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_DEBUG_TEMPROOT" in os.environ or not MEMORY.is_dir():
         return
     about = os.statvfs(MEMORY)

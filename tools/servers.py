@@ -23,8 +23,8 @@ from typing import ClassVar, Self
 
 import psutil
 
-START_SECONDS = 20
-STOP_SECONDS = 15
+START_SECONDS = 60
+STOP_SECONDS = 60
 PORT_TRIES = 5
 _NOBODY = "nobody"
 _starter = ThreadPoolExecutor(1)
@@ -166,7 +166,7 @@ class LocalServer:
 
     def _exchange(self, sent: bytes) -> bytes:
         """Send this on a new connection; the first line of what comes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(sent)
             return connection.makefile("rb").readline()
 

@@ -17,11 +17,15 @@ ENVIRONMENT = {
 
 
 class Served:
-    """`sayso serve` (or `demo`) on a free port, with its data in `data`."""
+    """`sayso serve` (or `demo`), with its data in `data`.
 
-    def __init__(self, data: Path, command: str = "serve") -> None:
+    Args:
+        port: 0 takes a free one; to start it again, `port_to_come_back_to`.
+    """
+
+    def __init__(self, data: Path, command: str = "serve", *, port: int = 0) -> None:
         self.data = data
-        self.port = 0
+        self.port = port
         self._command = command
         self.start()
 
@@ -53,7 +57,7 @@ class Served:
 
     def client(self) -> Client:
         """As an agent."""
-        return Client(self.url, retry_seconds=2)
+        return Client(self.url, timeout=60, retry_seconds=60)
 
     def person(self) -> Client:
         """As the person who opened the link; good once for each start."""
@@ -77,6 +81,6 @@ class Served:
             self.kill()
 
     def _reap(self) -> int:
-        status = self.process.wait(10)
+        status = self.process.wait(60)
         self.said.close()
         return status

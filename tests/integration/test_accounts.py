@@ -276,13 +276,13 @@ async def test_a_disabled_users_open_socket_and_stream_end(
     url = f"ws://localhost:{server.port}/api/v1/stream"
     headers = {"Authorization": f"Bearer {member.token}"}
     async with (
-        websockets.connect(url, additional_headers=headers) as socket,
+        websockets.connect(url, additional_headers=headers, open_timeout=60) as socket,
         Feed(server.url, authorization=f"Bearer {member.token}") as feed,
     ):
         change = {"disabled": True}
         await asyncio.to_thread(admin.http.patch, f"{USERS}/{member.id}", json=change)
         with pytest.raises(websockets.ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1008
         assert await feed.ends()

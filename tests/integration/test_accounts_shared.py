@@ -9,7 +9,7 @@ import pytest
 from support.accounts import PASSWORD, Account, add_account, ask
 from support.feed import Feed
 from support.problems import told
-from support.server import RunningServer
+from support.server import RunningServer, port_to_come_back_to
 
 
 @pytest.fixture(params=["postgres_dsn", "redis_url"])
@@ -38,7 +38,7 @@ async def test_what_ends_at_one_server_ends_at_the_other(
         bearer = f"Bearer {account.token}"
         async with Feed(second.url, authorization=bearer) as feed:
             account.http.delete(f"/api/v1/keys/{key['id']}")
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while agent.get("/api/v1/me").status_code == 200:
                 assert time.monotonic() < until
                 await asyncio.sleep(0.05)
@@ -56,7 +56,8 @@ def test_the_settings_make_the_first_admin(tmp_path: Path) -> None:
         "SAYSO_ADMIN_USER": "ada",
         "SAYSO_ADMIN_PASSWORD_FILE": str(tmp_path / "password"),
     }
-    server = RunningServer(tmp_path / "server", environment=environment).start()
+    port = port_to_come_back_to()
+    server = RunningServer(tmp_path / "server", port=port, environment=environment).start()
     try:
         with Account(server, "ada") as ada, server.http() as nobody:
             assert ada.http.get("/api/v1/me").json()["role"] == "admin"

@@ -27,7 +27,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "verify_bundle.py"
 def ask(server: RunningServer, **more: Any) -> str:
     with server.http() as agent:
         action = {"tool_name": "payments.pay", "tool_args": {"card": "4242", "amount": 3}}
-        reply = agent.post(SUBMIT, json={"message": "Pay?", "action": action, **more})
+        draft = {"message": "Pay?", "action": action, "timeout_seconds": None, **more}
+        reply = agent.post(SUBMIT, json=draft)
         assert reply.status_code == 201, reply.text
         return reply.json()["id"]
 
@@ -35,7 +36,7 @@ def ask(server: RunningServer, **more: Any) -> str:
 def audit(*words: object, folder: Path | None = None, **environment: str) -> tuple[int, str, str]:
     """`sayso audit`: its exit status and what it printed."""
     told = clean_environment(**environment)
-    done = warm.run("audit", *map(str, words), environment=told, folder=folder, timeout=50)
+    done = warm.run("audit", *map(str, words), environment=told, folder=folder, timeout=90)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -55,11 +56,16 @@ def keys_of(server: RunningServer) -> dict[str, Any]:
 def until_signed(server: RunningServer, events: int, token: str) -> dict[str, Any]:
     """The last block, once it covers so many events."""
     with server.http(token) as http:
-        for _ in range(400):
-            blocks = http.get("/api/v1/audit/blocks", params={"limit": 100}).json()["items"]
-            if blocks and blocks[-1]["last"] >= events:
-                return blocks[-1]
-            time.sleep(0.05)
+        after, until = 0, time.monotonic() + 60
+        while time.monotonic() < until:
+            wanted = {"limit": 100, "after": after}
+            page = http.get("/api/v1/audit/blocks", params=wanted).json()
+            if page["next"] is not None:
+                after = page["next"]
+            elif page["items"] and page["items"][-1]["last"] >= events:
+                return page["items"][-1]
+            else:
+                time.sleep(0.05)
     raise AssertionError("it was not signed")
 
 

@@ -7,7 +7,7 @@ import pytest
 from support.terminal import TypedAt
 
 BEGIN = """
-import asyncio, sys
+import asyncio, os, sys, time
 from sayso.backends import CLIBackend
 from sayso.domain.actions import Action
 from sayso.domain.approvals import ApprovalRequest
@@ -20,9 +20,19 @@ def asked(name, **fields):
 def told(decision):
     args = "" if decision.args is None else f" {decision.args}"
     print(f"<{decision.approved} {decision.reason} {decision.decided_by}{args}>", flush=True)
+
+def may_go_on():
+    while not os.path.exists(os.environ["GO"]):
+        time.sleep(0.01)
 """
 QUESTION = "[e]dit: "
 REASON = "skip): "
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Path:
+    """The file that lets a program go on which calls `may_go_on`; it is named by `$GO`."""
+    return tmp_path / "go"
 
 
 def test_somebody_at_the_terminal_approves_and_the_process_ends_at_once() -> None:
@@ -44,13 +54,14 @@ def test_ctrl_d_is_a_no() -> None:
         assert "<False Rejected cli:human>" in terminal.ended()
 
 
-def test_when_time_is_up_the_terminal_is_free_for_the_next_question() -> None:
+def test_when_time_is_up_the_terminal_is_free_for_the_next_question(go: Path) -> None:
     """hitloop 55: the reader stayed, ate the next answer, and held up the end of the process."""
     program = (
         BEGIN
         + """
 async def main():
     told(await CLIBackend(timeout_seconds=0.5).request_approval(asked("first")))
+    may_go_on()
     told(await CLIBackend().request_approval(asked("second")))
     print("and", input("a word: "))
     await asyncio.sleep(0)
@@ -58,10 +69,11 @@ async def main():
 asyncio.run(main())
 """
     )
-    with TypedAt(program) as terminal:
+    with TypedAt(program, GO=str(go)) as terminal:
         terminal.until(QUESTION)
         terminal.type("y")  # begun, and not finished
         terminal.until("<False Timeout after 0.5s cli:timeout>")
+        go.touch()
         terminal.until(QUESTION)
         terminal.type("n\n")
         terminal.until(REASON)
@@ -73,22 +85,23 @@ asyncio.run(main())
         assert "<False Timeout after 0.2s cli:timeout>" in terminal.ended()
 
 
-def test_what_was_typed_before_the_question_was_shown_does_not_answer_it() -> None:
+def test_what_was_typed_before_the_question_was_shown_does_not_answer_it(go: Path) -> None:
     program = (
         BEGIN
         + """
-import time
 print("working", flush=True)
 sys.stdin.readline()
-time.sleep(0.5)
+may_go_on()
 told(asyncio.run(CLIBackend().request_approval(asked("pay"))))
 """
     )
-    with TypedAt(program) as terminal:
-        terminal.until("working")
+    with TypedAt(program, GO=str(go)) as terminal:
+        terminal.until("working\n")
         terminal.type("go\n")
-        time.sleep(0.1)
+        terminal.until("go\n")
         terminal.type("y\n\n")
+        terminal.until("y\n\n")
+        go.touch()
         terminal.until(QUESTION)
         terminal.type("n\n")
         terminal.until(REASON)
@@ -140,7 +153,7 @@ async def main():
     await both
     told(await CLIBackend().request_approval(asked("third")))
     print("again", flush=True)
-    await asyncio.sleep(30)
+    await asyncio.sleep(150)
 try:
     asyncio.run(main())
 except KeyboardInterrupt:
@@ -148,8 +161,7 @@ except KeyboardInterrupt:
 """
     )
     with TypedAt(program) as terminal:
-        terminal.until(QUESTION)
-        terminal.until("<both wait>")
+        terminal.until(QUESTION, "<both wait>")
         terminal.type("\x03")
         shown = terminal.until(QUESTION)
         assert "<first: User cancelled approval>" in shown
@@ -188,40 +200,44 @@ print("word:", input())
         assert "<ran>" not in terminal.all
 
 
-def test_a_question_that_is_called_off_by_its_program_leaves_the_terminal() -> None:
+def test_a_question_that_is_called_off_by_its_program_leaves_the_terminal(go: Path) -> None:
     program = (
         BEGIN
         + """
 async def main():
+    asking = asyncio.ensure_future(CLIBackend().request_approval(asked("first")))
+    await asyncio.to_thread(may_go_on)
+    asking.cancel()
     try:
-        async with asyncio.timeout(0.5):
-            await CLIBackend().request_approval(asked("first"))
-    except TimeoutError:
+        await asking
+    except asyncio.CancelledError:
         print("<gone>", flush=True)
     print("word:", input())
 asyncio.run(main())
 """
     )
-    with TypedAt(program) as terminal:
+    with TypedAt(program, GO=str(go)) as terminal:
         terminal.until(QUESTION)
+        go.touch()
         terminal.until("<gone>")
         terminal.type("mine\n")
         assert "word: mine" in terminal.ended()
 
 
-def test_a_program_of_which_a_thread_asks_ends_with_its_main_thread() -> None:
+def test_a_program_of_which_a_thread_asks_ends_with_its_main_thread(go: Path) -> None:
     program = (
         BEGIN
         + """
 import threading
 ask = lambda: asyncio.run(CLIBackend().request_approval(asked("pay")))
 threading.Thread(target=ask, daemon=True).start()
-import time; time.sleep(1)
+may_go_on()
 print("<end>")
 """
     )
-    with TypedAt(program) as terminal:
+    with TypedAt(program, GO=str(go)) as terminal:
         terminal.until(QUESTION)
+        go.touch()
         assert "<end>" in terminal.ended()
 
 
@@ -231,7 +247,7 @@ def editor(tmp_path: Path) -> Path:
     script = tmp_path / "editor.sh"
     script.write_text(
         '#!/bin/sh\nhere=$(dirname "$0")\ncp "$1" "$here/seen.json"\n'
-        'if [ -e "$here/wait" ]; then trap "" INT; echo EDITING; sleep 60; fi\n'
+        'if [ -e "$here/wait" ]; then trap "" INT; echo EDITING; sleep 150; fi\n'
         'cp "$here/next.json" "$1"\n'
     )
     script.chmod(0o700)
@@ -271,20 +287,26 @@ def test_what_was_typed_before_an_edit_was_refused_does_not_approve_what_was_ask
         assert "<False typed now cli:human>" in terminal.ended()
 
 
-def test_when_time_is_up_the_editor_is_ended_and_ctrl_c_in_it_is_its_own(editor: Path) -> None:
+def test_when_time_is_up_the_editor_is_ended_and_ctrl_c_in_it_is_its_own(
+    editor: Path, go: Path
+) -> None:
     (editor.parent / "wait").touch()
     program = (
         BEGIN
         + """
-told(asyncio.run(CLIBackend(timeout_seconds=2).request_approval(asked("pay"))))
+clock = time.monotonic
+time.monotonic = lambda: clock() + 1000 * os.path.exists(os.environ["GO"])
+told(asyncio.run(CLIBackend(timeout_seconds=500).request_approval(asked("pay"))))
 """
     )
-    with TypedAt(program, EDITOR=str(editor)) as terminal:
+    with TypedAt(program, EDITOR=str(editor), GO=str(go)) as terminal:
         terminal.until(QUESTION)
         terminal.type("e\n")
         terminal.until("EDITING")
         terminal.type("\x03")
-        assert "<False Timeout after 2s cli:timeout>" in terminal.ended()
+        time.sleep(0.5)  # for it to do harm
+        go.touch()  # as if so much time had passed
+        assert "<False Timeout after 500s cli:timeout>" in terminal.ended()
 
 
 def test_a_terminal_that_is_hung_up_is_a_no(tmp_path: Path) -> None:

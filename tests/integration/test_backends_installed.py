@@ -30,7 +30,7 @@ for backend in (webhook, AutoApproveBackend(), ScriptedBackend(), CLIBackend()):
 def ran(program: str, *words: str, typed: str = "") -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, *words],
-        input=typed, capture_output=True, text=True, timeout=30, check=False,
+        input=typed, capture_output=True, text=True, timeout=120, check=False,
         env=clean_environment(),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

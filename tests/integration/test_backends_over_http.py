@@ -25,6 +25,10 @@ from sayso.gate.ports import ApprovalError
 ROOT = Path(__file__).parents[2]
 
 
+def post(url: str, **more: Any) -> httpx2.Response:
+    return httpx2.post(url, timeout=60, **more)
+
+
 class Example:
     """`uvicorn examples.webhook_server:app`, and what its console shows."""
 
@@ -47,7 +51,7 @@ class Example:
 
     def asks(self) -> str:
         """Has it ask, and returns the address that the console shows, at the port of the test."""
-        reply = httpx2.post(f"{self.url}/test/request-approval")
+        reply = post(f"{self.url}/test/request-approval")
         assert reply.json()["status"] == "pending"
         shown = self.until("Answer to: ").removeprefix("Answer to: ")
         return shown.replace("http://localhost:8000", self.url)
@@ -69,11 +73,11 @@ def test_the_address_on_the_console_works_with_curl(example: Example, curl: str)
     done = subprocess.run(
         [curl, "-sS", "-X", "POST", "-H", "content-type: application/json",
          "-d", '{"approved": true, "reason": "fine", "user": "alice"}', url],
-        capture_output=True, text=True, check=True, timeout=30,
+        capture_output=True, text=True, check=True, timeout=90,
     )  # fmt: skip
     assert json.loads(done.stdout) == {"status": "ok", "approved": True}
     assert example.until("Approved by") == "Approved by webhook:alice: fine"
-    again = httpx2.post(url, json={"approved": False})
+    again = post(url, json={"approved": False})
     assert (again.status_code, again.json()) == (
         404,
         {"detail": "Callback ID not found or expired"},
@@ -83,22 +87,22 @@ def test_the_address_on_the_console_works_with_curl(example: Example, curl: str)
 @pytest.mark.parametrize("approved", ["false", "true", 1, None])
 def test_what_is_no_bool_answers_nothing(example: Example, approved: Any) -> None:
     url = example.asks()
-    assert httpx2.post(url, json={"approved": approved}).status_code == 422
-    assert httpx2.post(url, json={"approved": False}).json() == {"status": "ok", "approved": False}
+    assert post(url, json={"approved": approved}).status_code == 422
+    assert post(url, json={"approved": False}).json() == {"status": "ok", "approved": False}
 
 
 def test_a_listed_id_alone_answers_nothing(example: Example) -> None:
     """hitloop 57: GET /pending gave ids to anyone, and whoever had one could approve."""
     url = example.asks()
-    listed = httpx2.get(f"{example.url}/pending").json()
+    listed = httpx2.get(f"{example.url}/pending", timeout=60).json()
     assert listed["count"] == len(listed["pending"]) >= 1
     [mine] = [each for each in listed["pending"] if each["callback_id"] in url]
     assert (mine["tool"], mine["risk"]) == ("send_email", "high")
     bare = f"{example.url}/callback/{mine['callback_id']}"
     later = re.sub(r"expires=(\d+)", lambda found: f"expires={int(found[1]) + 999}", url)
     for forged in (bare, f"{bare}?expires=0&signature=", later, url[:-1]):
-        assert httpx2.post(forged, json={"approved": True}).status_code == 403
-    assert httpx2.post(url, json={"approved": False}).status_code == 200
+        assert post(forged, json={"approved": True}).status_code == 403
+    assert post(url, json={"approved": False}).status_code == 200
 
 
 def asked(**fields: Any) -> ApprovalRequest:
@@ -114,7 +118,7 @@ async def test_a_request_is_posted_signed_and_the_callback_answers_it() -> None:
     """hitloop 57: what was sent carried no signature, and left the side effects out."""
     with Sink() as sink:
         backend = SimpleHTTPWebhookBackend(
-            f"{sink.url}/ask", "https://app.example/back", 20, headers={"x-team": "payments"}
+            f"{sink.url}/ask", "https://app.example/back", 120, headers={"x-team": "payments"}
         )
         task = asyncio.ensure_future(backend.request_approval(asked(policy_name="p")))
         [sent] = await asyncio.to_thread(sink.meet, "/ask")

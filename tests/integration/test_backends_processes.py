@@ -31,7 +31,7 @@ async def main(job, kind, address):
     stores = [SQLiteApprovalStore, PostgresApprovalStore, RedisApprovalStore]
     make = dict(zip(["sqlite", "postgres", "redis"], stores))[kind]
     async with make(address) as store:
-        backend = PersistentWebhookBackend(send, store, timeout_seconds=60)
+        backend = PersistentWebhookBackend(send, store, timeout_seconds=300)
         if job == "ask":
             action = Action(tool_name="pay", tool_args={"to": "bob"})
             request = ApprovalRequest(run_id="run-1", action=action)

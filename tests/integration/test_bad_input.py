@@ -204,11 +204,11 @@ def test_a_hundred_thousand_options_are_refused(agent: httpx2.Client) -> None:
 @pytest.mark.parametrize(
     "number", ["1e999", "1" * 500_000, "1e" + "9" * 1000, "-" + "9" * 5000, "0." + "1" * 500_000]
 )
-def test_huge_numbers_harm_nobody(agent: httpx2.Client, number: str) -> None:
-    began = time.monotonic()
+def test_huge_numbers_harm_nobody(server: RunningServer, agent: httpx2.Client, number: str) -> None:
+    before = server.work()
     reply = agent.post(SUBMIT, content=f'{{"message": "x", "timeout_seconds": {number}, "no": 1}}')
     told(reply, 422)
-    assert time.monotonic() - began < 2
+    assert server.work() - before < 2
 
 
 @pytest.mark.parametrize(
@@ -330,9 +330,9 @@ def test_half_requests_and_sudden_ends_store_nothing(server: RunningServer) -> N
     # One byte is missing at the end, so what came is JSON, but not what was to be sent.
     whole = head("POST", SUBMIT, server.port, f"Content-Length: {len(body) + 1}") + body
     for end in (1, 10, 40, len(whole) - len(body), len(whole) - 5, len(whole)):
-        with socket.create_connection(server.address, timeout=5) as connection:
+        with socket.create_connection(server.address, timeout=60) as connection:
             connection.sendall(whole[:end])
-        with socket.create_connection(server.address, timeout=5) as connection:
+        with socket.create_connection(server.address, timeout=60) as connection:
             connection.sendall(whole[:end])
             reset = b"\x01\0\0\0\0\0\0\0"
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
@@ -604,7 +604,7 @@ def test_a_decision_that_comes_late_is_refused(agent: httpx2.Client, person: Per
     request_id = ask(agent, timeout_seconds=0.05)
     time.sleep(0.1)
     told(person.try_to_decide(request_id, "approve"), 409, "expired")
-    assert agent.get(f"{SUBMIT}/{request_id}?wait=5").json()["status"] == "expired"
+    assert agent.get(f"{SUBMIT}/{request_id}?wait=60").json()["status"] == "expired"
     problem = told(person.try_to_decide(request_id, "approve"), 409, "expired")
     assert problem["request"]["status"] == "expired"
 
@@ -631,7 +631,7 @@ def test_a_body_that_breaks_off_changes_nothing(
 ) -> None:
     request_id = ask(agent)
     headers = (f"Authorization: Bearer {person.token}", f"Content-Length: {len(content) + 100}")
-    with socket.create_connection(server.address, timeout=5) as connection:
+    with socket.create_connection(server.address, timeout=60) as connection:
         connection.sendall(head("POST", f"{SUBMIT}/{request_id}/{verb}", server.port, *headers))
         connection.sendall(content)
     time.sleep(0.3)  # for the server to see that its sender is gone
@@ -671,7 +671,8 @@ def test_twenty_submits_with_one_key_make_one_request(server: RunningServer) -> 
     headers = {"Idempotency-Key": uuid.uuid4().hex}
 
     def submit(_: int) -> tuple[int, str]:
-        reply = httpx2.post(f"{server.url}{SUBMIT}", json={"message": "Once?"}, headers=headers)
+        with server.http() as http:
+            reply = http.post(SUBMIT, json={"message": "Once?"}, headers=headers)
         return reply.status_code, reply.json()["id"]
 
     with ThreadPoolExecutor(20) as pool:

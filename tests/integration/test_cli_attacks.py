@@ -36,7 +36,7 @@ def asked(server: RunningServer) -> str:
         "risk_class": "high",
     }  # fmt: skip
     return ask(server, message=FORGED, action=action, metadata={EVIL: EVIL, "e": ESCAPES},
-               session_id="s\nrisk: low", client_id="раураl")  # fmt: skip
+               session_id="s\nrisk: low", client_id="раураl", timeout_seconds=86_400)  # fmt: skip
 
 
 def on_a_terminal(server: RunningServer, *words: str) -> str:
@@ -53,7 +53,7 @@ def on_a_terminal(server: RunningServer, *words: str) -> str:
     except OSError:  # how a pseudo-terminal ends
         pass
     os.close(ours)
-    assert process.wait(30) == 0, sent
+    assert process.wait(60) == 0, sent
     return sent.decode().replace("\r\n", "\n")
 
 

@@ -1,6 +1,7 @@
 """Callbacks and webhooks from a real server to a real target."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -17,7 +18,7 @@ from sayso.signatures import callback_secret
 
 REQUESTS = "/api/v1/requests"
 LOOPBACK = {"SAYSO_CALLBACK_NETWORKS": "127.0.0.0/8"}
-SOON = LOOPBACK | {"SAYSO_CALLBACK_RETRIES": "0.1,0.1,0.1", "SAYSO_CALLBACK_TIMEOUT": "3"}
+SOON = LOOPBACK | {"SAYSO_CALLBACK_RETRIES": "0.1,0.1,0.1", "SAYSO_CALLBACK_TIMEOUT": "30"}
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningServer]
 def sink() -> Generator[Sink]:
     with Sink() as running:
         yield running
+
+
+def hold(sink: Sink) -> threading.Event:
+    """It answers nothing before this is set; what comes is noted all the same."""
+    goes_on = threading.Event()
+    sink.answers["/told"] = lambda _: (goes_on.wait(170), TAKEN)[1]
+    return goes_on
 
 
 def ask(server: RunningServer, **more: Any) -> str:
@@ -69,7 +77,8 @@ def test_a_callback_is_told_how_the_request_ended(
     timeout = 0.3 if end is by_deadline else 60
     request_id = ask(server, callback_url=f"{sink.url}/told", timeout_seconds=timeout)
     status = end(server, person, request_id)
-    (delivery,) = sink.meet("/told")
+    delivery, *again = sink.meet("/told")
+    assert {each.id for each in again} <= {delivery.id}
     told = verified(server, delivery)
     assert told["type"] == f"request.{'decided' if status == 'approved' else status}"
     with server.http() as agent:
@@ -90,13 +99,12 @@ def test_a_target_that_fails_twice_is_told_at_last_under_one_id(
 
 def test_a_slow_target_does_not_hold_up_a_fast_one(server: RunningServer, person: Person) -> None:
     with Sink() as slow, Sink() as fast:
-        slow.answers["/told"] = lambda _: (time.sleep(1), TAKEN)[1]
+        goes_on = hold(slow)
         for _ in range(40):
             person.decide(ask(server, callback_url=f"{slow.url}/told"), "approve")
-        began = time.monotonic()
         person.decide(ask(server, callback_url=f"{fast.url}/told"), "approve")
-        fast.meet("/told", seconds=0.9)
-        assert time.monotonic() - began < 0.9
+        fast.meet("/told", seconds=25)  # no try at the slow one has ended by then
+        goes_on.set()
         slow.meet("/told", 40)
 
 
@@ -108,14 +116,15 @@ def test_a_redirect_is_not_followed(server: RunningServer, person: Person, sink:
 
 
 def test_reminders_are_events(server: RunningServer, person: Person) -> None:
+    began = time.monotonic()
     request_id = ask(server, remind_every_seconds=1, timeout_seconds=60)
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
+    while True:
         with server.http() as agent:
             request = agent.get(f"{REQUESTS}/{request_id}?wait=0.2").json()
-        if request["reminders"]:
+        if request["reminders"] or request["status"] != "pending":
             break
-    assert (request["reminders"], request["status"]) == (1, "pending")
+    assert 1 <= request["reminders"] <= time.monotonic() - began
+    assert request["status"] == "pending"
     person.decide(request_id, "approve")
 
 
@@ -132,7 +141,7 @@ def test_a_decision_before_a_crash_is_delivered_after_the_restart(
     tmp_path: Path, sink: Sink
 ) -> None:
     with server_that_may_die(tmp_path) as server:
-        sink.answers["/told"] = lambda _: (time.sleep(5), TAKEN)[1]  # never done before the end
+        goes_on = hold(sink)
         person = Person(server)
         for _ in range(20):
             person.decide(ask(server, callback_url=f"{sink.url}/told"), "approve")
@@ -141,9 +150,12 @@ def test_a_decision_before_a_crash_is_delivered_after_the_restart(
         server.kill9()
         before = {each.id for each in sink.at("/told")}
         sink.answers.clear()
+        goes_on.set()
         sink.deliveries.clear()
         server.restart()
-        sink.meet("/told", 20)
+        until = time.monotonic() + 60
+        while len({each.id for each in sink.at("/told")}) < 20 and time.monotonic() < until:
+            time.sleep(0.02)
         assert len({each.id for each in sink.at("/told")}) == 20
         assert before <= {each.id for each in sink.at("/told")}
         assert len({verified(server, e)["data"]["request_id"] for e in sink.at("/told")}) == 20
@@ -163,7 +175,7 @@ def test_a_storm_of_decisions_and_crashes_tells_of_each_at_least_once(
             server.kill9()
             person.close()
             server.restart()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until and 0 in asked.values():
             time.sleep(0.05)
             asked = dict.fromkeys(asked, 0)
@@ -177,18 +189,19 @@ def test_a_storm_of_decisions_and_crashes_tells_of_each_at_least_once(
 def test_a_server_that_is_stopped_puts_back_what_it_cannot_finish(
     tmp_path: Path, sink: Sink
 ) -> None:
-    with server_that_may_die(tmp_path, SAYSO_CALLBACK_TIMEOUT="20") as server:
-        sink.answers["/told"] = lambda _: (time.sleep(6), TAKEN)[1]
+    with server_that_may_die(tmp_path) as server:
+        goes_on = hold(sink)
         person = Person(server)
         person.decide(ask(server, callback_url=f"{sink.url}/told"), "approve")
         person.close()
         sink.meet("/told")
-        assert server.stop() < 6
+        server.stop(25)  # before the try has ended
         assert server.process is not None
         assert server.process.returncode == 0
         sink.answers.clear()
+        goes_on.set()
         server.start()
-        first, second = sink.meet("/told", 2, seconds=5)
+        first, second, *_ = sink.meet("/told", 2, seconds=50)  # before its lease would have ended
         assert first.id == second.id
 
 

@@ -378,7 +378,7 @@ def test_what_the_image_copies_is_not_ignored() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_steps_of_the_dockerfile_make_a_server(tmp_path: Path) -> None:
     """As docker would do them, in folders below this one, as this user, with this Python."""
     places = {
@@ -435,15 +435,15 @@ def test_the_steps_of_the_dockerfile_make_a_server(tmp_path: Path) -> None:
         assert (told.returncode, told.stderr[:3]) == (1, "404")
     finally:
         server.terminate()
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
     assert health(check, environment, 1) == 1
 
 
 def health(check: Sequence[str], environment: Mapping[str, str], wanted: int) -> int:
     """What the image's health check ends with, as soon as that is what is wanted."""
-    for _ in range(100):
+    until = time.monotonic() + 60
+    while True:
         done = subprocess.run([*check, "/ready"], env=environment, capture_output=True, check=False)
-        if done.returncode == wanted:
-            break
+        if done.returncode == wanted or time.monotonic() > until:
+            return done.returncode
         time.sleep(0.1)
-    return done.returncode

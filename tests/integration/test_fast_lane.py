@@ -165,15 +165,15 @@ def chunked(body: bytes) -> bytes:
 
 def told(server: RunningServer, method: str, sent: bytes) -> tuple[int, list[Any], str, bool]:
     """Status, headers, body without ids and times, and whether the connection was kept."""
-    kept = True
-    with socket.create_connection(server.address, timeout=10) as connection:
+    with socket.create_connection(server.address, timeout=60) as connection:
         connection.sendall(sent)
         reply = http.client.HTTPResponse(connection, method=method)
         reply.begin()
         body = reply.read().decode()
-        connection.settimeout(0.05)
-        with contextlib.suppress(TimeoutError):
-            assert connection.recv(1) == b""
+        try:  # whether it is taken for the next request
+            connection.sendall(head("GET", "/health", server.port))
+            kept = connection.recv(1) != b""
+        except ConnectionError:
             kept = False
     body = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[-0-9a-f]{21}", "ID", body)
     body = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", body)
@@ -330,7 +330,7 @@ class Inside:
         return head("GET", path, 80, *headers)
 
 
-async def until(done: Any, seconds: float = 5) -> None:
+async def until(done: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, "It never happened."
@@ -435,7 +435,7 @@ async def test_a_wait_whose_client_hung_up_is_given_up_at_once(turns: int) -> No
     assert inside.broker.waits == (turns > 0)
     wire.closed = True
     lane.connection_lost(None)
-    await until(lambda: not inside.state.tasks, seconds=0.5)
+    await until(lambda: not inside.state.tasks, seconds=30)
     assert inside.broker.waits == 0
     assert not inside.state.connections
     assert wire.written == []
@@ -457,13 +457,18 @@ async def test_a_connection_idle_too_long_is_closed_and_one_that_waits_is_not() 
     inside = Inside(keep_alive=0.1)
     request_id = await inside.submit()
     lane, wire = inside.connect()
-    for _ in range(3):
-        lane.data_received(inside.get(f"{SUBMIT}/{request_id}?wait=0.2"))
-        await asyncio.sleep(0.15)
-        assert not wire.closed
-        await until(lambda: wire.written)
-        wire.written.clear()
-    await until(lambda: wire.closed, seconds=1)
+    sent = inside.get(f"{SUBMIT}/{request_id}?wait=0.2")
+
+    def write(data: bytes) -> None:
+        """Ask again at once, however late this process has its turn."""
+        Wire.write(wire, data)
+        if len(wire.written) < 3:
+            asyncio.get_running_loop().call_soon(lane.data_received, sent)
+
+    wire.write = write
+    lane.data_received(sent)
+    await until(lambda: wire.closed)
+    assert wire.statuses == [200, 200, 200]
 
 
 # Order
@@ -479,12 +484,12 @@ async def test_what_is_pipelined_behind_a_held_wait_is_answered_after_it(
         line.send("GET", "/nothing")
         line.send("POST", SUBMIT, {"message": "And this?"})
         line.send("GET", "/health")
-        line.send("GET", f"{SUBMIT}/nothing?wait=5", None, ORDINARY)
+        line.send("GET", f"{SUBMIT}/nothing?wait=60", None, ORDINARY)
         line.send("GET", f"{SUBMIT}/{request_id}")
         replies = [await line.reply() for _ in range(6)]
     assert [status for status, _ in replies] == [200, 404, 201, 200, 404, 200]
     assert replies[0][1]["id"] == replies[5][1]["id"] == request_id
-    assert 0.4 <= time.monotonic() - began < 3
+    assert 0.4 <= time.monotonic() - began < 50
 
 
 async def test_a_hot_request_behind_a_cold_wait_is_answered_after_it(
@@ -520,7 +525,8 @@ async def test_nothing_is_answered_after_connection_close(server: RunningServer)
         line.send("GET", f"{SUBMIT}/{request_id}?wait=0.1", None, "Connection: close")
         line.send("POST", SUBMIT, {"message": "Too late."})
         assert (await line.reply())[0] == 200
-        assert await line.reader.read() == b""
+        with contextlib.suppress(ConnectionError):  # if the second came after the end
+            assert await line.reader.read() == b""
 
 
 # Thousands at once on one connection
@@ -539,7 +545,7 @@ async def test_few_of_thousands_of_pipelined_requests_are_parsed_at_once(path: s
         most = max(most, len(lane.pipeline))
         return len(wire.written) >= count and len(wire.statuses) == count
 
-    await until(done, seconds=20)
+    await until(done)
     assert 0 < most <= PART / len(sent) + 1
     assert set(wire.statuses) == {404 if path.startswith(SUBMIT) else 200}
     wire.written.clear()
@@ -595,12 +601,15 @@ async def test_waits_are_freed_as_soon_as_their_clients_are_gone(
             async with lines(small_server.port, 20) as waiting:
                 for each in waiting:
                     each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-                await asyncio.sleep(0.2)
+                await line.until_read()
                 assert (await line.ask("GET", f"{SUBMIT}/{request_id}?wait=1"))[0] == 429
                 for each in waiting:
                     each.writer.close() if politely else each.abort()
-                await asyncio.sleep(0.2)
-                assert (await line.ask("GET", f"{SUBMIT}/{request_id}?wait=0.01"))[0] == 200
+                await line.until_read()
+                again = f"{SUBMIT}/{request_id}?wait=0.01"
+                async with asyncio.timeout(40):  # long before a wait of 60 seconds is over
+                    while (await line.ask("GET", again))[0] != 200:  # noqa: ASYNC110  over there
+                        await asyncio.sleep(0.01)
 
 
 async def test_half_a_body_is_never_taken_for_a_whole_one(server: RunningServer) -> None:
@@ -640,7 +649,7 @@ def test_a_hot_head_that_does_not_end_is_cut_off(server: RunningServer) -> None:
 
 
 def test_a_head_after_a_hot_request_is_cut_off_alike(server: RunningServer) -> None:
-    with socket.create_connection(server.address, timeout=10) as connection:
+    with socket.create_connection(server.address, timeout=60) as connection:
         connection.sendall(head("GET", f"{SUBMIT}/nothing", server.port))
         assert b" 404 " in connection.recv(65_536)
         with contextlib.suppress(ConnectionError):
@@ -655,7 +664,7 @@ def test_what_is_no_http_is_told_so_after_a_hot_request_too(
 ) -> None:
     if sent.startswith(b"POST"):
         sent += b": localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"
-    with socket.create_connection(server.address, timeout=10) as connection:
+    with socket.create_connection(server.address, timeout=60) as connection:
         connection.sendall(head("GET", f"{SUBMIT}/nothing", server.port))
         assert b" 404 " in connection.recv(65_536)
         connection.sendall(sent)
@@ -744,24 +753,24 @@ async def test_a_stop_answers_what_is_held_and_then_hangs_up(fresh_server: Runni
         request_id = await ask(line)
         assert (await idle.ask("GET", f"{SUBMIT}/{request_id}"))[0] == 200
         line.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-        await asyncio.sleep(0.2)
+        await idle.until_read()
         stopping = asyncio.create_task(asyncio.to_thread(fresh_server.stop))
         top = await line.reader.readuntil(b"\r\n\r\n")
         assert top.startswith(b"HTTP/1.1 200 ")
         assert b"\r\nconnection: close\r\n" in top
         assert b'"status":"pending"' in await line.reader.read()
         assert await idle.reader.read() == b""
-        assert await stopping < 2
+        assert await stopping < 50
     assert "Traceback" not in fresh_server.log
 
 
 async def test_a_stop_does_not_wait_long_for_a_body_that_never_comes(
     fresh_server: RunningServer,
 ) -> None:
-    async with line_to(fresh_server) as line:
+    async with line_to(fresh_server) as line, line_to(fresh_server) as other:
         line.writer.write(head("POST", SUBMIT, fresh_server.port, "Content-Length: 9"))
-        await asyncio.sleep(0.2)
-        assert await asyncio.to_thread(fresh_server.stop) < 5
+        await other.until_read()
+        await asyncio.to_thread(fresh_server.stop, 60)
 
 
 async def test_a_person_decides_in_the_lane(server: RunningServer, person: Person) -> None:

@@ -112,14 +112,19 @@ def test_a_full_disk_is_told_loses_nothing_and_is_forgotten_when_there_is_space(
 
 
 def test_a_deadline_that_cannot_be_kept_does_not_fill_the_log(fresh_server: RunningServer) -> None:
-    request_id = ask(fresh_server, timeout_seconds=1)
-    with no_larger_file(fresh_server):
+    with contextlib.ExitStack() as full:
+        for seconds in (1, 5, 25):  # the disk must be full before time is up
+            request_id = ask(fresh_server, timeout_seconds=seconds)
+            full.enter_context(no_larger_file(fresh_server))
+            if all_requests(fresh_server)[request_id]["status"] == "pending":
+                break
+            full.close()
         fresh_server.until_it_says("deadlines wait for the store")
         time.sleep(4)  # it tries once a second
         assert submit(fresh_server, message="x" * 8_000).status_code == 503
         assert fresh_server.log.count("deadlines wait for the store") == 1
     with fresh_server.http() as agent:
-        reply = agent.get(f"{SUBMIT}/{request_id}?wait=20")
+        reply = agent.get(f"{SUBMIT}/{request_id}?wait=60")
     assert reply.json()["status"] == "expired"
     tries = fresh_server.until_it_says(r"deadlines go on, after (\d+) failed tries")[1]
     assert int(tries) > 1
@@ -183,7 +188,7 @@ def test_a_file_that_another_program_has_locked_is_told_in_time(
     fresh_server: RunningServer,
 ) -> None:
     request_id = ask(fresh_server)
-    with contextlib.closing(sqlite3.connect(fresh_server.database)) as another:
+    with contextlib.closing(sqlite3.connect(fresh_server.database, timeout=60)) as another:
         another.execute("BEGIN IMMEDIATE")
         refused, took = submit_many(fresh_server, 20)
         with fresh_server.http() as agent:  # what is only read needs no lock
@@ -204,7 +209,7 @@ WAITS = 10_000
 
 @pytest.mark.slow
 @pytest.mark.anyio
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_ten_thousand_waits_are_answered_when_the_server_stops(tmp_path: Path) -> None:
     count = WAITS
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -219,14 +224,17 @@ async def test_ten_thousand_waits_are_answered_when_the_server_stops(tmp_path: P
             path = f"{SUBMIT}/{request['id']}?wait=60"
             for each in waiting:
                 each.send("GET", path)
+            await line.until_read()
+            until = time.monotonic() + 40  # before the first has waited long enough
             while (await line.ask("GET", path.replace("60", "0.05")))[0] == 200:
-                pass  # until so many are held that one more is refused
-            stopping = asyncio.ensure_future(asyncio.to_thread(server.stop, 60))
+                if time.monotonic() > until:
+                    break  # until so many are held that one more is refused
+            stopping = asyncio.ensure_future(asyncio.to_thread(server.stop, 120))
             replies = await asyncio.gather(*(each.reply() for each in waiting))
             took = await stopping
     finally:
         server.kill9()
     assert {(status, told["status"]) for status, told in replies} == {(200, "pending")}
-    assert took < SLOW
+    assert took < 50, "It waited for the waits to end by themselves."
     assert server.process is not None
     assert server.process.returncode == 0

@@ -65,22 +65,26 @@ async def test_a_thousand_waits_outlast_a_restart_of_the_database(
     asker = await dial(on_postgres.port)
     body = {"message": "Go on?", "timeout_seconds": None}
     asked = [await asker.ask("POST", SUBMIT, body) for _ in range(50)]
-    await asker.close()
     ids = [request["id"] for _, request in asked]
     person = Person(on_postgres)
     async with lines(on_postgres.port, 1_000) as waiting:
         for number, each in enumerate(waiting):
             each.send("GET", f"{SUBMIT}/{ids[number % 50]}?wait=60")
-        await asyncio.sleep(1)
+        await asker.until_read()
+        await asyncio.sleep(1)  # for what they read of the database
         await asyncio.to_thread(postgres_server.kill9)
         await asyncio.sleep(1)
         await asyncio.to_thread(postgres_server.start)
         kinds = ("approve", "reject")
-        decided = {
-            each: (await asyncio.to_thread(person.decide, each, kinds[number % 2]))["decision"]
-            for number, each in enumerate(ids)
-        }
+        told = await asyncio.gather(
+            *(
+                asyncio.to_thread(person.decide, each, kinds[number % 2])
+                for number, each in enumerate(ids)
+            )
+        )
+        decided = {request["id"]: request["decision"] for request in told}
         replies = await asyncio.gather(*(each.reply() for each in waiting))
+    await asker.close()
     person.close()
     assert {status for status, _ in replies} == {200}
     assert [told["decision"] for _, told in replies] == [

@@ -46,13 +46,13 @@ class Bank:
 
 
 def with_sync_client(server: RunningServer, bank: Bank, **fields: Any) -> Any:
-    with Client(server.url) as client:
+    with Client(server.url, timeout=60) as client:
         return Gate(HighIsAsked(), client).run_sync(PAY, bank.pay, **fields)
 
 
 def with_async_client(server: RunningServer, bank: Bank, **fields: Any) -> Any:
     async def run() -> Any:
-        async with AsyncClient(server.url) as client:
+        async with AsyncClient(server.url, timeout=60) as client:
             return await Gate(HighIsAsked(), client).run(PAY, bank.pay, **fields)
 
     return asyncio.run(run())
@@ -60,7 +60,7 @@ def with_async_client(server: RunningServer, bank: Bank, **fields: Any) -> Any:
 
 def with_sync_client_in_a_loop(server: RunningServer, bank: Bank, **fields: Any) -> Any:
     async def run() -> Any:
-        with Client(server.url) as client:
+        with Client(server.url, timeout=60) as client:
             return await Gate(HighIsAsked(), client).run(PAY, bank.pay, **fields)
 
     return asyncio.run(run())
@@ -100,7 +100,7 @@ def test_a_rejection_stands_when_the_program_comes_back(
 
 
 def test_a_key_recalls_only_what_the_caller_asked(server: RunningServer, person: Person) -> None:
-    with Client(server.url) as client:
+    with Client(server.url, timeout=60) as client:
         asked = client.submit("Recalled?", idempotency_key="mine")
         assert client.recall("mine") == asked
         assert client.recall("other") is None

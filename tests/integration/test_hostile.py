@@ -1,7 +1,6 @@
 """What one hostile client on this machine must not be able to do to everybody else."""
 
 import json
-import time
 
 import httpx2
 import pytest
@@ -79,16 +78,18 @@ async def test_a_decision_stands_and_is_told_even_if_its_socket_breaks(
 ) -> None:
     headers = {"Authorization": f"Bearer {person.token}"}
     url = f"ws://localhost:{server.port}/api/v1/stream"
-    async with httpx2.AsyncClient(base_url=server.url, verify=False, timeout=20) as http:
+    async with httpx2.AsyncClient(base_url=server.url, verify=False, timeout=90) as http:
         for _ in range(20):
             request_id = ask(server).json()["id"]
-            socket = await connect(url, additional_headers=headers, proxy=None)
+            socket = await connect(url, additional_headers=headers, proxy=None, open_timeout=60)
             frame = {"op": "decide", "request_id": request_id, "body": {"type": "approve"}}
             await socket.send(json.dumps(frame))
             socket.transport.abort()
             waited = await http.get(f"/api/v1/requests/{request_id}", params={"wait": 1})
             if waited.json()["status"] == "pending":  # the frame never arrived: it can be decided
-                assert person.decide(request_id, "approve")["status"] == "approved"
+                decided = person.try_to_decide(request_id, "approve")
+                if decided.status_code != 200:  # it has arrived meanwhile
+                    assert told(decided, 409, "already_decided")["request"]["status"] == "approved"
             else:
                 assert waited.json()["status"] == "approved"
 
@@ -99,11 +100,9 @@ async def test_a_filtered_stream_passes_hundreds_of_foreign_events_at_once(
     for _ in range(450):
         ask(server)
     wanted = ask(server).json()["id"]
-    began = time.monotonic()
     async with Feed(server.url, f"?after=0&request_id={wanted}") as feed:
-        (event,) = await feed.take(1, seconds=5)
-    assert event["request_id"] == wanted
-    assert time.monotonic() - began < 5
+        (event,) = await feed.take(1)
+    assert (event["request_id"], feed.pings) == (wanted, 0), "It waited on the way."
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ async def test_a_filtered_stream_passes_hundreds_of_foreign_events_at_once(
 def test_other_programs_cookies_do_not_sign_a_person_out(
     server: RunningServer, others: str
 ) -> None:
-    with httpx2.Client(base_url=server.url, verify=False) as http:
+    with httpx2.Client(base_url=server.url, verify=False, timeout=60) as http:
         reply = http.get(server.new_link().partition(server.url)[2])
     ours = reply.headers["set-cookie"].partition(";")[0]
     with server.http() as http:
@@ -121,7 +120,7 @@ def test_other_programs_cookies_do_not_sign_a_person_out(
 
 
 def test_a_browsers_cookie_is_no_bearer_token(server: RunningServer) -> None:
-    with httpx2.Client(base_url=server.url, verify=False) as http:
+    with httpx2.Client(base_url=server.url, verify=False, timeout=60) as http:
         reply = http.get(server.new_link().partition(server.url)[2])
     value = reply.headers["set-cookie"].partition(";")[0].partition("=")[2]
     for headers in ({"Authorization": f"Bearer {value}"}, {"X-API-Key": value}):
@@ -131,17 +130,17 @@ def test_a_browsers_cookie_is_no_bearer_token(server: RunningServer) -> None:
 
 def test_a_head_without_an_end_is_cut_off(server: RunningServer) -> None:
     sent = head("GET", "/health", server.port)[:-2] + b"X-Long: " + b"a" * 8_000 * KIB
-    status, _ = exchange(server.address, sent, seconds=10)
+    status, _ = exchange(server.address, sent)
     assert status in (0, 400, 431)
     assert server.is_healthy()
 
 
 def test_a_cookie_of_backslashes_costs_nothing(server: RunningServer) -> None:
     cookie = f'sayso_session_{server.port}="' + "\\" * 50_000
-    began = time.monotonic()
+    before = server.work()
     with server.http() as http:
         told(http.get("/api/v1/requests", headers={"Cookie": cookie}), 401)
-    assert time.monotonic() - began < 5
+    assert server.work() - before < 5
 
 
 def test_json_of_very_many_values_is_refused_but_a_text_of_commas_is_not(

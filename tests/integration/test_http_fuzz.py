@@ -32,10 +32,15 @@ def unharmed(server: RunningServer) -> Generator[None]:
     assert server.is_healthy()
 
 
+HANGS_UP = 60.0
+"""Patience where it has to hang up by itself."""
+
+
 def replies(server: RunningServer, sent: bytes, *, patience: float = 0.5) -> list[int]:
     """The statuses of all replies until it hangs up, or waits for more."""
     received = b""
-    with socket.create_connection(server.address, timeout=patience) as connection:
+    with socket.create_connection(server.address, timeout=HANGS_UP) as connection:
+        connection.settimeout(patience)
         with contextlib.suppress(ConnectionError, TimeoutError):
             connection.sendall(sent)
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -108,7 +113,7 @@ def test_bytes_of_any_kind_break_nothing(server: RunningServer, raw: bytes) -> N
 @given(raw=st.binary(max_size=400))
 def test_a_body_of_any_bytes_is_one_body(server: RunningServer, raw: bytes) -> None:
     top = f"POST {SUBMIT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(raw)}\r\n\r\n"
-    found = replies(server, top.encode() + raw + LAST)
+    found = replies(server, top.encode() + raw + LAST, patience=HANGS_UP)
     unbroken(found)
     assert found[1:] == [200]
 
@@ -163,7 +168,7 @@ def test_each_of_several_requests_at_once_gets_its_own_reply(
         body = json.dumps({"message": f"{mark} {number}"}).encode()
         top = f"POST {SUBMIT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         sent += top.encode() + body
-    found = replies(server, sent + LAST, patience=5)
+    found = replies(server, sent + LAST, patience=HANGS_UP)
     assert found == [201] * count + [200]
     assert len(person.pending(q=mark, limit=200)) == count
 

@@ -16,7 +16,7 @@ def head(method: str, path: str, port: int, *headers: str, host: str | None = No
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def exchange(address: Address, sent: bytes, *, seconds: float = 20) -> tuple[int, bytes]:
+def exchange(address: Address, sent: bytes, *, seconds: float = 60) -> tuple[int, bytes]:
     """Send these bytes; the status and body that come back, or 0 when it just hangs up."""
     with socket.create_connection(address, timeout=seconds) as connection:
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -68,6 +68,14 @@ class Line:
     async def ask(self, method: str, path: str, body: Any = None, *headers: str) -> tuple[int, Any]:
         self.send(method, path, body, *headers)
         return await self.reply()
+
+    async def until_read(self) -> None:
+        """Return when the server has read what was sent on other lines before, and has begun it.
+
+        Its loop looks at all lines in turn: after some turns it has looked at each of them.
+        """
+        for _ in range(4):
+            assert (await self.ask("GET", "/health"))[0] == 200
 
     async def close(self) -> None:
         self.writer.close()

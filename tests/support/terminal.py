@@ -40,26 +40,27 @@ class TypedAt:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
-    def until(self, text: str, seconds: float = 20) -> str:
-        """What has come to the screen since the last time, once `text` is in it."""
+    def until(self, *texts: str, seconds: float = 60) -> str:
+        """What has come to the screen since the last time, once `texts` are in it, in any order."""
         end = time.monotonic() + seconds
-        while text not in self.screen:
+        while not all(text in self.screen for text in texts):
             left = end - time.monotonic()
-            assert left > 0, f"{text!r} did not come:\n{self.screen}"
+            assert left > 0, f"{texts} did not come:\n{self.screen}"
             if not self._read(left):
                 break
-        assert text in self.screen, f"It ended without {text!r}:\n{self.screen}"
-        seen, self.screen = self.screen.split(text, 1)
-        return seen + text
+        assert all(text in self.screen for text in texts), f"No {texts}:\n{self.screen}"
+        place = max(self.screen.index(text) + len(text) for text in texts)
+        seen, self.screen = self.screen[:place], self.screen[place:]
+        return seen
 
-    def ended(self, seconds: float = 20) -> str:
+    def ended(self, seconds: float = 60) -> str:
         """The rest of the screen, once the program has ended."""
         while self._read(seconds):
             pass
         assert self._process.wait(seconds) == 0, self.screen
         return self.screen
 
-    def hang_up(self, seconds: float = 20) -> None:
+    def hang_up(self, seconds: float = 60) -> None:
         """Take the terminal away, and await the end of the program."""
         os.close(self._ours)
         self._ours = -1

@@ -140,14 +140,14 @@ async def accept_rollback(store: RollbackStore, kept: KeptHead, clock: Clock) ->
         ConfigurationError: the file cannot be written.
         StoreError: the database failed.
     """
-    last = await store.last_block()
     known: Block | None = None
     try:
-        known = kept.read()
+        known = kept.read()  # before the last block is: a server may seal in between
         if known is None:
             return None
-        await hold(store, known, last)
+        await hold(store, known, await store.last_block())
     except LedgerError:
+        last = await store.last_block()
         found = None if last is None else msgspec.structs.replace(last, hashes=b"")
         data: JsonObject = {"kept": _named(known), "found": _named(found)}
         event = Event(type=EventType.ROLLBACK_ACCEPTED, at=clock.now(), actor="operator", data=data)

@@ -83,8 +83,10 @@ class Sealer:
                 Nothing is signed then.
             StoreError: the database failed.
         """
+        # Before the last block: another server here may seal, and keep its head, in between.
+        known = self._kept.read() if self._newest is None else None
         last, key = await self._store.last_block(), self._keys.current()
-        await self._check_last(last, key)
+        await self._check_last(last, key, known)
         rows = await self._store.log(0 if last is None else last.last, MAX_BLOCK)
         if not rows:
             return 0
@@ -111,14 +113,12 @@ class Sealer:
             self._can_keep = False
             log.warning("%s", error)
 
-    async def _check_last(self, last: Block | None, key: SigningKey) -> None:
+    async def _check_last(self, last: Block | None, key: SigningKey, known: Block | None) -> None:
         """Never go on from what we would not have signed, or behind what was seen."""
-        if self._newest is None:
-            known = self._kept.read()
-            if known is not None:
-                await hold(self._store, known, last, f"as {self._kept.path} tells")
-        else:
+        if self._newest is not None:
             await hold(self._store, self._newest, last)
+        elif known is not None:
+            await hold(self._store, known, last, f"as {self._kept.path} tells")
         if last is None:
             return
         introductions = (*key.introductions, *last.keys)

@@ -14,12 +14,14 @@ from sayso.broker import Broker
 from sayso.broker.accounts import Accounts
 from sayso.broker.keys import KeyDraft
 from sayso.domain.accounts import Plane, Principal, Role, Strength
+from sayso.domain.blocks import Block
 from sayso.domain.patterns import Pattern, StandingDraft
 from sayso.domain.requests import ActionDraft
 from sayso.domain.rules import ReviewRule, Rule
 from sayso.domain.stops import StopDraft, StopKind
 from sayso.domain.users import LOCAL_PERSON
 from sayso.errors import RefusedError
+from sayso.ledger.kept import KeptHead
 from sayso.ledger.retention import retire
 from sayso.ledger.sealer import Sealer
 from sayso.ledger.verify import Verdict
@@ -165,3 +167,36 @@ async def test_of_a_group_whose_first_events_are_retired_only_what_is_told_count
     (finding,) = (await town.verified()).findings
     assert finding.id == "group default/team"
     assert finding.problem.startswith("it is gone; event ")
+
+
+class Interrupted(SqliteStore):
+    """Where something else is done right after somebody has read the last block."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def last_block(self) -> Block | None:
+        last = await super().last_block()
+        work, self.meanwhile = self.meanwhile, None
+        if work is not None:
+            await work()
+        return last
+
+
+async def test_a_head_that_another_server_here_keeps_meanwhile_is_no_rollback(
+    tmp_path: Path,
+) -> None:
+    store, kept = Interrupted(tmp_path / "sayso.db"), KeptHead(tmp_path / "ledger.head")
+    await store.open()
+    await small.add_events(store, [])
+    other, mine = (Sealer(store, small.KEYS, FakeClock(), kept) for _ in range(2))
+
+    async def seal() -> None:
+        assert await other.seal() == 6
+        await other.keep()
+
+    store.meanwhile = seal
+    await mine.seal()
+    assert await mine.seal() == 0
+    await store.close()
+    assert kept.read() is not None
+    assert (await small.verified(tmp_path / "sayso.db")).ok
