@@ -163,7 +163,7 @@ def test_the_first_program_of_the_read_me_runs_as_pasted(
         env=terminal.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [said.strip() for said in _SAID.findall(code)]

@@ -30,7 +30,7 @@ def test_an_example_runs(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip(), "An example shows something."
