@@ -4,6 +4,7 @@ import pytest
 
 from sayso.signals import bus, nats, postgres, redis
 from sayso.stores import postgres_database, redis_database
+from sayso.telemetry import postgres as traces
 
 PATIENCE = 60.0
 
@@ -17,6 +18,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(postgres_database, "PATIENCE_SECONDS", PATIENCE)
     monkeypatch.setattr(postgres_database, "CONNECT_SECONDS", PATIENCE)
+    for name in ("_CONNECT_SECONDS", "_STATEMENT_SECONDS"):
+        monkeypatch.setattr(traces, name, PATIENCE)
     for name in ("PATIENCE_SECONDS", "CONNECT_SECONDS", "ANSWER_SECONDS"):
         monkeypatch.setattr(redis_database, name, PATIENCE)
     for module in (bus, nats, postgres, redis):
