@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.person import Person
 from support.server import RunningServer, port_to_come_back_to
 from support.servers import LocalServer, NatsServer, PostgresServer, RedisServer
@@ -16,6 +17,13 @@ from support.servers import LocalServer, NatsServer, PostgresServer, RedisServer
 ROOT = Path(__file__).parents[1]
 Backend = TypeVar("Backend", bound=LocalServer)
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+settings.register_profile(
+    "busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy")
+"""An example may take as long as the machine takes: that tells nothing of the product."""
 
 
 @pytest.fixture(scope="session")

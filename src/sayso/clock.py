@@ -24,7 +24,7 @@ class SystemClock:
 
 
 MAX_LOOK_SECONDS = 0.5
-"""A look at another clock that takes longer may be wrong by half of that, and does not count."""
+"""A look at another clock that takes longer tells too little to set a clock by that is right."""
 _TICKS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -44,14 +44,19 @@ class SharedClock:
         self._then, self._at = datetime.now(UTC), ticks()
 
     def set(self, now: datetime, *, asked_at: float, told_at: float) -> None:
-        """The database was asked and answered `now`; an answer that took long tells too little.
+        """The database was asked and answered `now`.
+
+        By `told_at` it was no earlier than that there, and no later by more than the look took. So
+        much an answer that took long tells, too: a clock that is outside is set, else left alone.
 
         Args:
             now: what it told.
             asked_at: when it was asked, by `ticks`.
             told_at: when it answered.
         """
-        if told_at - asked_at <= MAX_LOOK_SECONDS:
+        took = told_at - asked_at
+        off = (self._then - now).total_seconds() + told_at - self._at
+        if took <= MAX_LOOK_SECONDS or not 0 <= off <= took:
             self._then, self._at = now, (asked_at + told_at) / 2
 
     def now(self) -> datetime:

@@ -33,7 +33,7 @@ from sayso.stores.redis import RedisStore
 from sayso.stores.sqlite import SqliteStore
 from sayso.testing.factories import AGENT, NOW, PERSON, make_change, make_draft, make_job
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
 _LEASE = timedelta(seconds=30)
 _WHICH = st.integers(0, 5)

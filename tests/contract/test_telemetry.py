@@ -462,7 +462,7 @@ def test_a_logger_that_nobody_has_any_more_ends_its_thread(tmp_path: Path) -> No
     logger.log_llm_call("r")
     (thread,) = set(threading.enumerate()) - before
     del logger
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     again = TelemetryLogger(tmp_path / "t.db")
     assert len(again.get_events()) == 1

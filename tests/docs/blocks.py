@@ -73,7 +73,7 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=40,
+            timeout=120,
         )
         assert done.returncode == 0, f"exit status {done.returncode}:\n{script}\n{done.stdout}"
         return done.stdout
@@ -105,7 +105,7 @@ class Terminal:
                 raise AssertionError(f"it ended by itself: {command}\n{process.stdout.read()}")
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(60)
         return printed
 
     def _words(self, script: str) -> Sequence[str]:

@@ -31,6 +31,8 @@ ONLY_READ = "only read"
 _MAKE = re.compile(r"^(?:\$ )?make(?P<words>[^#\n]*)(?:#[^\n]*)?\n", re.MULTILINE)
 _NAMED = re.compile(r"# (?P<name>\w+\.py)\n")
 _POLICY = re.compile(r"# (?P<name>\w+\.yaml)\n")
+_MAX_TIME = re.compile(r"--max-time \d+")
+"""How long a reader looks at a stream that does not end; on a busy machine it may be too short."""
 _SAID = re.compile(r"# -> (?P<text>.+)$", re.MULTILINE)
 
 
@@ -114,11 +116,16 @@ class Visit:
             assert command.startswith("$ "), f"no command before {part!r}"
             if _MAKE.match(part):
                 continue
-            printed = self._terminal.help_of(command[2:])
-            if printed is None:
-                printed = self._terminal.run(self._at_our_server(command[2:]))
-            printed = printed.replace(self._server.url, USUAL_URL)
+            printed = self._printed_by(command[2:])
+            if not fits(expected, printed) and _MAX_TIME.search(command):
+                printed = self._printed_by(_MAX_TIME.sub("--max-time 30", command[2:]))
             assert fits(expected, printed), f"{command}\nexpected:\n{expected}\ngot:\n{printed}"
+
+    def _printed_by(self, command: str) -> str:
+        printed = self._terminal.help_of(command)
+        if printed is None:
+            printed = self._terminal.run(self._at_our_server(command))
+        return printed.replace(self._server.url, USUAL_URL)
 
 
 def check_make_targets(code: str) -> None:
@@ -163,7 +170,7 @@ def test_the_first_program_of_the_read_me_runs_as_pasted(
         env=terminal.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [said.strip() for said in _SAID.findall(code)]

@@ -259,7 +259,7 @@ asyncio.run(main())
 def test_answers_can_be_piped_in_and_no_line_more_is_taken() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PIPED], input='e\n{"a": 2}\ny\nfine\nn\n\nrest\n',
-        capture_output=True, text=True, timeout=30, check=True,
+        capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert "first: True 'fine' {'a': 2}" in done.stdout
     assert "second: False 'Rejected' None" in done.stdout

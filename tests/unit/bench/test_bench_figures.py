@@ -44,7 +44,7 @@ def test_a_verdict_follows_from_goal_bound_and_reference(
 
 def test_a_sink_counts_each_delivery_once_and_tells_doubles() -> None:
     with sink() as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         for name in ("a", "b", "a"):
             connection.request("POST", "/", b"{}", {"Webhook-Id": name})
             assert connection.getresponse().read() == b""

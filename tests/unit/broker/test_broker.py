@@ -80,10 +80,10 @@ async def test_a_decision_between_reading_and_waiting_is_not_missed(clock: FakeC
 
     broker = Broker(SlowStore(), MemorySignal(), clock)
     request = await ask(broker)
-    waiting = asyncio.ensure_future(broker.wait(request.id, seconds=30, by=AGENT))
+    waiting = asyncio.ensure_future(broker.wait(request.id, seconds=60, by=AGENT))
     await asyncio.sleep(0)
     await decide(broker, request, "approve")
-    assert (await asyncio.wait_for(waiting, 1)).status is Status.APPROVED
+    assert (await asyncio.wait_for(waiting, 30)).status is Status.APPROVED
 
 
 async def test_a_wait_on_a_closed_request_returns_at_once(broker: Broker) -> None:
@@ -307,14 +307,14 @@ async def test_a_decision_whose_caller_is_cancelled_stands_and_wakes_its_waiter(
     try:
         broker = Broker(store, MemorySignal(), clock)
         request = await ask(broker)
-        waiting = asyncio.ensure_future(broker.wait(request.id, seconds=30, by=AGENT))
+        waiting = asyncio.ensure_future(broker.wait(request.id, seconds=60, by=AGENT))
         deciding = asyncio.ensure_future(decide(broker, request, "approve"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         deciding.cancel()
         await asyncio.gather(deciding, return_exceptions=True)
-        assert (await asyncio.wait_for(waiting, 5)).status is Status.APPROVED
+        assert (await asyncio.wait_for(waiting, 30)).status is Status.APPROVED
         with pytest.raises(InvalidTransitionError):
-            await asyncio.wait_for(decide(broker, request, "reject"), 5)
+            await asyncio.wait_for(decide(broker, request, "reject"), 30)
     finally:
         await store.close()

@@ -223,13 +223,13 @@ async def test_a_wait_goes_on_over_an_extension_and_a_reminder(broker: Broker) -
     assert not waiting.done()
     answer = Answer(type=DecisionType.APPROVE)
     await broker.decide(request.id, answer, by=PERSON, channel=Channel.WEB)
-    assert (await asyncio.wait_for(waiting, 1)).status is Status.APPROVED
+    assert (await asyncio.wait_for(waiting, 30)).status is Status.APPROVED
 
 
 async def test_a_wait_that_is_woken_again_and_again_ends_in_time(broker: Broker) -> None:
     request = await ask(broker)
     waiting = asyncio.ensure_future(broker.wait(request.id, seconds=0.05, by=AGENT))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not waiting.done():
             broker.signal.publish(request.id)
             await asyncio.sleep(0)
@@ -241,4 +241,4 @@ async def test_a_released_wait_returns_what_is_known(broker: Broker) -> None:
     waiting = asyncio.ensure_future(broker.wait(request.id, seconds=60, by=AGENT))
     await asyncio.sleep(0)
     broker.signal.release_all()
-    assert (await asyncio.wait_for(waiting, 1)).status is Status.PENDING
+    assert (await asyncio.wait_for(waiting, 30)).status is Status.PENDING

@@ -4,8 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -61,7 +60,7 @@ def sink() -> Generator[Sink]:
 
 @pytest.fixture
 async def courier() -> AsyncGenerator[WebhookCourier]:
-    made = WebhookCourier(LOOPBACK, timeout=2)
+    made = WebhookCourier(LOOPBACK, timeout=60)
     yield made
     await made.close()
 
@@ -145,11 +144,11 @@ async def test_the_wish_to_wait_is_read(
 
 
 async def test_the_wish_to_wait_may_be_a_date(sink: Sink, courier: WebhookCourier) -> None:
-    then = datetime.now(UTC) + timedelta(seconds=90)
+    then = datetime.now(UTC) + timedelta(hours=1)
     sink.answers["/"] = lambda _: (503, {"retry-after": f"{then:%a, %d %b %Y %H:%M:%S} GMT"}, b"")
     wish = (await courier.deliver(parcel(f"{sink.url}/"))).retry_after
     assert wish is not None
-    assert 85 < wish <= 90
+    assert 3000 < wish <= 3600
 
 
 async def test_a_cookie_is_not_sent_back(sink: Sink, courier: WebhookCourier) -> None:
@@ -168,10 +167,18 @@ async def test_a_proxy_of_the_environment_is_not_used(
 
 
 class Server:
-    """Sends what it is told to every connection, whatever comes."""
+    """Sends what it is told to the first connection, whatever comes.
 
-    def __init__(self, parts: Iterator[bytes] | list[bytes], pause: float = 0) -> None:
-        self._parts, self._pause = parts, pause
+    Args:
+        parts: what to send.
+        hangs: say no more after that, instead of hanging up.
+    """
+
+    def __init__(self, parts: list[bytes], *, hangs: bool = False) -> None:
+        self._parts = parts
+        self._end = threading.Event()
+        if not hangs:
+            self._end.set()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
         self.sent = 0
@@ -182,40 +189,38 @@ class Server:
         try:
             connection, _ = self._socket.accept()
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(60)
                 connection.recv(65_536)
                 for part in self._parts:
                     connection.sendall(part)
                     self.sent += len(part)
-                    time.sleep(self._pause)
+                self._end.wait(120)
         except OSError:
             pass
 
     def close(self) -> None:
+        self._end.set()
         self._socket.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 async def test_an_endless_answer_is_not_read() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
     server = Server([head, *[b"x" * 65_536] * 1_000])
-    courier = WebhookCourier(LOOPBACK, timeout=5)
-    began = time.monotonic()
+    courier = WebhookCourier(LOOPBACK, timeout=60)
     assert (await courier.deliver(parcel(server.url))).ok
-    assert time.monotonic() - began < 2
     await courier.close()
     await asyncio.to_thread(server.close)
     assert server.sent < 32_000_000
 
 
 async def test_an_answer_whose_body_does_not_end_is_an_answer_all_the_same() -> None:
-    server = Server([b"HTTP/1.1 204 No Content\r\n\r\n"], pause=3)
-    slow = Server([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"a"], pause=2)
-    courier = WebhookCourier(LOOPBACK, timeout=5)
-    for each in (server, slow):
-        began = time.monotonic()
-        assert (await courier.deliver(parcel(each.url))).ok
-        assert time.monotonic() - began < 1.9
+    server = Server([b"HTTP/1.1 204 No Content\r\n\r\n"], hangs=True)
+    slow = Server([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"a"], hangs=True)
+    courier = WebhookCourier(LOOPBACK, timeout=100)
+    async with asyncio.timeout(60):
+        for each in (server, slow):
+            assert (await courier.deliver(parcel(each.url))).ok
     await courier.close()
     for each in (server, slow):
         await asyncio.to_thread(each.close)
@@ -231,7 +236,7 @@ async def test_an_answer_whose_body_does_not_end_is_an_answer_all_the_same() -> 
 )
 async def test_what_is_no_answer_is_told_in_words(sent: bytes, said: str) -> None:
     server = Server([sent] if sent else [])
-    courier = WebhookCourier(LOOPBACK, timeout=2)
+    courier = WebhookCourier(LOOPBACK, timeout=60)
     receipt = await courier.deliver(parcel(server.url))
     assert not receipt.ok
     assert said in receipt.error
@@ -240,11 +245,10 @@ async def test_what_is_no_answer_is_told_in_words(sent: bytes, said: str) -> Non
 
 
 async def test_a_target_that_says_nothing_is_given_up_in_time() -> None:
-    server = Server([b""], pause=1.5)
+    server = Server([], hangs=True)
     courier = WebhookCourier(LOOPBACK, timeout=0.3)
-    began = time.monotonic()
-    receipt = await courier.deliver(parcel(server.url))
-    assert time.monotonic() - began < 1
+    async with asyncio.timeout(60):
+        receipt = await courier.deliver(parcel(server.url))
     assert receipt.error == "The target did not answer within 0.3 seconds."
     assert not receipt.hopeless
     await courier.close()
@@ -252,9 +256,9 @@ async def test_a_target_that_says_nothing_is_given_up_in_time() -> None:
 
 
 async def test_nobody_there_is_a_failure_that_may_pass(courier: WebhookCourier) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    receipt = await courier.deliver(parcel(f"http://127.0.0.1:{port}/"))
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # taken, so that nobody else listens there meanwhile
+        receipt = await courier.deliver(parcel(f"http://127.0.0.1:{silent.getsockname()[1]}/"))
     assert "No connection" in receipt.error
     assert not receipt.hopeless
 
@@ -266,7 +270,7 @@ async def test_nobody_there_is_a_failure_that_may_pass(courier: WebhookCourier) 
 async def test_a_forbidden_address_is_not_connected_to_in_any_spelling(
     sink: Sink, host: str
 ) -> None:
-    courier = WebhookCourier(AddressGuard(), timeout=2)
+    courier = WebhookCourier(AddressGuard(), timeout=60)
     receipt = await courier.deliver(parcel(f"http://{host}:{sink.port}/"))
     assert receipt.hopeless
     assert sink.deliveries == []
@@ -277,7 +281,7 @@ async def test_a_name_that_resolves_to_a_forbidden_address_is_hopeless(
     sink: Sink, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = Names(inner=[["127.0.0.1"]], mixed=[["93.184.216.34", "::1"]])
-    courier = WebhookCourier(AddressGuard(), timeout=2, resolver=names)
+    courier = WebhookCourier(AddressGuard(), timeout=60, resolver=names)
     for name, address in (("inner", "127.0.0.1"), ("mixed", "::1")):
         receipt = await courier.deliver(parcel(f"http://{name}.test:{sink.port}/"))
         assert receipt.hopeless
@@ -292,7 +296,7 @@ async def test_a_name_that_resolves_to_a_forbidden_address_is_hopeless(
 async def test_a_name_that_changes_its_answer_gets_nowhere(sink: Sink) -> None:
     names = Names(rebinding=[["127.0.0.2"], ["127.0.0.1"]])
     guard = AddressGuard(["127.0.0.2/32"])
-    courier = WebhookCourier(guard, timeout=2, resolver=names)
+    courier = WebhookCourier(guard, timeout=60, resolver=names)
     url = f"http://rebinding.test:{sink.port}/"
     first = await courier.deliver(parcel(url))  # nobody listens at its first address
     assert "No connection" in first.error
@@ -307,7 +311,7 @@ async def test_what_is_connected_to_is_looked_at_even_if_the_resolver_was_not(
 ) -> None:
     monkeypatch.setattr("sayso.channels.webhook._GuardedResolver", lambda names, _: names)
     names = Names(unguarded=[["127.0.0.1"]])
-    courier = WebhookCourier(AddressGuard(), timeout=2, resolver=names)
+    courier = WebhookCourier(AddressGuard(), timeout=60, resolver=names)
     receipt = await courier.deliver(parcel(f"http://unguarded.test:{sink.port}/"))
     assert receipt.hopeless
     assert sink.deliveries == []
@@ -316,7 +320,7 @@ async def test_what_is_connected_to_is_looked_at_even_if_the_resolver_was_not(
 
 async def test_localhost_is_this_machine_by_rule_and_is_not_looked_up(sink: Sink) -> None:
     names = Names()
-    courier = WebhookCourier(LOOPBACK, timeout=2, resolver=names)
+    courier = WebhookCourier(LOOPBACK, timeout=60, resolver=names)
     for host in ("localhost", "LOCALHOST", "localhost.", "a.localhost"):
         assert (await courier.deliver(parcel(f"http://{host}:{sink.port}/"))).ok
     assert names.asked == []

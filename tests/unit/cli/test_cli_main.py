@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from support import warm
@@ -13,19 +12,21 @@ from sayso.version import __version__
 def sayso(*words: str, code: str = "") -> subprocess.CompletedProcess[str]:
     command = ["-c", code] if code else ["-m", "sayso.cli"]
     return subprocess.run(
-        [sys.executable, *command, *words], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, *command, *words], capture_output=True, text=True, timeout=120, check=False
     )
 
 
-def test_help_names_every_command_and_comes_at_once() -> None:
+def test_help_names_every_command_and_costs_next_to_nothing() -> None:
+    """The processor's time, which hardly depends on what else the machine does."""
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = os.times()
         shown = sayso("--help")
-        times.append(time.perf_counter() - began)
+        after = os.times()
+        times.append(sum(after[2:4]) - sum(before[2:4]))  # of processes that have ended
     assert shown.returncode == 0
     assert all(command in shown.stdout for command in COMMANDS)
-    assert min(times) < 0.2
+    assert min(times) < 0.3
 
 
 def test_help_imports_nothing_heavy() -> None:

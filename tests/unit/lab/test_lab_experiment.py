@@ -207,7 +207,7 @@ async def test_how_long_a_simulated_person_takes_is_told_and_not_waited(
 ) -> None:
     """hitloop 52: trials came one after the other, and slept."""
     slow = SimulatedReviewer(latency_ms=3_600_000, latency_sigma=0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         results = await run(logger, condition(backend=slow))
     assert {call.latency_ms for result in results for call in result.calls} == {3_600_000}
     decided = logger.get_events(event_type="approval_decided")
@@ -780,7 +780,7 @@ async def test_trials_wait_for_real_people_side_by_side_and_no_more_than_allowed
     runner = ExperimentRunner(logger, max_concurrent=4)
     runner.add_condition(condition(backend=backend, n_trials=12))
     told: list[tuple[int, int, str]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await runner.run_all(lambda *progress: told.append(progress))
     assert backend.most == 4
     assert [(current, total) for current, total, _ in told] == [(n, 12) for n in range(1, 13)]

@@ -106,7 +106,7 @@ def test_the_nodes_work_after_asyncio_run_in_a_thread_and_in_a_running_loop() ->
         target=lambda: found.append(graph.invoke({"proposed_action": SEND})["tool_result"])
     )
     beside.start()
-    beside.join(20)
+    beside.join(60)
     assert found[0]["success"]
     assert len(calls) == 4
 

@@ -24,7 +24,7 @@ for module in ("langgraph", "jsonschema_rs"):
     del sys.modules[module]
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=150, check=True
     )
     for line, name in zip(done.stdout.splitlines(), ("langgraph", "jsonschema-rs"), strict=True):
         assert line.startswith("MissingExtraError")
@@ -57,7 +57,7 @@ def test_the_example_asks_before_it_mails() -> None:
         input="n\n\n",
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -212,7 +212,7 @@ def told() -> dict[str, Any]:
         [node, "--no-warnings", "--input-type=module", "--eval", SCRIPT, str(STATIC), cases],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -139,7 +139,7 @@ def told() -> dict[str, Any]:
         input=json.dumps(cases),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -184,7 +184,7 @@ def test_a_megabyte_costs_little_time(part: str) -> None:
     began = time.process_time()
     html(text)
     spelled(text)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 60
 
 
 def test_what_unicode_says_to_show_as_nothing_is_not_compared() -> None:
