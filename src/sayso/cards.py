@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from sayso import visible
 from sayso.domain.accounts import Strength
 from sayso.domain.decisions import Vote
 from sayso.domain.requests import Request
 from sayso.domain.rules import Rule
+from sayso.domain.standing import StandingLimits
 from sayso.types import Json
 
 WORDS = "In the agent's own words, not verified"
@@ -111,6 +112,38 @@ def rule_text(rule: Rule, names: Mapping[str, str] = MappingProxyType({})) -> st
         "" if rule.min_strength is Strength.LINK else f"by {rule.min_strength} at least",
         "" if rule.grant_seconds is None else f"to be claimed within {rule.grant_seconds:g} s",
         f"from {', '.join(rule.names)}" if rule.names else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def bounds_text(limits: StandingLimits) -> str:
+    """Whom and how much a standing grant is bound to, beside its arguments; empty if nothing."""
+    budget = limits.budget
+    parts = [
+        f"{budget.limit:.15g} of {budget.argument} in all" if budget else "",
+        f"session {limits.session_id}" if limits.session_id else "",
+        f"client {limits.client_id}" if limits.client_id else "",
+        f"agent {limits.asked_by.removeprefix('agent:')}" if limits.asked_by else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def standing_text(data: Mapping[str, Json]) -> str:
+    """What an event `standing.given` lets through, in one line without values of arguments.
+
+    Empty if it cannot be read.
+    """
+    try:
+        limits = msgspec.convert(data, StandingLimits)
+    except msgspec.ValidationError:
+        return ""
+    uses = "any number of uses" if limits.uses is None else f"{limits.uses} uses"
+    parts = [
+        f"{limits.tool_name}({', '.join(limits.args)})",
+        "1 use" if limits.uses == 1 else uses,
+        bounds_text(limits),
+        f"until {timestamp(limits.expires_at)}",
+        "its log tells no budget, session, client or agent" if limits.budget is UNSET else "",
     ]
     return "; ".join(filter(None, parts))
 

@@ -385,14 +385,19 @@ def test_powers_that_somebody_gave_themselves_in_the_database_are_named(
         did("DELETE", "/stops/session:s")
         request_id = ask(fresh_server)
         same = {"card": {"equals": "4242"}, "amount": {"equals": 3}}
-        remembered = {"tool_name": "payments.pay", "args": same, "seconds": 60}
+        bound = {"budget": {"argument": "amount", "limit": 10}, "asked_by": "agent:local"}
+        remembered = {"tool_name": "payments.pay", "args": same, "uses": 3, "seconds": 60, **bound}
         person.decide(request_id, "approve", remember=remembered)
         ask(fresh_server)  # which the grant answers
+        page = person.http.get("/audit", params={"request": request_id}).text
     person.close()
     fresh_server.kill9()
     fits = verdict(fresh_server.database)
     assert fits["ok"], fits["findings"]
     assert fits["records"] >= 9
+    remembers = "payments.pay(card, amount); 3 uses; 10 of amount in all; agent local; until "
+    assert f"Remembers {remembers}" in page
+    assert f"remembers {remembers}" in audit("show", request_id, "--data", fresh_server.data)[1]
     with closing(sqlite3.connect(fresh_server.database)) as database, database:
         done = database.execute(
             "UPDATE records SET body = replace(body, '\"member\"', '\"admin\"')"

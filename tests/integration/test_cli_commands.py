@@ -2,6 +2,7 @@ import codecs
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -224,24 +225,35 @@ def test_a_login_link_signs_in(served: Served) -> None:
         assert client.sign_in(link.partition("=")[2]).id
 
 
-def test_watch_prints_a_line_for_each_event(served: Served, person: Client) -> None:
-    with subprocess.Popen(
+def watching(served: Served, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "sayso.cli", "requests", "watch", "--client", "watched",
-         "--after", "0", "--json"],
+         "--after", "0", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=served.environment(),
-    ) as watching:  # fmt: skip
-        assert watching.stdout is not None
+    )  # fmt: skip
+
+
+def test_watch_prints_a_line_for_each_event(served: Served, person: Client) -> None:
+    with watching(served, "--json") as program, watching(served) as reader:
+        assert program.stdout is not None
+        assert reader.stdout is not None
         try:
             request = person.submit("watch me", client_id="watched")
-            submitted = json.loads(watching.stdout.readline())
+            submitted = json.loads(program.stdout.readline())
+            heading, line = (re.split("  +", reader.stdout.readline().rstrip()) for _ in range(2))
             person.decide(request.id, "approve")
-            decided = json.loads(watching.stdout.readline())
-            watching.send_signal(signal.SIGINT)
-            assert watching.wait(60) == 130
+            decided = json.loads(program.stdout.readline())
+            for each in (program, reader):
+                each.send_signal(signal.SIGINT)
+            assert (program.wait(60), reader.wait(60)) == (130, 130)
         finally:
-            watching.kill()
+            program.kill()
+            reader.kill()
     assert (submitted["type"], decided["type"]) == ("request.submitted", "request.decided")
     assert decided["request"]["status"] == "approved"
+    told = dict(zip(heading, line, strict=True))
+    assert (told["EVENT"], told["REQUEST"]) == ("request.submitted", request.id)
+    assert (told["SESSION"], told["CLIENT"], told["MESSAGE"]) == ("-", "watched", "watch me")
 
 
 def test_on_a_terminal_nothing_of_the_agent_steers(served: Served, person: Client) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -13,7 +12,6 @@ from typing import Annotated, Any, TypedDict
 import msgspec
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 from pydantic import BaseModel
@@ -269,47 +267,6 @@ async def test_a_grant_that_expired_is_asked_again(
     ended = await running
     assert calls == []
     assert ended.values["approval_decision"]["reason"] == "too late"
-
-
-@pytest.mark.parametrize("type", ["approve", "reject"])
-async def test_two_bridges_resume_a_thread_once(
-    server: RunningServer,
-    client: AsyncClient,
-    person: Person,
-    fields: dict[str, Any],
-    tmp_path: Path,
-    type: str,  # noqa: A002
-) -> None:
-    """stack.md: two concurrent resumes of one thread ran the gated node twice."""
-    after: list[str] = []
-
-    def bridge(agent: AsyncClient) -> Bridge:
-        """With a connection of its own, as another process has."""
-        connection = sqlite3.connect(tmp_path / "threads.db", check_same_thread=False)
-        saver = SqliteSaver(connection)
-
-        def work(_: State) -> Any:
-            config = {"allow_ignore": True, "allow_accept": True}
-            request = {"action_request": {"action": "send", "args": {}}, "config": config}
-            answer = interrupt([request])[0]["type"]
-            after.append(answer)
-            return {"out": answer}
-
-        return Bridge(one_node(work, State, saver), agent, fields=fields)
-
-    async with AsyncClient(server.url) as other:
-        bridges = bridge(client), bridge(other)
-        for n in range(5):
-            after.clear()
-            first = asyncio.create_task(bridges[0].run(f"t{n}", {"out": None}))
-            asked = await asyncio.to_thread(person.meet, client_id=fields["client_id"])
-            runs = [first, *(asyncio.create_task(each.run(f"t{n}")) for each in bridges)]
-            await asyncio.sleep(0.05)
-            await asyncio.to_thread(person.decide, asked["id"], type)
-            ends = await asyncio.gather(*runs)
-            assert len(after) == 1
-            assert {end.status for end in ends} <= {"finished", "elsewhere", "broken_off"}
-            assert "finished" in {end.status for end in ends}
 
 
 PROGRAM = """

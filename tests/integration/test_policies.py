@@ -4,6 +4,7 @@ import contextlib
 import html
 import io
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -327,7 +328,9 @@ def test_diff_tells_what_a_new_policy_would_have_changed(
     strict = sayso("diff", str(file), "--fail-on-misses")
     assert strict.returncode == 1
     assert "5 requests. People asked: 5 before, 0 with the new policy." in strict.stdout
-    assert any(line.startswith("pay\t4\t") for line in strict.stdout.splitlines())
+    tables = [re.split("  +", line) for line in strict.stdout.splitlines()]
+    assert ["TOOL", "REQUESTS", "PROMPTS ADDED", "PROMPTS REMOVED"] in [row[:4] for row in tables]
+    assert ["pay", "4", "0", "4"] in [row[:4] for row in tables]
     assert sayso("diff", str(file), "--against", str(file), "--fail-on-misses").returncode == 1
     file.write_text(TEXT.replace("50.0", "5.0"))
     assert sayso("diff", str(file), "--fail-on-misses").returncode == 0

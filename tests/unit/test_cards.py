@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
+from typing import Any
 
-from sayso.cards import card
+from sayso.cards import card, standing_text
 from sayso.domain.actions import Action
 from sayso.domain.requests import Kind, Request
 
@@ -29,3 +30,23 @@ def test_what_is_empty_is_left_out() -> None:
     ]  # fmt: skip
     assert [row.name for row in shown.words] == ["message"]
     assert shown.result == ()
+
+
+def test_a_line_tells_how_far_a_remembered_decision_goes_and_no_value_of_an_argument() -> None:
+    told: dict[str, Any] = {
+        "tool_name": "mail",
+        "args": {"to": {"equals": "ann@example.org"}, "n": {"max": 5.0}},
+        "uses": 1,
+        "expires_at": "2026-11-21T12:00:00Z",
+    }
+    line = "mail(to, n); 1 use; until 2026-11-21T12:00:00.000Z"
+    assert standing_text(told) == f"{line}; its log tells no budget, session, client or agent"
+    told |= {"budget": None, "session_id": None, "client_id": None, "asked_by": None}
+    assert standing_text(told) == line
+    told |= {"budget": {"argument": "n", "limit": 2_000_000.0}, "uses": None}
+    told |= {"session_id": "s-1", "client_id": "ci", "asked_by": "agent:bot"}
+    assert standing_text(told) == (
+        "mail(to, n); any number of uses; 2000000 of n in all; session s-1; client ci; agent bot;"
+        " until 2026-11-21T12:00:00.000Z"
+    )
+    assert standing_text({"tool_name": "mail"}) == ""

@@ -60,6 +60,8 @@ class SimpleHTTPWebhookBackend(WebhookBackend):
             "webhook-timestamp": str(now),
             "webhook-signature": sign([self.secret], message_id, now, body),
         }
+        if request.traceparent:
+            headers["traceparent"] = request.traceparent
         async with httpx2.AsyncClient(timeout=_SECONDS, follow_redirects=False) as client:
             reply = await client.post(self.outbound_url, content=body, headers=headers)
         if not reply.is_success:
@@ -87,4 +89,5 @@ def payload(request: ApprovalRequest, callback_id: str, callback_url: str) -> Js
         "policy_name": request.policy_name,
         "policy_reason": request.policy_reason,
         "context": request.summary_context,
+        "traceparent": request.traceparent or None,
     }

@@ -80,6 +80,8 @@ class PendingApprovalRecord(Struct, frozen=True, kw_only=True):
     """What was said, once it was."""
     closed_at: datetime | None = None
     closed_reason: str = ""
+    traceparent: str = ""
+    """The span that asked, as W3C writes it; empty if there was none."""
 
     @classmethod
     def of(
@@ -106,6 +108,7 @@ class PendingApprovalRecord(Struct, frozen=True, kw_only=True):
             context_refs=action.context_refs,
             summary_context=request.summary_context,
             args_schema=action.args_schema,
+            traceparent=request.traceparent,
         )
 
     def to_request(self) -> ApprovalRequest:
@@ -126,6 +129,7 @@ class PendingApprovalRecord(Struct, frozen=True, kw_only=True):
             summary_context=self.summary_context,
             policy_name=self.policy_name,
             policy_reason=self.policy_reason,
+            traceparent=self.traceparent,
         )
 
     def is_expired(self) -> bool:
@@ -339,7 +343,9 @@ class ApprovalStore:
         if seconds is None and record.expires_at is not None:
             left = record.expires_at - opened.broker.clock.now()
             seconds = max(left.total_seconds(), 0.001)
-        submitted = await opened.broker.submit(_draft(record, seconds), by=_AGENT, key=key)
+        submitted = await opened.broker.submit(
+            _draft(record, seconds), by=_AGENT, key=key, traceparent=record.traceparent or None
+        )
         return _record(submitted.request, opened.signer)
 
     async def _get(self, callback_id: str) -> PendingApprovalRecord | None:
@@ -629,5 +635,6 @@ def _record(request: Request, signer: CallbackSigner) -> PendingApprovalRecord:
         decision=decision,
         closed_at=request.closed_at,
         closed_reason=request.closed_reason,
+        traceparent=request.traceparent or "",
         **words,
     )

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import Generator, Sequence
 
+import msgspec
+
 from sayso.backends.delivery import (
     Attempt,
     Breaker,
@@ -29,6 +31,7 @@ from sayso.backends.webhook import (
     checked_timeout,
     timed_out,
     told,
+    traced,
     undelivered,
 )
 from sayso.domain.approvals import ApprovalRequest
@@ -107,10 +110,11 @@ class PersistentWebhookBackend(ApprovalBackend):
             thread = thread_id or request.thread_id or "default"
             with _as_approval_errors():
                 record = await self.store.put(
-                    PendingApprovalRecord.of(request, thread_id=thread),
+                    PendingApprovalRecord.of(traced(request), thread_id=thread),
                     timeout_seconds=self.timeout_seconds or None,
                     key=request.request_id or None,
                 )
+            request = msgspec.structs.replace(request, traceparent=record.traceparent)  # the first
             open_ = record.status is Status.PENDING
             return await self._decision(record, request, attempt if open_ else None)
         finally:

@@ -9,11 +9,13 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from sayso.backends.callbacks import CallbackSigner
 from sayso.backends.delivery import answered
 from sayso.backends.said import check_bool, checked
+from sayso.client.tracing import current_traceparent
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision, Reviewer
 from sayso.errors import ConfigurationError
@@ -76,6 +78,7 @@ class WebhookBackend(ApprovalBackend):
         Raises:
             ApprovalError: it could not be sent.
         """
+        request = traced(request)
         pending = PendingApproval(
             request=request,
             callback_id=secrets.token_urlsafe(24),
@@ -198,6 +201,12 @@ def checked_timeout(seconds: float) -> float:
             f"timeout_seconds is {seconds}.", hint="Use a number of seconds up to 366 days; 0: any."
         )
     return seconds
+
+
+def traced(request: ApprovalRequest) -> ApprovalRequest:
+    """It, with the current span as the one that asks, unless it names another."""
+    span = request.traceparent or current_traceparent()
+    return msgspec.structs.replace(request, traceparent=span) if span else request
 
 
 async def told(

@@ -260,6 +260,8 @@ def applied(tenant: Tenant, change: Change, now: datetime) -> Change:
     decided = lifecycle.apply(change.request, decide, now)
     (told,) = change.events
     left: JsonObject = {"standing_grant": grant.id, "used": grant.used, "left": grant.uses_left}
+    if grant.budget is not None:
+        left["spent"] = grant.spent
     used = msgspec.structs.replace(told, type=EventType.STANDING_USED, actor="system", data=left)
     return msgspec.structs.replace(
         change,
@@ -277,13 +279,7 @@ def grant_in(record: Record) -> StandingGrant:
 def given(record: Record, by: Principal) -> tuple[EventType, Principal, JsonObject]:
     """What the event tells of a new one."""
     grant = grant_in(record)
-    data: JsonObject = {
-        "standing_grant": grant.id,
-        "tool_name": grant.tool_name,
-        "args": msgspec.to_builtins(grant.args),
-        "uses": grant.uses_left,
-        "expires_at": msgspec.to_builtins(grant.expires_at),
-    }
+    data: JsonObject = {"standing_grant": grant.id} | msgspec.to_builtins(grant.limits)
     return EventType.STANDING_GIVEN, by, data
 
 

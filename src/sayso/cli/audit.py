@@ -17,13 +17,14 @@ import msgspec
 from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from sayso import codec, settings
+from sayso import cards, codec, settings
 from sayso.cli import terminal
 from sayso.cli.serve import Data
 from sayso.cli.terminal import AsJson, visible
 from sayso.clock import SystemClock
 from sayso.domain.accounts import DEFAULT_TENANT
 from sayso.domain.blocks import Block
+from sayso.domain.events import EventType
 from sayso.errors import ConfigurationError, MissingExtraError, UsageError
 from sayso.links import load_secret
 from sayso.settings import Settings
@@ -459,6 +460,8 @@ def _print_story(story: stories.Story) -> None:
             f"  {visible(event.actor)}"
         )
         print(f"          hash {told.hash}  {where}: {state}")
+        if event.type is EventType.STANDING_GIVEN:
+            print(f"          remembers {visible(cards.standing_text(event.data))}")
     for block in story.blocks:
         print(f"Block {block.number}: events {block.first} to {block.last}, head {block.head}")
         print(f"          key {block.key_id}  signature {block.signature}")

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from msgspec import UNSET
 
+from sayso.cards import bounds_text
 from sayso.cli import terminal
 from sayso.cli.listing import print_list
 from sayso.cli.remote import Desk, Remote
@@ -187,7 +188,7 @@ def _print_grants(grants: Sequence[StandingGrant]) -> None:
     print_list(_COLUMNS, [_row(grant) for grant in grants], empty)
 
 
-_COLUMNS = ("ID", "STATE", "TOOL", "ARGUMENTS", "USES LEFT", "UNTIL", "GIVEN BY", "NOTE")
+_COLUMNS = ("ID", "STATE", "TOOL", "ARGUMENTS", "USES LEFT", "WITHIN", "UNTIL", "GIVEN BY", "NOTE")
 
 
 def _row(grant: StandingGrant) -> tuple[str | None, ...]:
@@ -198,6 +199,7 @@ def _row(grant: StandingGrant) -> tuple[str | None, ...]:
         grant.tool_name,
         ", ".join(_pattern(name, each) for name, each in grant.args.items()),
         "any" if grant.uses_left is None else str(grant.uses_left),
+        bounds_text(grant.limits),
         timestamp(grant.expires_at),
         grant.given_by.name,
         grant.note,

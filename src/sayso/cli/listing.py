@@ -38,8 +38,22 @@ def print_list(columns: Sequence[str], rows: Sequence[Sequence[Cell]], empty: st
         shown = [[*map(_cut, row[:-1]), row[-1]] for row in shown]
     widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
     for row in shown:
-        cells = (cell + " " * (w - cell_len(cell)) for cell, w in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        print(_line(row, widths))
+
+
+def stream_line(cells: Sequence[Cell], widths: Sequence[int]) -> str:
+    """A row of a list whose end is not known: a wide cell moves those behind it in its row.
+
+    Args:
+        cells: as in `print_list`; or the headings.
+        widths: how wide each is, in columns of a terminal.
+    """
+    return _line([_shown(cell) for cell in cells], widths)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (w - cell_len(cell)) for cell, w in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
 
 
 def _shown(cell: Cell) -> str:

@@ -13,8 +13,8 @@ from rich.text import Text
 from sayso import codec
 from sayso.cards import rule_text
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.terminal import AsJson, parse_object, visible
-from sayso.cli.views import tabbed
 from sayso.domain.actions import Action, RiskClass
 from sayso.errors import InvalidRequestError
 from sayso.policies import Context, Effect, Verdict
@@ -25,6 +25,7 @@ _FAILED = 1
 _COLOURS = {Effect.ALLOW: "green", Effect.ASK: "yellow", Effect.DENY: "red"}
 _SIGNS = {"matched": "=>", "failed": "!!", "passed over": "  "}
 _NO_ARGS = "{}"
+_TEST_COLUMNS = ("RESULT", "TEST", "TOOL", "VERDICT", "RULE", "OTHERWISE THAN EXPECTED")
 
 
 def check_command(file: Path, /, *, as_json: AsJson = False) -> int:
@@ -133,21 +134,23 @@ def test_command(file: Path, /, *, as_json: AsJson = False) -> int:
         ]
         terminal.print_json({"ok": not failed, "items": items})
         return _FAILED if failed else 0
+    rows = [
+        (
+            "ok" if r.passed else "FAILED",
+            *(r.case.name, r.case.tool, str(r.verdict.effect), r.verdict.rule),
+            "; ".join(r.problems),
+        )
+        for r in results
+    ]
     screen = terminal.console()
     if screen.is_terminal:
-        grid = Table(box=None, pad_edge=False, header_style="dim")
-        for title in ("", "TEST", "TOOL", "VERDICT", "RULE", "OTHERWISE THAN EXPECTED"):
-            grid.add_column(title)
-        for r in results:
-            sign = Text("ok", "green") if r.passed else Text("FAILED", "bold red")
-            cells = (r.case.name, r.case.tool, str(r.verdict.effect), r.verdict.rule)
-            grid.add_row(sign, *map(visible, cells), visible("; ".join(r.problems)))
+        grid = Table(*_TEST_COLUMNS, box=None, pad_edge=False, header_style="dim")
+        for sign, *cells in rows:
+            style = "green" if sign == "ok" else "bold red"
+            grid.add_row(Text(sign, style), *(Text(visible(cell)) for cell in cells))
         screen.print(grid)
     else:
-        for r in results:
-            sign = "ok" if r.passed else "FAILED"
-            cells = (r.case.name, r.case.tool, str(r.verdict.effect), r.verdict.rule)
-            print(tabbed(sign, *cells, "; ".join(r.problems)))
+        print_list(_TEST_COLUMNS, rows)
     print(f"{len(results) - len(failed)} of {len(results)} tests pass.")
     return _FAILED if failed else 0
 

@@ -13,9 +13,9 @@ from cyclopts.validators import Number
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from sayso.cli import terminal
+from sayso.cli.listing import print_list
 from sayso.cli.remote import Remote
 from sayso.cli.terminal import AsJson, read_file, visible
-from sayso.cli.views import tabbed
 from sayso.client import Client
 from sayso.errors import NotFoundError, UsageError
 from sayso.policies.backtest import Backtest, Count, Recorded, Tally, compare, recorded
@@ -169,10 +169,15 @@ def _print(found: Backtest) -> None:
         print(visible(f"{count.n:>7}  {name:<18}{meaning}{examples}"))
     for title, tallies in (("tool", found.by_tool), ("agent", found.by_agent)):
         print()
-        print(tabbed(title, "requests", *(name for name, _, _ in _counts(total))))
-        for name, tally in sorted(tallies.items(), key=lambda each: (-each[1].requests, each[0])):
-            numbers = (str(count.n) for _, count, _ in _counts(tally))
-            print(tabbed(name, str(tally.requests), *numbers))
+        columns = (title, "requests", *(name for name, _, _ in _counts(total)))
+        ranked = sorted(tallies.items(), key=lambda each: (-each[1].requests, each[0]))
+        print_list(
+            [column.upper() for column in columns],
+            [
+                (name, str(tally.requests), *(str(count.n) for _, count, _ in _counts(tally)))
+                for name, tally in ranked
+            ],
+        )
 
 
 def _counts(tally: Tally) -> tuple[tuple[str, Count, str], ...]:

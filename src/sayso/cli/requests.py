@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from sayso import settings
 from sayso.cli import terminal, views
-from sayso.cli.listing import print_list
+from sayso.cli.listing import print_list, stream_line
 from sayso.cli.remote import Remote, full_id
 from sayso.cli.terminal import AsJson, parse_json, parse_object
 from sayso.client.messages import DecisionType
@@ -207,8 +207,7 @@ def watch_command(
 ) -> None:
     """Follow what happens, as it happens, until Ctrl-C.
 
-    Piped, it prints tab-separated lines: number, time, event, request, session, client, status,
-    message; with --json, one JSON object a line.
+    Piped, it prints a heading and a line for each event; with --json, one JSON object a line.
 
     Args:
         session: Only this session.
@@ -223,13 +222,15 @@ def watch_command(
             screen.print(
                 f"Watching {server.base_url}; Ctrl-C ends it.", style="dim", soft_wrap=True
             )
+        elif not as_json:
+            print(stream_line(views.EVENT_COLUMNS, views.EVENT_WIDTHS), flush=True)
         for event in server.events(after, session_id=session, client_id=client):
             if as_json:
                 print(terminal.json_text(event), flush=True)
             elif screen is not None:
                 screen.print(views.event_line(event))
             else:
-                print(views.event_row(event), flush=True)
+                print(stream_line(views.event_row(event), views.EVENT_WIDTHS), flush=True)
 
 
 def _show(request: Request, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 from sayso.cli import terminal
 from sayso.cli.attacks import ATTACKS
 from sayso.cli.attacks.ground import Attack, Ground, NotTriedError, Try
+from sayso.cli.listing import print_list
 from sayso.cli.terminal import AsJson, visible
 from sayso.errors import ServerError, SignInRequiredError, UsageError
 from sayso.version import __version__
@@ -202,8 +203,10 @@ def _print(report: Report) -> None:
             table.add_row(Text(each.result, style=style), Text(f"{each.about}."), seen)
         screen.print(table)
     else:
-        for each in report.findings:
-            print("\t".join(map(visible, (each.result, each.attack, str(each.tries), each.seen))))
+        print_list(
+            ("RESULT", "ATTACK", "TRIES", "SEEN"),
+            [(each.result, each.attack, str(each.tries), each.seen) for each in report.findings],
+        )
     counts = [
         f"{sum(each.result is result for each in report.findings)} {result}" for result in Result
     ]

@@ -13,6 +13,7 @@ from sayso.cards import rule_text as rule_text
 from sayso.cards import timestamp as timestamp
 from sayso.cli.terminal import json_text, relative, visible
 from sayso.client import Event
+from sayso.domain.events import EventType
 from sayso.domain.requests import Request, Status
 from sayso.visible import fenced, unsteered
 
@@ -49,17 +50,25 @@ def row(request: Request) -> tuple[str | None, ...]:
     )
 
 
-def event_row(event: Event) -> str:
-    """Tab-separated: number, time, type, request, session, client, status, message."""
+EVENT_COLUMNS = (
+    "NUMBER", "TIME", "EVENT", "REQUEST", "STATUS", "SESSION", "CLIENT", "MESSAGE",
+)  # fmt: skip
+"""Above what `event_row` tells."""
+EVENT_WIDTHS = (8, 24, max(map(len, EventType)), 36, max(map(len, Status)), 16, 16, 0)
+"""A time, the longest names, an id; sessions and clients may be named at greater length."""
+
+
+def event_row(event: Event) -> tuple[str | None, ...]:
+    """An event in a stream of them."""
     request = event.request
-    return tabbed(
+    return (
         str(event.id),
         timestamp(event.at),
         event.type,
         event.request_id,
+        request and request.status,
         event.session_id,
         event.client_id,
-        request and request.status,
         request and request.message,
     )
 

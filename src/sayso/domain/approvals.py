@@ -28,6 +28,8 @@ class ApprovalRequest(Struct, frozen=True, kw_only=True):
     """The request that it is about, as it is kept."""
     thread_id: str = ""
     """The conversation or workflow that waits for the answer."""
+    traceparent: str = ""
+    """The span that asks, as W3C writes it; empty if there is none."""
 
     def format_for_display(self) -> str:
         """It as plain text, several lines, with the agent's control characters made visible."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from sayso.domain.accounts import DEFAULT_TENANT, Strength
 from sayso.domain.actions import Action, RiskClass
@@ -20,6 +20,22 @@ from sayso.domain.requests import Kind, Request
 from sayso.domain.rules import Rule
 from sayso.errors import InvalidRequestError
 from sayso.types import JsonObject
+
+
+class StandingLimits(Struct, frozen=True, kw_only=True):
+    """How far a standing grant goes, as its event tells it.
+
+    UNSET is what logs of older versions do not tell; None is no limit.
+    """
+
+    tool_name: str
+    args: dict[str, Pattern]
+    uses: int | None
+    expires_at: datetime
+    budget: Budget | UnsetType | None = UNSET
+    session_id: str | UnsetType | None = UNSET
+    client_id: str | UnsetType | None = UNSET
+    asked_by: str | UnsetType | None = UNSET
 
 
 class StandingGrant(Struct, frozen=True, kw_only=True):
@@ -45,6 +61,20 @@ class StandingGrant(Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     revoked_by: str = ""
     tenant: str = DEFAULT_TENANT
+
+    @property
+    def limits(self) -> StandingLimits:
+        """How far it goes from here."""
+        return StandingLimits(
+            tool_name=self.tool_name,
+            args=self.args,
+            uses=self.uses_left,
+            expires_at=self.expires_at,
+            budget=self.budget,
+            session_id=self.session_id,
+            client_id=self.client_id,
+            asked_by=self.asked_by,
+        )
 
     def is_open(self, now: datetime) -> bool:
         """Whether it could let anything through at that time."""

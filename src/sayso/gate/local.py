@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from sayso.client.tracing import current_traceparent
 from sayso.clock import Clock, RequestIds, SystemClock
 from sayso.domain import lifecycle
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
@@ -69,7 +70,7 @@ class LocalApprover:
         """
         if idempotency_key is not None and (known := await self.recall(idempotency_key)):
             return known
-        traceparent = fields.pop("traceparent", None)
+        traceparent = fields.pop("traceparent", None) or current_traceparent()
         try:
             draft = msgspec.convert(
                 {"timeout_seconds": None, **msgspec.to_builtins(fields), "message": message}, Draft
@@ -179,6 +180,7 @@ class LocalApprover:
             policy_name=str(request.metadata.get("policy", "")),
             policy_reason=str(request.metadata.get("policy_reason", "")),
             request_id=request.id,
+            traceparent=request.traceparent or "",
         )
         decision: Any = await self.backend.request_approval(asked)
         if not isinstance(decision, Decision):

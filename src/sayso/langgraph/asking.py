@@ -13,6 +13,7 @@ import msgspec
 from langchain_core.runnables import RunnableConfig
 from msgspec import Struct
 
+from sayso.client.tracing import current_traceparent
 from sayso.clock import SystemClock
 from sayso.domain.actions import Action
 from sayso.domain.approvals import ApprovalRequest
@@ -57,6 +58,7 @@ class Case(Struct, frozen=True, kw_only=True):
             policy_reason=verdict.reason,
             request_id=request_id,
             thread_id=self.thread_id,
+            traceparent=current_traceparent() or "",
         )
 
 
@@ -175,6 +177,13 @@ def tell_asked(case: Case, verdict: Verdict, request_id: str = "") -> None:
     if case.logger is not None:
         told = case.request(verdict, request_id)
         case.logger.log_approval_requested(case.run_id, told, case.channel)
+
+
+def tell_found(case: Case, traceparent: str) -> None:
+    """Tell which span had asked, if another one goes on now."""
+    hear = getattr(case.logger, "log_request_found", None)  # no part of the port: see `Quiet`
+    if hear is not None and traceparent and traceparent != current_traceparent():
+        hear(case.run_id, case.action, traceparent)
 
 
 def tell_decided(case: Case, decision: Decision) -> JsonObject:

@@ -1,9 +1,9 @@
 """Who resumes a thread: one, whoever else tries at the same time.
 
 A claim is a write of its own beside the checkpoint that waits. Of two writes under the same name
-LangGraph's savers keep the first, so whoever reads the own word back is the one. Tested with those
-for memory and SQLite; the one for PostgreSQL is no dependency here. It is in the same database as
-the thread, and as durable.
+LangGraph's savers keep the first (in PostgreSQL by `ON CONFLICT DO NOTHING`, as of any channel but
+their own few), so whoever reads the own word back is the one. It is in the same database as the
+thread, and as durable.
 """
 
 import asyncio

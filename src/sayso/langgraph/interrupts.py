@@ -12,6 +12,7 @@ from typing import Literal, cast
 import msgspec
 from langchain_core.runnables import RunnableConfig
 
+from sayso.client.tracing import current_traceparent
 from sayso.domain.decisions import Decision
 from sayso.gate.ports import Telemetry
 from sayso.langgraph.answers import read_answer
@@ -24,6 +25,7 @@ from sayso.langgraph.asking import (
     since,
     tell_asked,
     tell_decided,
+    tell_found,
 )
 from sayso.langgraph.nodes import (
     Registry,
@@ -100,14 +102,21 @@ def by_interrupt(
         action = case.action
         if schema is not None and action.args_schema is None:
             action = msgspec.structs.replace(action, args_schema=schema)
-        asked = question(action, verdict, description)
 
         def tell() -> JsonObject | Awaitable[JsonObject]:
             tell_asked(case, verdict)
             told: JsonObject = {"digest": action.digest, "at": clock.now().isoformat()}
-            return told if on_interrupt is None else _announced(on_interrupt, asked, case, told)
+            if (span := current_traceparent()) is not None:
+                told["traceparent"] = span
+            if on_interrupt is None:
+                return told
+            return _announced(on_interrupt, shown(told), case, told)
+
+        def shown(told: JsonObject) -> HumanInterrupt:
+            return question(action, verdict, description, told.get("traceparent"))
 
         def read() -> JsonObject:
+            tell_found(case, told.get("traceparent", ""))
             decision = read_answer(
                 answer,
                 action,
@@ -119,7 +128,7 @@ def by_interrupt(
 
         told = yield Once("sayso_asked", tell)
         fits(told, action)
-        answer = yield Ask(plain([asked]), action.digest)
+        answer = yield Ask(plain([shown(told)]), action.digest)
         kept = yield Once("sayso_decided", read)
         return msgspec.convert(kept, Decision), ""
 

@@ -41,6 +41,7 @@ from sayso.langgraph.asking import (
     fitted,
     tell_asked,
     tell_decided,
+    tell_found,
     thread_of,
 )
 from sayso.langgraph.state import (
@@ -211,6 +212,7 @@ def _by_approver(approver: Approver) -> Asking:
                 fields["on_timeout"] = verdict.on_timeout
             message = f"May {case.action.tool_name} run? {verdict.reason}".strip()
             request = await approver.submit(message, idempotency_key=key, **fields)
+            tell_found(case, request.traceparent or "")
             tell_asked(case, verdict, request.id)
             if not request.is_terminal:
                 request = await approver.wait(request.id)

@@ -33,7 +33,8 @@ class HumanInterrupt(TypedDict):
     config: HumanInterruptConfig
     description: str | None
     sayso: NotRequired[JsonObject]
-    """What the schema has no place for: the whole `action`, and the `verdict` that asks."""
+    """What the schema has no place for: the whole `action`, the `verdict` that asks, and the
+    `traceparent` of the span that does, if there is one."""
 
 
 class HumanResponse(TypedDict):
@@ -60,14 +61,20 @@ ALLOW_ALL = HumanInterruptConfig(
 _FENCE = "~~~~"
 
 
-def question(action: Action, verdict: Verdict, description: str | None = None) -> HumanInterrupt:
-    """What a person is shown of `action`."""
+def question(
+    action: Action,
+    verdict: Verdict,
+    description: str | None = None,
+    traceparent: str | None = None,
+) -> HumanInterrupt:
+    """What a person is shown of `action`, and for whoever brings it to them the span that asks."""
+    traced: JsonObject = {} if traceparent is None else {"traceparent": traceparent}
     args = cast("JsonObject", plain(action.tool_args))
     return HumanInterrupt(
         action_request=ActionRequest(action=action.tool_name, args=args),
         config=ALLOW_ALL,
         description=_described(action, verdict) if description is None else description,
-        sayso={"action": plain(action), "verdict": plain(verdict)},
+        sayso={"action": plain(action), "verdict": plain(verdict), **traced},
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import msgspec
 from langgraph.types import Interrupt
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from sayso.domain.actions import Action
 from sayso.domain.decisions import DecisionType
 from sayso.domain.requests import ASKERS_CHOICES, Request, Status
+from sayso.domain.traces import traceparent_of
 from sayso.errors import InvalidAnswerError, InvalidRequestError
 from sayso.langgraph.schemas import typed_text
 from sayso.langgraph.state import action_of, plain
@@ -44,12 +45,16 @@ class Question(Struct, frozen=True, kw_only=True):
     metadata: JsonObject = {}
     verdict: JsonObject = {}
     """What a policy of ours said when it had this asked."""
+    traceparent: str | UnsetType = UNSET
+    """The span of the graph that asks, where a gate of ours told it."""
 
     def fields(self) -> JsonObject:
         """What to submit besides the message."""
         answers = sorted(each.value for each in self.allowed)
         metadata = {**self.metadata, "answers": ", ".join(answers)} if answers else self.metadata
         fields: JsonObject = {"metadata": metadata}
+        if self.traceparent is not UNSET:
+            fields["traceparent"] = self.traceparent
         review, silence = self.verdict.get("review"), self.verdict.get("on_timeout")
         if isinstance(review, dict):
             fields["rule"] = {**cast("JsonObject", review), "names": []}
@@ -240,6 +245,7 @@ def _inbox(item: JsonObject) -> Question:
         allowed=frozenset(allowed),
         action=action,
         verdict=ours.get("verdict") or {},
+        traceparent=traceparent_of(str(ours.get("traceparent"))),
     )
 
 

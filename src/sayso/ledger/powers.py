@@ -1,8 +1,8 @@
 """What people and programs may do, as the log tells it, beside what the database says now.
 
 Of users, keys, groups, rules, standing grants and stops the log tells when they come, when they go
-and what decides over powers. It does not tell what a rule says, whom a standing grant is bound to,
-names, passwords, and when somebody or a key was here last: of these a change is not seen.
+and what decides over powers. It does not tell what a rule says, names, passwords, and when somebody
+or a key was here last: of these a change is not seen.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,10 +12,9 @@ import msgspec
 
 from sayso import codec
 from sayso.domain.keys import ApiKey
-from sayso.domain.patterns import Pattern
 from sayso.domain.records import Record
 from sayso.domain.rules import ReviewRule
-from sayso.domain.standing import StandingGrant
+from sayso.domain.standing import StandingGrant, StandingLimits
 from sayso.domain.stops import Stop
 from sayso.domain.users import Group, User
 from sayso.types import JsonObject
@@ -142,6 +141,8 @@ def _fits(fact: str, now: Any, was: Any) -> bool:
     """Whether it is as it was left; of a grant that is in use, less may be left by now."""
     if fact == "uses_left":
         return was is None or (now is not None and now <= was)
+    if fact == "spent":
+        return now >= was
     return _encode(now) == _encode(was)  # true is not 1
 
 
@@ -167,9 +168,10 @@ def _some(data: JsonObject, *names: str) -> JsonObject:
     return {name: data[name] for name in names if name in data}
 
 
-def _patterns(data: JsonObject) -> JsonObject:
-    """A grant's arguments with all that a pattern says, whichever version has written them."""
-    return msgspec.to_builtins(msgspec.convert(data["args"], dict[str, Pattern]))
+def _limits(data: JsonObject) -> JsonObject:
+    """How far a grant goes, as its record has it, whichever version has written the event."""
+    told: JsonObject = msgspec.to_builtins(msgspec.convert(data, StandingLimits))
+    return {"uses_left": told.pop("uses")} | told
 
 
 _Follow = Callable[[JsonObject, str], tuple[str, str, JsonObject, bool]]
@@ -193,12 +195,10 @@ _FOLLOW: dict[str, _Follow] = {
         "rule", f"{t}/{d['rule']}", {}, bool(d.get("is_removed")),
     ),
     "standing.given": lambda d, _: (
-        "standing", d["standing_grant"],
-        {"is_revoked": False, "args": _patterns(d), "uses_left": d["uses"]}
-        | _some(d, "tool_name", "expires_at"), False,
+        "standing", d["standing_grant"], {"is_revoked": False} | _limits(d), False,
     ),
     "standing.used": lambda d, _: (
-        "standing", d["standing_grant"], {"uses_left": d["left"]}, False,
+        "standing", d["standing_grant"], {"uses_left": d["left"]} | _some(d, "spent"), False,
     ),
     "standing.revoked": lambda d, _: (
         "standing", d["standing_grant"], {"is_revoked": True}, False,

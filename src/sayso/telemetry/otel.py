@@ -114,6 +114,8 @@ class OpenTelemetry:
         """It was asked before, maybe by another process: the call has a link to who asked."""
         asked = _span_of(traceparent)
         call = self._find(run_id, action.id)
+        if call is None and self._find(run_id, action.id, lambda call: call.wait is not None):
+            return  # it was asked here, and waits
         if call is None or call.span is None:
             call = self._add(run_id, action.id, self._begun(run_id, action))
         assert call.span is not None  # noqa: S101  begun just now

@@ -94,7 +94,11 @@ def test_the_tests_in_a_file_are_run(file: Path, capsys: pytest.CaptureFixture[s
     file.write_text(GOOD.replace("expect: allow", "expect: deny"))
     assert run(["policy", "test", str(file)]) == 1
     out = capsys.readouterr().out
-    assert "FAILED\ta colleague\tsend_email\tallow\tinside\tverdict: allow, not deny" in out
+    assert out.splitlines()[:3] == [
+        "RESULT  TEST         TOOL        VERDICT  RULE    OTHERWISE THAN EXPECTED",
+        "FAILED  a colleague  send_email  allow    inside  verdict: allow, not deny",
+        "ok      drop         drop_db     deny     never   -",
+    ]
     assert run(["policy", "test", str(file), "--json"]) == 1
     assert [each["passed"] for each in json.loads(capsys.readouterr().out)["items"]] == [
         False,

@@ -1,5 +1,6 @@
 import contextlib
 import io
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sayso.cli import views
-from sayso.cli.listing import print_list
+from sayso.cli.listing import print_list, stream_line
 from sayso.client import Event
 from sayso.domain.actions import Action
 from sayso.domain.decisions import Channel, Decision, DecisionType, Reviewer
@@ -69,7 +70,7 @@ def test_agent_text_never_reaches_the_terminal_raw(request_: Request) -> None:
         printed(views.card(request_)),
         printed(views.event_line(event)),
         listed(request_),
-        views.event_row(event),
+        stream_line(views.event_row(event), views.EVENT_WIDTHS),
         views.answer(request_),
         *views.fact_lines(request_),
     ):
@@ -82,11 +83,23 @@ def test_a_row_has_nine_columns_whatever_is_in_them() -> None:
     assert len(views.row(REQUEST)) == len(views.COLUMNS) == 9
 
 
-def test_an_event_row_has_eight_columns() -> None:
+def test_events_stand_below_their_headings_without_the_next_being_known() -> None:
     event = Event(id=7, type="session.registered", at=NOON, session_id="s1")
-    assert views.event_row(event).split("\t") == [
-        "7", "2026-11-21T12:00:00.000Z", "session.registered", "", "s1", "", "", ""
+    heading, line = (
+        stream_line(cells, views.EVENT_WIDTHS)
+        for cells in (views.EVENT_COLUMNS, views.event_row(event))
+    )
+    assert re.split("  +", line) == [
+        "7", "2026-11-21T12:00:00.000Z", "session.registered", "-", "-", "s1", "-", "-"
     ]  # fmt: skip
+    assert line.index("session.registered") == heading.index("EVENT")
+    assert line.index("s1") == heading.index("SESSION")
+
+
+def test_a_wide_cell_of_an_event_runs_into_no_other() -> None:
+    event = Event(id=7, type="request.submitted", at=NOON, client_id="c" * 50, request=REQUEST)
+    cells = re.split("  +", stream_line(views.event_row(event), views.EVENT_WIDTHS))
+    assert (len(cells), cells[6]) == (8, "c" * 50)
 
 
 def test_ids_are_shown_as_short_as_they_can_be_told_apart() -> None:

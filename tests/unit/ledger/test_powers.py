@@ -13,7 +13,7 @@ from sayso.domain.accounts import Role, Scope, Strength
 from sayso.domain.decisions import Reviewer
 from sayso.domain.events import Event, EventType
 from sayso.domain.keys import ApiKey
-from sayso.domain.patterns import Pattern
+from sayso.domain.patterns import Budget, Pattern
 from sayso.domain.records import Record
 from sayso.domain.rules import ReviewRule, Rule
 from sayso.domain.standing import StandingGrant
@@ -39,8 +39,10 @@ GRANT = StandingGrant(
     tool_name="pay",
     args={"amount": Pattern(max=9), "sure": Pattern(equals=True)},
     uses_left=2,
-    budget=None,
+    budget=Budget(argument="amount", limit=100),
+    spent=7.5,
     expires_at=NOW,
+    session_id="s1",
     given_by=Reviewer(id="u1", name="Ada"),
     strength=Strength.LOGIN,
     given_at=NOW,
@@ -83,13 +85,7 @@ TOLD: list[tuple[Record, EventType, JsonObject]] = [
     (
         record("standing", "sg", GRANT),
         EventType.STANDING_GIVEN,
-        {
-            "standing_grant": "sg",
-            "tool_name": "pay",
-            "args": msgspec.to_builtins(GRANT.args),
-            "uses": 3,
-            "expires_at": msgspec.to_builtins(NOW),
-        },
+        {"standing_grant": "sg"} | msgspec.to_builtins(GRANT.limits) | {"uses": 3},
     ),
 ]
 
@@ -101,7 +97,7 @@ async def ledger(tmp_path: Path) -> Path:
     await store.open()
     for kept, kind, data in TOLD:
         await store.put_records((kept,), (event(kind, data),))
-    used = {"standing_grant": "sg", "used": 1, "left": 2}
+    used = {"standing_grant": "sg", "used": 1, "left": 2, "spent": 7.5}
     await store.put_records((), (event(EventType.STANDING_USED, used),))
     await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
     await store.close()
@@ -126,6 +122,15 @@ async def test_what_is_as_the_log_tells_fits(ledger: Path) -> None:
         ("stop", {"reason": "fine"}, "stop default/client:ci: its reason is 'fine'"),
         ("standing", {"uses_left": 3}, "standing sg: its uses_left is 3; event 7 left 2"),
         ("standing", {"uses_left": None}, "standing sg: its uses_left is None; event 7 left 2"),
+        ("standing", {"spent": 0.0}, "standing sg: its spent is 0.0; event 7 left 7.5"),
+        ("standing", {"budget": None}, "standing sg: its budget is None; event 7 left {'argument'"),
+        (
+            "standing",
+            {"session_id": None},
+            "standing sg: its session_id is None; event 7 left",
+        ),
+        ("standing", {"client_id": "ci"}, "standing sg: its client_id is 'ci'; event 7 left None"),
+        ("standing", {"asked_by": "agent:x"}, "standing sg: its asked_by is 'agent:x'; event 7"),
         ("standing", {"args": {}}, "standing sg: its args is {}; event 7 left {'amount'"),
         (
             "standing",
@@ -153,6 +158,20 @@ async def test_a_row_that_somebody_changed_past_the_log_is_named(
         assert done.rowcount == 1
     (finding,) = (await small.verified(ledger)).findings
     assert str(finding).startswith(f"record {named}")
+
+
+async def test_a_grant_whose_limits_an_older_log_does_not_tell_fits(tmp_path: Path) -> None:
+    path = tmp_path / "sayso.db"
+    store = SqliteStore(path)
+    await store.open()
+    told = msgspec.to_builtins(GRANT.limits)
+    told = {name: told[name] for name in ("tool_name", "args", "uses", "expires_at")}
+    given = event(EventType.STANDING_GIVEN, {"standing_grant": "sg"} | told)
+    used = event(EventType.STANDING_USED, {"standing_grant": "sg", "used": 1, "left": 2})
+    await store.put_records((record("standing", "sg", GRANT),), (given, used))
+    await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
+    await store.close()
+    assert (await small.verified(path)).findings == []
 
 
 async def test_a_row_of_which_no_event_tells_is_named(ledger: Path) -> None:

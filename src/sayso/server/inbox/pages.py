@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from sayso import visible
+from sayso import cards, visible
 from sayso.broker.ceremonies import RelyingParty
 from sayso.server.inbox import headline, review, samples
 
@@ -358,6 +358,7 @@ def _environment() -> Environment:
         "why_barred": review.BARRED.__getitem__,
         "stopped_name": review.stopped_name,
         "pattern": review.pattern,
+        "remembers": cards.standing_text,
         "browser": review.browser,
         "span": review.span,
     }
