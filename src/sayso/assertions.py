@@ -6,7 +6,7 @@ person's; that is what the record of `passkey.added` is for.
 """
 
 import base64
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -22,16 +22,17 @@ from sayso.domain.passkeys import (
     thumbprint,
 )
 from sayso.domain.requests import Request
-from sayso.errors import MissingExtraError, NotPermittedError
+from sayso.errors import NotPermittedError
+from sayso.late import require
 from sayso.types import Json, JsonObject
 
-try:
-    from webauthn import verify_authentication_response
+if TYPE_CHECKING:
     from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
-    from webauthn.helpers import parse_client_data_json
-    from webauthn.helpers.exceptions import WebAuthnException
-except ImportError:  # pragma: no cover  the base install verifies nothing
-    raise MissingExtraError("webauthn", "server") from None
+
+LIBRARY = "webauthn"
+"""Loaded with the first passkey: it takes 5 MB and half a second, and most agents' servers none."""
+
+require(LIBRARY, "server")
 
 
 class Proof(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,7 +108,7 @@ def verify_decision(request: Request) -> int:
     return sum(each.assertion is not None for each in said)
 
 
-def verify_proof(proof: Proof, sign_count: int = 0) -> tuple[Statement, VerifiedAuthentication]:
+def verify_proof(proof: Proof, sign_count: int = 0) -> "tuple[Statement, VerifiedAuthentication]":
     """The statement that was signed; that it is this decision's is for the caller to compare.
 
     Args:
@@ -151,12 +152,16 @@ def verify_signature(
     rp_id: str,
     origin: str,
     sign_count: int,
-) -> VerifiedAuthentication:
+) -> "VerifiedAuthentication":
     """That a passkey signed this challenge. All texts are base64url.
 
     Raises:
         NotPermittedError: it did not (`passkey_refused`).
     """
+    from webauthn import verify_authentication_response
+    from webauthn.helpers import parse_client_data_json
+    from webauthn.helpers.exceptions import WebAuthnException
+
     response = {
         "clientDataJSON": client_data_json,
         "authenticatorData": authenticator_data,

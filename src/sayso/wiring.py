@@ -11,11 +11,11 @@ from sayso.broker.broker import Broker
 from sayso.broker.dispatch import Dispatcher
 from sayso.broker.tenants import LoadPolicy
 from sayso.channels.addresses import AddressGuard
-from sayso.channels.base import Courier
-from sayso.channels.webhook import WebhookCourier
+from sayso.channels.base import Courier, Parcel, Receipt
 from sayso.clock import Clock, SharedClock, SystemClock
 from sayso.domain.redaction import Redaction, parse
 from sayso.errors import ConfigurationError
+from sayso.late import loaded, require
 from sayso.ledger.bundle import BundleStore
 from sayso.ledger.keeper import Keeper
 from sayso.ledger.kept import KeptHead
@@ -190,8 +190,34 @@ def make_accounts(settings: Settings, broker: Broker) -> Accounts:
 
 def make_courier(settings: Settings) -> Courier:
     """What carries deliveries; it connects when it is first used."""
-    guard = AddressGuard(settings.callback_networks)
-    return WebhookCourier(guard, timeout=settings.callback_timeout)
+    return _LateCourier(AddressGuard(settings.callback_networks), settings.callback_timeout)
+
+
+class _LateCourier:
+    """Loads the courier with the first parcel, and aiohttp with it, which takes 6 MB."""
+
+    def __init__(self, guard: AddressGuard, timeout: float) -> None:
+        require("aiohttp", "server")
+        self.timeout = timeout
+        self._guard = guard
+        self._courier: Courier | None = None
+
+    async def deliver(self, parcel: Parcel) -> Receipt:
+        """Try once."""
+        if self._courier is None:
+            await loaded("sayso.channels.webhook")
+            self._courier = self._courier or self._made()
+        return await self._courier.deliver(parcel)
+
+    async def close(self) -> None:
+        """Let connections go."""
+        if self._courier is not None:
+            await self._courier.close()
+
+    def _made(self) -> Courier:
+        from sayso.channels.webhook import WebhookCourier
+
+        return WebhookCourier(self._guard, timeout=self.timeout)
 
 
 def make_dispatcher(

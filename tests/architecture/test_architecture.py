@@ -31,6 +31,18 @@ LATE_IMPORTS = {
     ("wiring.py", "sayso.signals.nats"): "its driver is an extra",
     ("telemetry/logger.py", "sayso.telemetry.postgres"): "its driver is an extra",
     ("wiring.py", "sayso.policies.rules"): "what it reads policies with is an extra",
+    ("wiring.py", "sayso.channels.webhook"): "loaded with the first delivery, in a thread",
+    ("assertions.py", "webauthn"): "loaded with the first passkey, in a thread",
+    ("assertions.py", "webauthn.helpers"): "the same",
+    ("assertions.py", "webauthn.helpers.exceptions"): "the same",
+    ("broker/ceremonies.py", "webauthn"): "the same",
+    ("broker/ceremonies.py", "webauthn.helpers"): "the same",
+    ("broker/ceremonies.py", "webauthn.helpers.exceptions"): "the same",
+    ("broker/ceremonies.py", "webauthn.helpers.structs"): "the same",
+    ("server/tokens.py", "joserfc"): "loaded with the first JSON Web Token, in a thread",
+    ("server/tokens.py", "joserfc.errors"): "the same",
+    ("server/tokens.py", "joserfc.jwk"): "the same",
+    ("server/run.py", "sayso.server.oidc"): "only with a provider, as the server starts",
     ("cli/manage.py", "sayso.server"): "the same",
     ("cli/manage.py", "sayso.wiring"): "the same",
     ("cli/worker.py", "sayso.server"): "the same",
@@ -57,6 +69,17 @@ import sayso
 print(sorted(sys.modules))
 print(Spy.read)
 print(threading.active_count())
+"""
+
+_IDLE = """
+import os, signal, sys
+from sayso.cli import serve
+
+def ready(info):
+    print(sorted({name.partition(".")[0] for name in sys.modules}))
+    os.kill(os.getpid(), signal.SIGINT)
+
+serve.run_server(port=0, memory=True, ready=ready)
 """
 
 
@@ -109,6 +132,16 @@ def test_importing_sayso_needs_no_extra_reads_no_environment_and_starts_nothing(
     assert {name for name in modules if name.startswith("sayso")} == {"sayso", "sayso.version"}
     assert read == []
     assert threads == 1
+
+
+def test_an_idle_server_has_loaded_nothing_that_it_does_not_need() -> None:
+    done = subprocess.run([sys.executable, "-c", _IDLE], capture_output=True, text=True, check=True)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("["))
+    modules = set(ast.literal_eval(line))
+    assert {"uvicorn", "starlette", "sayso"} <= modules
+    # Of passkeys, deliveries, an OpenID provider, JSON Web Tokens, policies, other stores.
+    heavy = {"webauthn", "OpenSSL", "pyasn1", "aiohttp", "httpx2", "joserfc", "cel", "yaml"}
+    assert modules & (heavy | {"asyncpg", "redis", "nats"}) == set()
 
 
 def test_every_error_has_a_status_a_code_and_a_place_in_the_tree() -> None:

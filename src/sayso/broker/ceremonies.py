@@ -1,9 +1,12 @@
-"""What a browser is told to make or use a passkey, and what it brings back, as WebAuthn says."""
+"""What a browser is told to make or use a passkey, and what it brings back, as WebAuthn says.
+
+The library is loaded with the first passkey; `Passkeys.of` sees to it that nobody waits for that.
+"""
 
 import ipaddress
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -12,33 +15,17 @@ from sayso.assertions import packed, refused, unpacked
 from sayso.domain.accounts import Principal
 from sayso.domain.actions import canonical_json
 from sayso.domain.passkeys import Passkey
-from sayso.errors import MissingExtraError
 from sayso.nonces import NONCE_LIFETIME
 from sayso.types import JsonObject
 
-try:
-    from webauthn import (
-        generate_authentication_options,
-        generate_registration_options,
-        verify_registration_response,
-    )
-    from webauthn.helpers import options_to_json_dict, parse_authentication_credential_json
-    from webauthn.helpers.exceptions import WebAuthnException
-    from webauthn.helpers.structs import (
-        AuthenticatorSelectionCriteria,
-        AuthenticatorTransport,
-        PublicKeyCredentialDescriptor,
-        ResidentKeyRequirement,
-        UserVerificationRequirement,
-    )
+if TYPE_CHECKING:
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
     from webauthn.registration.verify_registration_response import VerifiedRegistration
-except ImportError:  # pragma: no cover  the base install has no broker
-    raise MissingExtraError("webauthn", "server") from None
 
 _USER = b"sayso user v1\0"
 _MILLISECONDS = int(NONCE_LIFETIME.total_seconds() * 1000)
-_BROKEN = (WebAuthnException, ValueError, TypeError, KeyError, AttributeError, IndexError)
-"""What the library raises for what it cannot read."""
+_BROKEN = (ValueError, TypeError, KeyError, AttributeError, IndexError)
+"""What the library raises for what it cannot read, besides its own."""
 
 
 class RelyingParty(Struct, frozen=True, kw_only=True):
@@ -79,6 +66,14 @@ def creation_options(
     party: RelyingParty, by: Principal, known: Sequence[Passkey], challenge: bytes
 ) -> JsonObject:
     """What a browser needs to make a passkey for a person, besides those that they have."""
+    from webauthn import generate_registration_options
+    from webauthn.helpers import options_to_json_dict
+    from webauthn.helpers.structs import (
+        AuthenticatorSelectionCriteria,
+        ResidentKeyRequirement,
+        UserVerificationRequirement,
+    )
+
     options = generate_registration_options(
         rp_id=party.id,
         rp_name="Sayso",
@@ -97,6 +92,10 @@ def creation_options(
 
 def request_options(party: RelyingParty, known: Sequence[Passkey], challenge: bytes) -> JsonObject:
     """What a browser needs to have one of these sign."""
+    from webauthn import generate_authentication_options
+    from webauthn.helpers import options_to_json_dict
+    from webauthn.helpers.structs import UserVerificationRequirement
+
     options = generate_authentication_options(
         rp_id=party.id,
         challenge=challenge,
@@ -109,12 +108,15 @@ def request_options(party: RelyingParty, known: Sequence[Passkey], challenge: by
 
 def read_made(
     party: RelyingParty, credential: JsonObject, challenge: bytes
-) -> VerifiedRegistration:
+) -> "VerifiedRegistration":
     """A passkey that a browser has made for this challenge, of a verified person.
 
     Raises:
         NotPermittedError: it was not, or cannot be read (`passkey_refused`).
     """
+    from webauthn import verify_registration_response
+    from webauthn.helpers.exceptions import WebAuthnException
+
     try:
         return verify_registration_response(
             credential=credential,
@@ -123,7 +125,7 @@ def read_made(
             expected_origin=party.origin,
             require_user_verification=True,
         )
-    except _BROKEN as error:
+    except (WebAuthnException, *_BROKEN) as error:
         raise refused(str(error)) from error
 
 
@@ -133,9 +135,12 @@ def read_signed(credential: JsonObject) -> Signed:
     Raises:
         NotPermittedError: it cannot be read (`passkey_refused`).
     """
+    from webauthn.helpers import parse_authentication_credential_json
+    from webauthn.helpers.exceptions import WebAuthnException
+
     try:
         parsed = parse_authentication_credential_json(credential)
-    except _BROKEN as error:
+    except (WebAuthnException, *_BROKEN) as error:
         raise refused(str(error)) from error
     if packed(parsed.raw_id) != parsed.id:
         raise refused("its two ids are not the same")
@@ -149,6 +154,8 @@ def read_signed(credential: JsonObject) -> Signed:
 
 def read_transports(credential: JsonObject) -> tuple[str, ...]:
     """How the device is reached, as far as it says so in words that we know."""
+    from webauthn.helpers.structs import AuthenticatorTransport
+
     response = cast("dict[str, Any]", credential["response"])
     told = response.get("transports")
     if not isinstance(told, list):
@@ -157,7 +164,9 @@ def read_transports(credential: JsonObject) -> tuple[str, ...]:
     return tuple(str(each) for each in cast("list[object]", told)[:10] if each in known)
 
 
-def _descriptor(passkey: Passkey) -> PublicKeyCredentialDescriptor:
+def _descriptor(passkey: Passkey) -> "PublicKeyCredentialDescriptor":
+    from webauthn.helpers.structs import AuthenticatorTransport, PublicKeyCredentialDescriptor
+
     transports = [AuthenticatorTransport(each) for each in passkey.transports]
     return PublicKeyCredentialDescriptor(
         id=unpacked(passkey.credential_id), transports=transports or None

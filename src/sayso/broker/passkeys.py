@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from sayso import codec
-from sayso.assertions import packed, refused, verify_signature
+from sayso.assertions import LIBRARY, packed, refused, verify_signature
 from sayso.broker.broker import Broker
 from sayso.broker.ceremonies import (
     RelyingParty,
@@ -40,6 +40,7 @@ from sayso.errors import (
     PersonRequiredError,
     RefusedError,
 )
+from sayso.late import loaded
 from sayso.nonces import LOST_PASSKEY, make_nonce, read_nonce, stale
 from sayso.stores.base import RecordQuery
 from sayso.types import JsonObject
@@ -327,6 +328,7 @@ class Passkeys:
                 " http://localhost:8080 or https://approvals.example.com.",
                 code="no_passkeys_here",
             )
+        await loaded(LIBRARY)
         return await self._passkeys(by.tenant, by.id)
 
     async def _passkeys(self, tenant: str, person_id: str) -> Sequence[Passkey]:

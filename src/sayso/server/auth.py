@@ -152,7 +152,7 @@ class Authenticator:
                 "This server takes no calls without a key.",
                 hint="Send a key as 'Authorization: Bearer KEY'; people sign in at /login.",
             )
-        if looks_like_one(token) and not self._tokens.is_good(token, self._clock.now()):
+        if looks_like_one(token) and not await self._tokens.is_good(token, self._clock.now()):
             raise _not_valid()
         hashed = token_hash(token)
         known = self._known.peek(hashed) or await self._known.get(hashed)
@@ -207,7 +207,7 @@ class Authenticator:
             token = _new_token(browser=True)
             return await self._begin(token, who, method=method, agent=agent, user=user)
         now, login_id = self._clock.now(), self._accounts.logins.new_id()
-        token = self._tokens.make(who, login_id, now, now + TOKEN_LIFETIME)
+        token = await self._tokens.make(who, login_id, now, now + TOKEN_LIFETIME)
         return await self._begin(
             token,
             who,

@@ -5,9 +5,9 @@ it and the WebSocket stream all make calls, so each operation is written once.
 """
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
@@ -191,21 +191,15 @@ class Call:
         elif len(self.body) > limit:
             raise _too_large(limit)
 
-    @contextlib.contextmanager
-    def given_up_when_gone(self) -> Generator[None]:
+    def given_up_when_gone(self) -> AbstractContextManager[None]:
         """Cancel the current task when the caller hangs up, so that nothing is held for nobody."""
-        self._held = asyncio.current_task()
-        if self.gone:  # since before it came here
+        return _GivenUpWhenGone(self)
+
+    def hold(self, task: asyncio.Task[Any] | None) -> None:
+        """What to cancel when the caller hangs up; None for nothing."""
+        self._held = task
+        if task is not None and self.gone:  # since before it came here
             self.hang_up()
-        watcher = None
-        if self.receive is not None:
-            watcher = asyncio.ensure_future(self._watch(self.receive))
-        try:
-            yield
-        finally:
-            self._held = None
-            if watcher is not None:
-                watcher.cancel()
 
     def hang_up(self) -> None:
         """The caller has gone: give up what is held for it; what is being done is done."""
@@ -219,10 +213,31 @@ class Call:
             self.ended = error
             self._held.cancel()
 
+
+class _GivenUpWhenGone:
+    """A block; ten thousand may be open at once, so it is no generator."""
+
+    __slots__ = ("_call", "_watcher")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        call = self._call
+        call.hold(asyncio.current_task())
+        if call.receive is not None:
+            self._watcher = asyncio.ensure_future(self._watch(call.receive))
+
+    def __exit__(self, *_: object) -> None:
+        self._call.hold(None)
+        if self._watcher is not None:
+            self._watcher.cancel()
+
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.hang_up()
+        self._call.hang_up()
 
 
 class Reply:

@@ -27,9 +27,6 @@ from sayso.errors import ServerError, SignInRequiredError
 from sayso.settings import LOOPBACK, Settings
 from sayso.stores.base import LoginStore
 
-CALLBACK = "/login/oidc/callback"
-LIFETIME = timedelta(minutes=10)
-"""From leaving for the provider to coming back."""
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Of signatures by a private key; never `none`, never one with a shared secret."""
 LEEWAY_SECONDS = 60
@@ -80,20 +77,27 @@ class Oidc:
 
     Args:
         settings: which one, and who we are to it.
-        public_url: our own address, as browsers know it.
+        callback: our own address, as browsers know it, to which they come back.
         logins: remembers what was used.
         clock: what time it is.
         secret: the server's secret, which signs cookies.
+
+    Attributes:
+        issuer: the provider's address.
+        name: its host, for people.
+        lifetime: from leaving for the provider to coming back.
     """
 
+    lifetime = timedelta(minutes=10)
+
     def __init__(
-        self, settings: Settings, public_url: str, logins: LoginStore, clock: Clock, secret: bytes
+        self, settings: Settings, callback: str, logins: LoginStore, clock: Clock, secret: bytes
     ) -> None:
         self.issuer = settings.oidc_issuer
         self.name = urlsplit(self.issuer).hostname or self.issuer
         self._client_id = settings.oidc_client_id
         self._client_secret = settings.oidc_client_secret
-        self._callback = public_url + CALLBACK
+        self._callback = callback
         self._logins = logins
         self._clock = clock
         self._secret = hmac.digest(secret, _PURPOSE, "sha256")
@@ -117,7 +121,7 @@ class Oidc:
             state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
-            expires_at=int((self._clock.now() + LIFETIME).timestamp()),
+            expires_at=int((self._clock.now() + self.lifetime).timestamp()),
         )
         challenge = hashlib.sha256(begun.verifier.encode()).digest()
         query = {
@@ -149,7 +153,7 @@ class Oidc:
         if begun is None or not hmac.compare_digest(begun.state.encode(), state.encode()):
             raise _failed("This browser has not begun this sign-in, or too long ago.")
         used = hashlib.sha256(b"oidc " + state.encode()).hexdigest()
-        ends = self._clock.now() + LIFETIME
+        ends = self._clock.now() + self.lifetime
         if not await self._logins.use_link(used, ends):
             raise _failed("This answer of the provider was used already.")
         provider = await self._found()

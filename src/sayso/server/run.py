@@ -25,7 +25,7 @@ from sayso.server.admin import check_admin
 from sayso.server.app import App
 from sayso.server.auth import Authenticator
 from sayso.server.fast_lane import FastLane
-from sayso.server.oidc import Oidc
+from sayso.server.routes.provider import CALLBACK
 from sayso.server.server import Server
 from sayso.settings import Settings
 from sayso.signatures import callback_secret
@@ -110,7 +110,9 @@ async def _serve(
         url = public.geturl()
         oidc = None
         if settings.oidc_issuer:
-            oidc = Oidc(settings, url, broker.store, broker.clock, secret)
+            from sayso.server.oidc import Oidc  # only few servers need it
+
+            oidc = Oidc(settings, url + CALLBACK, broker.store, broker.clock, secret)
             stack.push_async_callback(oidc.close)
         link = f"{url}/login?token={make_link_token(secret, broker.clock.now())}"
         server = Server(

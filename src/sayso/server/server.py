@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sayso.broker.accounts import Accounts
 from sayso.broker.broker import Broker
@@ -14,11 +14,13 @@ from sayso.domain.accounts import Principal
 from sayso.errors import RefusedError, SaysoError, SignInRequiredError
 from sayso.ledger.keys import Keys
 from sayso.server.auth import Authenticator
-from sayso.server.oidc import Oidc
 from sayso.server.openapi import Operation
 from sayso.server.throttle import Throttle
 from sayso.settings import Settings
 from sayso.signals.base import EVENTS
+
+if TYPE_CHECKING:
+    from sayso.server.oidc import Oidc
 
 log = logging.getLogger("sayso.server")
 
@@ -85,7 +87,7 @@ class Server:
         callback_secret: str,
         keys: Keys,
         port: int = 0,
-        oidc: Oidc | None = None,
+        oidc: "Oidc | None" = None,
     ) -> None:
         self.port = port or settings.port
         self.broker = broker

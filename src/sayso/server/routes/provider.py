@@ -1,21 +1,29 @@
 """Signing in at an OpenID provider: there, and back."""
 
+from typing import TYPE_CHECKING
+
 from sayso.domain.users import User
 from sayso.errors import NotFoundError, NotPermittedError, SaysoError, SignInRequiredError
 from sayso.server.http import Call, Header, Reply, redirect
-from sayso.server.oidc import CALLBACK, LIFETIME, Identity, Oidc
 from sayso.server.routes.pages import login_page, welcome
 from sayso.server.throttle import PROVIDER, place_of
+
+if TYPE_CHECKING:
+    from sayso.server.oidc import Identity, Oidc
+
+CALLBACK = "/login/oidc/callback"
+"""The path to which browsers come back."""
 
 
 async def begin(call: Call) -> Reply:
     """Send the browser to the provider."""
     try:
         call.server.throttle.take("Signing in", PROVIDER, place_of(call.address))
-        where, cookie = await _oidc(call).begin()
+        oidc = _oidc(call)
+        where, cookie = await oidc.begin()
     except SaysoError as error:
         return login_page(call, error)
-    return redirect(where, _cookie(call, cookie, int(LIFETIME.total_seconds())))
+    return redirect(where, _cookie(call, cookie, int(oidc.lifetime.total_seconds())))
 
 
 async def finish(call: Call) -> Reply:
@@ -32,7 +40,7 @@ async def finish(call: Call) -> Reply:
     return Reply(reply.status, reply.body, (*reply.headers, _cookie(call, "", 0)))
 
 
-async def _identity(call: Call) -> Identity:
+async def _identity(call: Call) -> "Identity":
     if call.one("error") is not None:
         raise SignInRequiredError(
             "The provider did not sign you in.", hint="Begin again.", code="sign_in_failed"
@@ -41,7 +49,7 @@ async def _identity(call: Call) -> Identity:
     return await _oidc(call).finish(cookie, call.one("state") or "", call.one("code") or "")
 
 
-async def _user(call: Call, identity: Identity) -> User:
+async def _user(call: Call, identity: "Identity") -> User:
     settings = call.server.settings
     domain = identity.email.rpartition("@")[2].casefold()
     if settings.oidc_domains and domain not in {d.casefold() for d in settings.oidc_domains}:
@@ -60,7 +68,7 @@ async def _user(call: Call, identity: Identity) -> User:
     )
 
 
-def _oidc(call: Call) -> Oidc:
+def _oidc(call: Call) -> "Oidc":
     if call.server.oidc is None:
         raise NotFoundError("This server knows no OpenID provider.", hint="Sign in another way.")
     return call.server.oidc
