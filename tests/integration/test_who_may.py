@@ -337,7 +337,7 @@ HOW: dict[str, Maker] = {
 def everybody(tmp_path_factory: pytest.TempPathFactory) -> Generator[Everybody]:
     server = RunningServer(tmp_path_factory.mktemp("server"), environment=SETTINGS).start()
     all_ = Everybody(server)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not all_.call("admin", "GET", "/api/v1/audit/blocks").json()["items"]:
         assert time.monotonic() < until, "nothing was signed, so that there is nothing to export"
         time.sleep(0.05)

@@ -12,12 +12,14 @@ class Feed:
 
     Attributes:
         place: the id from which to resume when nothing has come yet.
+        pings: how often the server had waited for so long that it said that it is there.
     """
 
     def __init__(self, url: str, query: str = "", **headers: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=url, timeout=30, verify=False)
+        self._http = httpx2.AsyncClient(base_url=url, timeout=90, verify=False)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.place = ""
+        self.pings = 0
         self._opening = self._http.stream("GET", f"/api/v1/events{query}", headers=named)
 
     async def __aenter__(self) -> Self:
@@ -36,7 +38,7 @@ class Feed:
         await self._opening.__aexit__(None, None, None)
         await self._http.aclose()
 
-    async def take(self, count: int = 1, seconds: float = 15) -> list[dict[str, Any]]:
+    async def take(self, count: int = 1, seconds: float = 60) -> list[dict[str, Any]]:
         """The next events."""
         events: list[dict[str, Any]] = []
         async with asyncio.timeout(seconds):
@@ -44,7 +46,7 @@ class Feed:
                 events.append(await self._event())
         return events
 
-    async def ends(self, seconds: float = 5) -> bool:
+    async def ends(self, seconds: float = 60) -> bool:
         """Whether the server hangs up in an orderly way."""
         async with asyncio.timeout(seconds):
             async for _ in self._lines:
@@ -57,6 +59,8 @@ class Feed:
             name, _, value = line.partition(": ")
             if name:
                 fields[name] = value
+            elif value == "ping":
+                self.pings += 1
             elif "data" in fields:
                 break
         else:

@@ -97,7 +97,8 @@ def serve(control: socket.socket, door: socket.socket) -> socket.socket | None:
             for number in numbers[1:]:
                 os.close(number)
             lines[pid] = line
-            line.sendall(b"%d\n" % pid)
+            with contextlib.suppress(OSError):  # who asked may be gone
+                line.sendall(b"%d\n" % pid)
 
 
 def _tell_ended(lines: dict[int, socket.socket]) -> None:

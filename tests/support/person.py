@@ -19,7 +19,7 @@ class Person:
         assert reply.status_code == 200, reply.text
         return reply.json()["items"]
 
-    def meet(self, seconds: float = 15, **filters: Any) -> dict[str, Any]:
+    def meet(self, seconds: float = 60, **filters: Any) -> dict[str, Any]:
         """The newest pending request, as soon as there is one."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

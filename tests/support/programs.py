@@ -23,7 +23,7 @@ class Beside(Generic[T]):
         except BaseException as error:  # noqa: BLE001  told to whoever asks for the result
             self._error = error
 
-    def result(self, seconds: float = 20) -> T:
+    def result(self, seconds: float = 60) -> T:
         """What it returned, or the error that it raised."""
         self._thread.join(seconds)
         assert not self._thread.is_alive(), "It still runs."

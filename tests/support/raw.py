@@ -16,7 +16,7 @@ def head(method: str, path: str, port: int, *headers: str, host: str | None = No
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def exchange(address: Address, sent: bytes, *, seconds: float = 20) -> tuple[int, bytes]:
+def exchange(address: Address, sent: bytes, *, seconds: float = 60) -> tuple[int, bytes]:
     """Send these bytes; the status and body that come back, or 0 when it just hangs up."""
     with socket.create_connection(address, timeout=seconds) as connection:
         with contextlib.suppress(ConnectionError, TimeoutError):

@@ -165,7 +165,7 @@ class RunningServer:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         verify = False  # nothing here is TLS, and reading all certificates takes long
         return httpx2.Client(
-            base_url=self.url, headers=headers, timeout=30, verify=verify, **settings
+            base_url=self.url, headers=headers, timeout=90, verify=verify, **settings
         )
 
     def is_healthy(self) -> bool:
@@ -183,7 +183,7 @@ class RunningServer:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
 
-    def stop(self, limit: float = 15) -> float:
+    def stop(self, limit: float = 60) -> float:
         """Stop it by SIGTERM; returns the seconds that it took."""
         assert self.process is not None
         began = time.monotonic()
@@ -207,6 +207,11 @@ class RunningServer:
         """The bytes of memory that it holds."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def work(self) -> float:
+        """The seconds that it has worked; what it waits, or others do, is not counted."""
+        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class RunningWorker(RunningServer):

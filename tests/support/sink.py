@@ -86,7 +86,7 @@ class Sink:
         """What came to a path."""
         return [each for each in self.deliveries if each.path == path]
 
-    def meet(self, path: str, count: int = 1, seconds: float = 15) -> list[Delivery]:
+    def meet(self, path: str, count: int = 1, seconds: float = 60) -> list[Delivery]:
         """What came to a path, as soon as there are so many."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

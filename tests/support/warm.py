@@ -93,7 +93,7 @@ class Process:
         out, err = texts
         return out, err
 
-    def said(self, text: str, seconds: float = 20) -> bool:
+    def said(self, text: str, seconds: float = 60) -> bool:
         """Whether it writes this to its first stream, before that time is up."""
         until = time.monotonic() + seconds
         while text.encode() not in os.pread(self._said[0].fileno(), 1_000_000, 0):
@@ -130,7 +130,7 @@ def run(
     environment: Mapping[str, str],
     folder: Path | None = None,
     given: str = "",
-    timeout: float = 30,
+    timeout: float = 90,
 ) -> subprocess.CompletedProcess[str]:
     """Run `sayso` with these words to its end, whatever that is."""
     process = Process(["sayso.cli", *words], environment=environment, folder=folder, given=given)
