@@ -45,17 +45,6 @@ async def decide(line: Line, person: Person, request_id: str, kind: str = "appro
     assert status == 200, told
 
 
-async def heard(line: Line) -> None:
-    """Until the server has read what was sent before, on whatever connection.
-
-    It takes what has come in its order; the first answer may come before it reads a connection
-    that it has just accepted.
-    """
-    for _ in range(3):
-        status, _ = await line.ask("GET", "/health")
-        assert status == 200
-
-
 async def gone(server: RunningServer, files: int) -> None:
     """Until it has no more files open than this: it has noticed that clients have vanished."""
     until = time.monotonic() + 60
@@ -130,7 +119,7 @@ async def test_a_wait_ends_with_the_cancellation(server: RunningServer) -> None:
     async with line_to(server) as waiting, line_to(server) as other:
         request_id = await ask(waiting)
         waiting.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-        await heard(other)
+        await other.until_read()
         await other.ask("POST", f"{SUBMIT}/{request_id}/cancel", {"reason": "Never mind."})
         _, request = await waiting.reply()
         assert (request["status"], request["closed_reason"]) == ("cancelled", "Never mind.")
@@ -143,7 +132,7 @@ async def test_a_thousand_waits_on_one_request_are_all_told(
         request_id = await ask(line)
         for each in waiting:
             each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-        await heard(line)
+        await line.until_read()
         await decide(line, person, request_id)
         decided = time.monotonic()
         replies = await asyncio.gather(*(each.reply() for each in waiting))
@@ -158,7 +147,7 @@ async def test_a_thousand_waits_on_as_many_requests_are_each_told_their_own(
         ids = await asyncio.gather(*(ask(each) for each in waiting))
         for each, request_id in zip(waiting, ids, strict=True):
             each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-        await heard(deciding[0])
+        await deciding[0].until_read()
 
         async def work(line: Line, mine: list[int]) -> None:
             for place in mine:
@@ -206,7 +195,7 @@ async def test_waits_of_clients_that_vanished_are_freed(small_server: RunningSer
             async with lines(small_server.port, 50) as waiting:
                 for each in waiting:
                     each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-                await heard(line)
+                await line.until_read()
                 for each in waiting:
                     each.abort()
             await _is_free(line, request_id)
@@ -260,7 +249,7 @@ async def test_vanished_clients_leave_no_memory_behind(server: RunningServer) ->
                 async with lines(server.port, 250) as waiting:
                     for each in waiting:
                         each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-                    await heard(line)
+                    await line.until_read()
                     for each in waiting:
                         each.abort()
                 await gone(server, files + 5)
@@ -348,7 +337,7 @@ async def test_held_waits_are_answered_when_the_server_stops(fresh_server: Runni
         request_id = await ask(line)
         for each in waiting:
             each.send("GET", f"{SUBMIT}/{request_id}?wait=60")
-        await heard(line)
+        await line.until_read()
         stopping = asyncio.create_task(asyncio.to_thread(fresh_server.stop))
         replies = await asyncio.gather(*(each.reply() for each in waiting))
         await stopping

@@ -69,6 +69,14 @@ class Line:
         self.send(method, path, body, *headers)
         return await self.reply()
 
+    async def until_read(self) -> None:
+        """Return when the server has read what was sent on other lines before, and has begun it.
+
+        Its loop looks at all lines in turn: after some turns it has looked at each of them.
+        """
+        for _ in range(4):
+            assert (await self.ask("GET", "/health"))[0] == 200
+
     async def close(self) -> None:
         self.writer.close()
         with contextlib.suppress(ConnectionError):
