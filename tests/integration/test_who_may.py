@@ -157,11 +157,12 @@ def hooked(verb: str = "") -> Maker:
 
 
 def delivered(all_: Everybody) -> Try:
-    all_.ask(callback_url="http://127.0.0.1:9/")
-    asked = all_.ask(callback_url="http://127.0.0.1:9/")
-    all_.did("POST", f"{REQUESTS}/{asked['id']}/cancel", all_.headers["agent"])
-    query = f"/api/v1/deliveries?request_id={asked['id']}"
-    job = all_.did("GET", query, all_.headers["admin"])["items"][0]
+    """To a subscription of the admin's, whatever others there are."""
+    admin = all_.headers["admin"]
+    hook = all_.did("POST", "/api/v1/webhooks", admin, url="http://127.0.0.1:9/")
+    asked = all_.ask()
+    query = f"/api/v1/deliveries?request_id={asked['id']}&webhook_id={hook['id']}"
+    (job,) = all_.did("GET", query, admin)["items"]
     return Try(f"/api/v1/deliveries/{job['id']}/replay")
 
 
