@@ -16,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,18 +28,28 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 PORT_TRIES = 5
 _NOBODY = "nobody"
+_SHARES = 16
+_SHARE = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}")[2:]) % _SHARES
+_given: deque[int] = deque(maxlen=100)
 _starter = ThreadPoolExecutor(1)
 """A server that is tied to us dies with the thread that started it: so one that stays does."""
 _PACKAGES = Path(sysconfig.get_path("platlib"))
 
 
 def port_to_come_back_to() -> int:
-    """A free port outside the range of outgoing connections, so that nobody takes it meanwhile."""
+    """A free port outside the range of outgoing connections, so that nobody takes it meanwhile.
+
+    Nor does another of pytest's workers while a server of this one is down: each draws from ports
+    of its own, and none twice in a row.
+    """
     while True:
-        port = random.randint(20_000, 31_000)
+        port = random.randrange(20_000 + _SHARE, 32_000, _SHARES)
+        if port in _given:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
+            _given.append(port)
             return port
 
 

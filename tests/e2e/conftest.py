@@ -10,7 +10,15 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 from support.person import Person
 from support.server import RunningServer
 
@@ -23,8 +31,10 @@ CHROMIUM = (
 )
 PASSWORD = "correct horse battery staple"
 """Of everybody whom `people` adds."""
+PATIENCE_MS = 60_000
 Ask = Callable[..., dict[str, Any]]
 OpenInbox = Callable[..., Page]
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +42,9 @@ def browser() -> Generator[Browser]:
     """Not for longer than a module: while it is open an event loop runs in this thread."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM))
+        running = playwright.chromium.launch(
+            executable_path=path, args=list(CHROMIUM), timeout=2 * PATIENCE_MS
+        )
         yield running
         running.close()
 
@@ -69,8 +81,16 @@ class Pages:
     def _new_page(self, url: str, *, script: bool) -> Page:
         context = self._browser.new_context(java_script_enabled=script, base_url=url)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         return page
+
+
+def hold(button: Locator) -> None:
+    """Press it down until it has had enough, and is gone: a time would be too short for some."""
+    button.hover()
+    button.page.mouse.down()
+    expect(button).to_be_hidden()
+    button.page.mouse.up()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from axe_playwright_python.sync_playwright import Axe
 from e2e.conftest import Ask, OpenInbox
 from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
 TRANSFER = {
     "tool_name": "wire_transfer",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from e2e.conftest import Ask, OpenInbox
+from e2e.conftest import Ask, OpenInbox, hold
 from playwright.sync_api import Page, expect
 from support.person import Person
 
@@ -62,7 +62,7 @@ def test_high_risk_edited_is_signed_for_as_edited(
     visible = card(page).inner_text()
     assert (visible.count("12500"), visible.count("12,500")) == (1, 0)
     expect(card(page).get_by_role("heading", name="Arguments, as edited")).to_be_visible()
-    button(page, "Hold to approve the edited ones").click(delay=1300)
+    hold(button(page, "Hold to approve the edited ones"))
     expect(page.locator("#toasts")).to_contain_text("Approved with your changes.")
     assert outcome(request)["decision"]["args"]["amount"] == 1250
 
@@ -110,12 +110,12 @@ def test_a_refused_edit_returns_to_what_was_typed(
     page = open_inbox(f"/requests/{request['id']}", may_fail=True)
     edit(page, "service", "Not This")
     button(page, "Approve the edited ones").click()
-    button(page, "Hold to approve the edited ones").click(delay=1300)
+    hold(button(page, "Hold to approve the edited ones"))
     expect(card(page).get_by_role("alert").filter(has_text="Not decided.")).to_be_visible()
     expect(page.locator(".editor").get_by_label("service")).to_have_value("Not This")
     page.locator(".editor").get_by_label("service").fill("basket")
     button(page, "Approve the edited ones").click()
-    button(page, "Hold to approve the edited ones").click(delay=1300)
+    hold(button(page, "Hold to approve the edited ones"))
     expect(page.locator("#toasts")).to_contain_text("Approved with your changes.")
     assert outcome(request)["decision"]["args"]["service"] == "basket"
 

@@ -230,6 +230,7 @@ def test_without_script_a_yes_is_not_offered(
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
     page.locator("summary", has_text="Reject").click()
     page.get_by_role("button", name="Reject", exact=True).click()
+    expect(card(page).get_by_role("region", name="Result")).to_contain_text("Rejected")
     assert person.http.get(f"/api/v1/requests/{request['id']}").json()["status"] == "rejected"
 
 

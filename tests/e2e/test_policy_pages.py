@@ -142,6 +142,7 @@ def test_axe_finds_nothing_serious_on_them(
     expect(page.get_by_role("heading", name="As a policy")).to_be_visible()
     check()
     page.get_by_role("button", name="Open in the editor").click()
+    expect(page.get_by_label("Rules, as YAML")).to_be_visible()
     check()
     write(page, TEXT.replace("50", "70"), "Preview again")
     expect(page.locator(".counts .bad")).not_to_have_count(0)

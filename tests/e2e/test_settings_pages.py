@@ -193,6 +193,7 @@ def test_everybody_sees_the_pages_that_are_for_them(
     expect(page.get_by_role("link", name="Add a rule")).to_have_count(0)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("width", "theme"), [(390, "light"), (1280, "dark")])
 def test_axe_finds_nothing_serious_on_any_of_them(
     open_inbox: OpenInbox, person: Person, people: dict[str, str], width: int, theme: str

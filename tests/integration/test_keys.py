@@ -147,9 +147,15 @@ def test_a_bound_key_is_good_for_its_client_alone(member: Account) -> None:
 
 
 def test_a_key_expires(server: RunningServer, member: Account) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=1)
-    key = member.key(expires_at=soon.isoformat())["key"]
-    assert me(server, x_api_key=key).status_code == 200
+    for seconds in (1, 5, 25):  # longer, if this machine is too slow to use it in time
+        soon = datetime.now(UTC) + timedelta(seconds=seconds)
+        made = member.http.post(KEYS, json={"expires_at": soon.isoformat()})
+        key = made.json().get("key", "")
+        if made.status_code == 201 and me(server, x_api_key=key).status_code == 200:
+            break
+        assert datetime.now(UTC) > soon, made.text
+    else:
+        raise AssertionError("It was never good.")
     while datetime.now(UTC) < soon:
         time.sleep(0.05)
     told(me(server, x_api_key=key), 401)
@@ -180,11 +186,12 @@ def test_a_rotated_key_goes_on_for_its_overlap_as_the_same_agent(
 def test_the_last_use_is_noted(server: RunningServer, member: Account) -> None:
     key = member.key()
     me(server, x_api_key=key["key"])
-    for _ in range(100):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         listed = member.http.get(KEYS).json()["items"]
         if next(each for each in listed if each["id"] == key["id"])["last_used_at"]:
             return
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise AssertionError("It was not noted.")
 
 
@@ -392,7 +399,7 @@ def test_a_wait_that_is_held_ends_when_its_caller_may_no_longer_see_the_request(
     with add_account(server, "reviewer") as bob, ThreadPoolExecutor() as pool:
         own = f"/api/v1/requests/{ask(bob.http)}"
         waits = [
-            pool.submit(bob.http.get, path, params={"wait": 20}, timeout=40)
+            pool.submit(bob.http.get, path, params={"wait": 60}, timeout=120)
             for path in (others, own)
         ]
         time.sleep(0.5)  # for both to be held
@@ -413,7 +420,7 @@ def test_a_wait_that_is_held_ends_when_its_key_is_revoked_and_others_go_on(
     with ThreadPoolExecutor() as pool:
         held = [
             pool.submit(
-                agent.get, f"/api/v1/requests/{request['id']}", params={"wait": 20}, timeout=40
+                agent.get, f"/api/v1/requests/{request['id']}", params={"wait": 60}, timeout=120
             )
             for agent, request in zip(agents, asked, strict=True)
         ]

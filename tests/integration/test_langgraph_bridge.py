@@ -297,7 +297,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_bridge_that_was_killed_is_taken_up_by_another(
     server: RunningServer, person: Person, tmp_path: Path
 ) -> None:
@@ -315,12 +315,12 @@ async def test_a_bridge_that_was_killed_is_taken_up_by_another(
         )
 
     first = live("begin")
-    asked = await asyncio.to_thread(person.meet, 40, client_id="killed")
+    asked = await asyncio.to_thread(person.meet, 120, client_id="killed")
     first.kill()
     first.communicate()
     await asyncio.to_thread(person.decide, asked["id"], "edit", args={"to": "bob", "amount": 7})
     second = live("go on")
-    printed, _ = await asyncio.to_thread(second.communicate, None, 60)
+    printed, _ = await asyncio.to_thread(second.communicate, None, 120)
     assert printed == "t finished\n"
     assert (tmp_path / "sent.txt").read_text() == "bob 7\n"
     everything = person.http.get("/api/v1/requests", params={"client_id": "killed"}).json()

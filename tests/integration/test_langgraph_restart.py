@@ -82,7 +82,7 @@ def live(folder: Path, life: str, threads: dict[str, Any]) -> Any:
         env=os.environ | {"LANGGRAPH_STRICT_MSGPACK": "true"},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=False,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -96,7 +96,7 @@ def notes(folder: Path, life: str) -> list[str]:
 
 # hitloop 1: the policy was asked again on resume, and a person's "no" became "nobody needed".
 # hitloop 6: of two approved calls in one node, the first ran twice.
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_decisions_stand_and_nothing_runs_twice_whoever_goes_on_after_kill_9(
     tmp_path: Path,
 ) -> None:

@@ -46,7 +46,7 @@ def answer_of(browser: httpx2.Client) -> str:
     """Leave for the provider; the address by which it sends the browser back."""
     left = browser.get(START)
     assert left.status_code == 303, left.text
-    with httpx2.Client(verify=False) as there:
+    with httpx2.Client(verify=False, timeout=60) as there:
         return there.get(left.headers["location"]).headers["location"]
 
 

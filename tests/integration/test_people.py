@@ -128,7 +128,7 @@ def test_looking_at_a_link_without_following_it_does_not_use_it_up(server: Runni
     link = server.new_link()
     path = link.partition(str(server.port))[2]
     for method in ("HEAD", "OPTIONS"):  # as previews and scanners of links do
-        exchange(server.address, head(method, path, server.port, "Connection: close"), seconds=2)
+        exchange(server.address, head(method, path, server.port, "Connection: close"))
     with server.http() as browser:
         assert browser.get(link).status_code == 303
 
@@ -197,7 +197,8 @@ async def test_signing_out_ends_what_an_open_socket_may_do(
     request_id, token = ask(agent), server.sign_in()
     credential = {"Authorization": f"Bearer {token}"}
     url = f"ws://localhost:{server.port}/api/v1/stream"
-    async with websockets.connect(url, additional_headers=credential, proxy=None) as stream:
+    connecting = websockets.connect(url, additional_headers=credential, proxy=None, open_timeout=60)
+    async with connecting as stream:
         assert agent.post("/logout", headers=credential).status_code == 303
         frame = {"op": "decide", "ref": 1, "request_id": request_id, "body": {"type": "approve"}}
         with contextlib.suppress(websockets.ConnectionClosed):
@@ -419,7 +420,9 @@ async def test_a_stream_of_a_person_is_told_apart_from_no_credential(
     async with Feed(server.url, Authorization=f"Bearer {person.token}") as feed:
         with server.http() as http:
             request_id = ask(http)
-        assert (await feed.take(1))[0]["request_id"] == request_id
+        told_of = ""
+        while told_of != request_id:  # what others have left here may end meanwhile
+            told_of = (await feed.take(1))[0]["request_id"]
 
 
 # Starting

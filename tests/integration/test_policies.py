@@ -7,7 +7,6 @@ import json
 import re
 import sqlite3
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Generator
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from support import warm
 from support.columns import rows_of
 from support.person import Person
 from support.problems import told
@@ -108,7 +108,7 @@ def test_silence_approves_only_what_the_rule_of_the_server_says(
     told(agent.post(REQUESTS, json={**body, "on_timeout": "approve"}), 422, "invalid_request")
     asked = {each["id"]: each["on_timeout"] for each in (tidy, other, hurried)}
     assert list(asked.values()) == ["approve", "expire", "expire"]
-    ended = [agent.get(f"{REQUESTS}/{each}?wait=20").json() for each in asked]
+    ended = [agent.get(f"{REQUESTS}/{each}?wait=60").json() for each in asked]
     assert [each["status"] for each in ended] == ["approved", "expired", "expired"]
     assert ended[0]["decision"]["by"] == {"id": "policy", "name": "silent"}
     assert ended[0]["grant"]["digest"] == tidy["action"]["digest"]
@@ -119,7 +119,7 @@ def test_what_is_parked_goes_on_waiting_and_can_be_decided(
 ) -> None:
     body = {"message": "?", "timeout_seconds": 0.2, "on_timeout": "park"}
     request = agent.post(REQUESTS, json=body).json()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while request["parked_at"] is None and time.monotonic() < until:
         time.sleep(0.02)
         request = agent.get(f"{REQUESTS}/{request['id']}").json()
@@ -163,7 +163,7 @@ def test_what_is_parked_is_found_among_what_waits(
     parked = ask(agent, "tidy", n=2)
     ask(agent, "mail", n=1)
     person.decide(parked["id"], "approve")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not (found := person.http.get(f"{REQUESTS}?parked=true").json()["items"]):
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -172,11 +172,9 @@ def test_what_is_parked_is_found_among_what_waits(
     ]
     told(person.http.get(f"{REQUESTS}?parked=true&status=approved"), 422, "invalid_request")
     told(person.http.get(f"{REQUESTS}?parked=yes"), 422, "invalid_request")
-    words = [sys.executable, "-m", "sayso.cli", "requests", "list", "--parked"]
-    listed = subprocess.run(
-        words, capture_output=True, text=True, check=True, timeout=50,
-        env=clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=person.token),
-    )  # fmt: skip
+    environment = clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=person.token)
+    listed = warm.run("requests", "list", "--parked", environment=environment)
+    assert listed.returncode == 0, listed.stderr
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["ID", found[0]["id"]]
 
 
@@ -232,11 +230,12 @@ def test_evidence_has_the_version_that_decided_and_verifies(
 ) -> None:
     version = put(person)
     request = ask(agent, "pay", amount=1)
-    until, reply = time.monotonic() + 20, None
+    until, reply = time.monotonic() + 60, None
     while (reply is None or not reply.is_success) and time.monotonic() < until:
         time.sleep(0.05)  # until the ledger is signed so far
         reply = person.http.post("/api/v1/audit/export", json={"request_id": request["id"]})
     assert reply is not None
+    assert reply.is_success, reply.text
     with zipfile.ZipFile(io.BytesIO(reply.content)) as bundle:
         kept, records = (bundle.read(f"{name}.jsonl").decode() for name in ("requests", "records"))
     mark = f'"policy":{{"version":{version["number"]},"effect":"allow","rule":"small"'
@@ -244,10 +243,7 @@ def test_evidence_has_the_version_that_decided_and_verifies(
     assert version["digest"] in records
     file = tmp_path / "evidence.zip"
     file.write_bytes(reply.content)
-    verified = subprocess.run(
-        [sys.executable, "-m", "sayso.cli", "audit", "verify", str(file)],
-        capture_output=True, text=True, check=False, timeout=50, env=clean_environment(),
-    )  # fmt: skip
+    verified = warm.run("audit", "verify", str(file), environment=clean_environment())
     assert (verified.returncode, verified.stdout.splitlines()[0]) == (0, "Everything fits.")
 
 
@@ -258,10 +254,7 @@ class Sayso:
         self._environment = clean_environment(SAYSO_URL=server.url, SAYSO_TOKEN=token)
 
     def __call__(self, *words: str, piped: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "sayso.cli", "policy", *words], input=piped,
-            capture_output=True, text=True, check=False, timeout=50, env=self._environment,
-        )  # fmt: skip
+        return warm.run("policy", *words, environment=self._environment, given=piped)
 
 
 @pytest.fixture
@@ -375,10 +368,7 @@ def test_a_kept_policy_that_cannot_be_used_any_more_is_told_at_the_start_and_whe
         )
         database.commit()
     fresh_server.start()
-    until = time.monotonic() + 20
-    while "people are asked about everything" not in fresh_server.log:
-        assert time.monotonic() < until, fresh_server.log
-        time.sleep(0.02)
+    fresh_server.until_it_says("people are asked about everything.*\n")
     person = Person(fresh_server)
     page = html.unescape(person.http.get("/policy").text)
     shown = Sayso(fresh_server, person.token)("show")

@@ -36,7 +36,7 @@ class Front:
         self.url = f"https://localhost:{nginx.port}"
 
     def http(self, **settings: Any) -> httpx2.Client:
-        given = {"auth": AGENT, "base_url": self.url, "verify": self.tls, "timeout": 30}
+        given = {"auth": AGENT, "base_url": self.url, "verify": self.tls, "timeout": 120}
         return httpx2.Client(**given | settings)
 
     @contextlib.contextmanager
@@ -55,7 +55,7 @@ class Front:
 
     def wait(self, request_id: str) -> dict[str, Any]:
         with self.http() as agent:
-            reply = agent.get(f"{SUBMIT}/{request_id}?wait=20")
+            reply = agent.get(f"{SUBMIT}/{request_id}?wait=60")
             assert reply.status_code == 200, reply.text
             return reply.json()
 
@@ -152,7 +152,7 @@ def test_a_client_asks_with_the_password_in_its_address(front: Front) -> None:
     with Client(address, transport=httpx2.HTTPTransport(verify=front.tls)) as client:
         assert client.base_url == front.url
         asked = client.submit("Deploy?")
-        answer = Beside(lambda: client.wait(asked.id, timeout=20))
+        answer = Beside(lambda: client.wait(asked.id, timeout=60))
         front.decide(asked.id)
         assert answer.result().approved
 
@@ -194,18 +194,17 @@ def test_waits_are_held_and_released_across_replicas(front: Front) -> None:
 
 @pytest.mark.anyio
 async def test_events_are_told_as_they_happen(front: Front) -> None:
-    client = httpx2.AsyncClient(auth=AGENT, base_url=front.url, verify=front.tls, timeout=30)
+    client = httpx2.AsyncClient(auth=AGENT, base_url=front.url, verify=front.tls, timeout=60)
     async with client, client.stream("GET", "/api/v1/events") as reply:
         lines = reply.aiter_lines()
         while await anext(lines) != ": connected":
             pass
-        began = time.monotonic()
         request_id = await asyncio.to_thread(front.ask)
-        async with asyncio.timeout(5):
-            while not (line := await anext(lines)).startswith("data: "):
-                pass
-        assert json.loads(line.removeprefix("data: "))["request_id"] == request_id
-        assert time.monotonic() - began < 3
+        told_of = ""
+        async with asyncio.timeout(60):  # what a proxy gathers first would take hours
+            while told_of != request_id:
+                name, _, value = (await anext(lines)).partition(": ")
+                told_of = json.loads(value)["request_id"] if name == "data" else told_of
 
 
 @pytest.mark.anyio
@@ -213,7 +212,9 @@ async def test_a_websocket_goes_through(front: Front) -> None:
     address = front.url.replace("https://", "wss://") + "/api/v1/stream"
     basic = "Basic " + b64encode(":".join(AGENT).encode()).decode()
     headers = {"Authorization": basic}
-    connecting = websockets.connect(address, additional_headers=headers, ssl=front.tls)
+    connecting = websockets.connect(
+        address, additional_headers=headers, ssl=front.tls, open_timeout=60
+    )
     async with connecting as socket:
         await socket.send(json.dumps({"op": "submit", "ref": "a", "body": {"message": "?"}}))
         submitted = json.loads(await socket.recv())
@@ -221,7 +222,7 @@ async def test_a_websocket_goes_through(front: Front) -> None:
         request_id = submitted["body"]["id"]
         await socket.send(json.dumps({"op": "wait", "ref": "b", "request_id": request_id}))
         await asyncio.to_thread(front.decide, request_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert json.loads(await socket.recv())["body"]["status"] == "approved"
 
 
@@ -251,8 +252,11 @@ def test_a_replica_that_is_killed_is_not_missed(whole: Front, place: int) -> Non
 def test_no_token_stands_in_the_log_of_the_proxy(front: Front) -> None:
     with front.browser() as person:
         assert person.get("/").status_code == 200
-    log = (front.nginx.folder / "access.log").read_text()
-    assert '"GET /login" 303' in log
+    log, until = "", time.monotonic() + 60
+    while '"GET /login" 303' not in log:  # it is written once the answer is sent
+        assert time.monotonic() < until, log
+        time.sleep(0.02)
+        log = (front.nginx.folder / "access.log").read_text()
     assert "token" not in log
 
 

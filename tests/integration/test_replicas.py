@@ -60,7 +60,7 @@ def ask(server: RunningServer, **more: Any) -> str:
         return reply.json()["id"]
 
 
-def wait(server: RunningServer, request_id: str, seconds: int = 20) -> dict[str, Any]:
+def wait(server: RunningServer, request_id: str, seconds: int = 60) -> dict[str, Any]:
     with server.http() as agent:
         return agent.get(f"{SUBMIT}/{request_id}?wait={seconds}").json()
 
@@ -73,11 +73,11 @@ def test_a_decision_at_one_replica_releases_a_wait_at_another(
     waiting = [Beside(lambda server=server: wait(server, request_id)) for server in (a, b)]
     time.sleep(0.3)
     person = Person(c)
-    began = time.monotonic()
     decided = person.decide(request_id, "approve")
+    began = time.monotonic()
     for each in waiting:
-        assert each.result()["decision"] == decided["decision"]
-    assert time.monotonic() - began < 5
+        assert each.result(90)["decision"] == decided["decision"]
+    assert time.monotonic() - began < 30, "It would have been told after 60 seconds anyway."
     person.close()
 
 
@@ -89,10 +89,10 @@ def test_a_wait_at_one_replica_ends_when_its_key_is_revoked_at_another(
         key = admin.post("/api/v1/keys", json={"label": "ends"}).json()
         with a.http(key["key"]) as agent:
             path = f"{SUBMIT}/{agent.post(SUBMIT, json={'message': '?'}).json()['id']}"
-            waiting = Beside(lambda: agent.get(path, params={"wait": 30}, timeout=60))
+            waiting = Beside(lambda: agent.get(path, params={"wait": 60}, timeout=120))
             time.sleep(0.5)  # for it to be held
             assert admin.delete(f"/api/v1/keys/{key['id']}").status_code == 200
-            told(waiting.result(), 401, "invalid_credential")
+            told(waiting.result(120), 401, "invalid_credential")
 
 
 def test_a_person_who_signed_in_at_one_replica_is_known_at_all(
@@ -168,7 +168,7 @@ def test_a_database_that_is_away_is_told_and_forgotten_when_it_is_back(
 
     def patient_wait() -> dict[str, Any]:
         while True:
-            reply = httpx2.get(f"{a.url}{SUBMIT}/{request_id}?wait=30", timeout=60)
+            reply = httpx2.get(f"{a.url}{SUBMIT}/{request_id}?wait=30", timeout=120)
             if reply.status_code == 200 and reply.json()["status"] != "pending":
                 return reply.json()
 
@@ -182,9 +182,12 @@ def test_a_database_that_is_away_is_told_and_forgotten_when_it_is_back(
         assert agent.get("/ready").status_code == 503
         assert agent.get("/health").status_code == 200
     database.start()
+    until = time.monotonic() + 60
     with a.http() as agent:
-        assert agent.get("/ready").status_code == 200
+        while agent.get("/ready").status_code != 200:
+            assert time.monotonic() < until, a.log
+            time.sleep(0.02)
     assert person.decide(request_id, "approve")["status"] == "approved"
-    assert waiting.result()["status"] == "approved"
+    assert waiting.result(120)["status"] == "approved"
     person.close()
     assert "secret@" not in a.log

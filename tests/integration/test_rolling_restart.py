@@ -22,7 +22,7 @@ from sayso.client import AsyncClient
 from tools.replicas import Cluster, Nginx
 from tools.servers import PostgresServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(400)]
 
 REQUESTS = "/api/v1/requests"
 ROUNDS = 2
@@ -30,7 +30,7 @@ AGENTS, POLLERS, PEOPLE = 4, 4, 3
 BETWEEN_SECONDS = 0.7
 """How long everything runs after each restart."""
 PAUSE_SECONDS = 0.05
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 TRY_AGAIN = frozenset({502, 503, 504})
 _numbers = itertools.count(1)
 
@@ -52,7 +52,7 @@ class Load:
         self._urls = urls
         self._callback_url = callback_url
         self._person = {"Authorization": f"Bearer {token}"}
-        self._http = httpx2.AsyncClient(timeout=70, verify=False)
+        self._http = httpx2.AsyncClient(timeout=90, verify=False)
         self._to_decide: asyncio.Queue[str] = asyncio.Queue()
         self._is_over = False
         self.asked: dict[str, str] = {}
@@ -78,7 +78,10 @@ class Load:
         self._is_over = True
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.gather(*asking)
-            for _ in iter(self._is_finished, True):
+            while not self._is_finished():
+                for each in (feed, *people):
+                    if each.done():
+                        each.result()
                 await asyncio.sleep(PAUSE_SECONDS)
         for each in (feed, *people):
             each.cancel()
@@ -86,9 +89,9 @@ class Load:
         await self._http.aclose()
 
     def _is_finished(self) -> bool:
-        """Whether the stream has told of each request how it ended."""
-        ended = (each for each, types in self.happened.items() if len(types) > 1)
-        return set(self.asked.values()) <= set(ended)
+        """Whether the stream has told of each request how it ended, and so has who decided it."""
+        ended = {each for each, types in self.happened.items() if len(types) > 1}
+        return set(self.asked.values()) <= ended & set(self.decided)
 
     @property
     def longest_silence(self) -> float:
@@ -299,7 +302,8 @@ async def test_a_rolling_restart_loses_nothing(way: str, sink: Sink, tmp_path: P
 
 def sign_in(cluster: Cluster) -> str:
     body = {"token": cluster.new_link().partition("token=")[2]}
-    reply = httpx2.post(f"{cluster.url}/api/auth/link", json=body, verify=False)
+    url = f"{cluster.url}/api/auth/link"
+    reply = httpx2.post(url, json=body, verify=False, timeout=PATIENCE_SECONDS)
     assert reply.status_code == 200, reply.text
     return reply.json()["token"]
 
@@ -308,7 +312,8 @@ async def all_requests(url: str) -> dict[str, dict[str, Any]]:
     """What is in the database, by id."""
     found: dict[str, dict[str, Any]] = {}
     after: dict[str, str] = {}
-    async with httpx2.AsyncClient(base_url=url, verify=False) as http:
+    settings = {"base_url": url, "verify": False, "timeout": PATIENCE_SECONDS}
+    async with httpx2.AsyncClient(**settings) as http:
         while True:
             page = (await http.get(REQUESTS, params={"limit": "200", **after})).json()
             found |= {each["id"]: each for each in page["items"]}

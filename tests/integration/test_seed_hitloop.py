@@ -407,7 +407,7 @@ def test_the_example_of_an_experiment_writes_both_tables(tmp_path: Path) -> None
     words = ["--n-trials", "5", "--injection-rate", "0.5", "--output-dir", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "examples/run_experiment.py", *words],
-        cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=150,
     )  # fmt: skip
     assert "audit_escalate" in done.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.csv", "summary.json"}
@@ -428,7 +428,7 @@ def test_the_basic_workflow_asks_at_the_terminal_or_with_auto_nobody(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "examples/basic_workflow.py", *words],
-        cwd=ROOT, input=typed, capture_output=True, text=True, check=True, timeout=30,
+        cwd=ROOT, input=typed, capture_output=True, text=True, check=True, timeout=150,
     )  # fmt: skip
     assert "search: three pages about renewals" in done.stdout
     assert shown in done.stdout

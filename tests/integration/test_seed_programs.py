@@ -76,7 +76,7 @@ def javascript(node: str, server: RunningServer, tmp_path: Path) -> Callable[...
         program = tmp_path / "program.mjs"
         program.write_text(f"{before}\n{prefix}\n{text_of(name, server)}\n{suffix}\n")
         done = subprocess.run(
-            [node, str(program)], capture_output=True, text=True, timeout=30, check=False
+            [node, str(program)], capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -94,7 +94,7 @@ def shell(curl: str, server: RunningServer) -> Callable[[str], list[dict[str, An
             input=text_of(name, server).replace("curl -X", f"{curl} -sS -X"),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=True,
         )
         decoder, rest, replies = json.JSONDecoder(), done.stdout, []
@@ -228,7 +228,7 @@ def test_the_node_client_returns_the_decision(
     say = "console.log(JSON.stringify(result));"
     program = Beside(lambda: javascript("readme_client.js", suffix=say))
     person.choose(person.meet(session_id="my-session")["id"], option)
-    result = program.result(40)
+    result = program.result(120)
     assert result["approved"] is approved
     assert result["response"] == option
 
@@ -247,7 +247,7 @@ def test_the_tool_for_vercel_returns_the_decision(javascript: Any, person: Perso
         )
     )
     person.choose(person.meet(session_id="vercel-ai-session")["id"], "Deploy")
-    said = program.result(40)
+    said = program.result(120)
     assert said["approved"] == "Deploy"  # that program takes the response for it
     assert said["metadata"] == {"build": 7}
     assert said["timestamp"].endswith("Z")

@@ -14,6 +14,7 @@ from support.server import RunningServer, clean_environment
 
 from sayso.cli.attacks import ATTACKS
 
+pytestmark = pytest.mark.timeout(300)
 NAMES = [attack.__name__ for attack in ATTACKS]
 
 
@@ -21,7 +22,7 @@ def selftest(
     url: str, *words: str, **environment: str
 ) -> tuple[int, subprocess.CompletedProcess[str]]:
     told = clean_environment(**environment)
-    done = warm.run("selftest", url, *words, environment=told, timeout=55)
+    done = warm.run("selftest", url, *words, environment=told, timeout=280)
     return done.returncode, done
 
 

@@ -14,7 +14,7 @@ from soak.report import table
 from soak.storm import Storm, rage
 from support.servers import PostgresServer
 
-pytestmark = [pytest.mark.durable, pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.durable, pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(900)]
 
 SECONDS = {"sqlite": 25.0, "postgres": 40.0}
 

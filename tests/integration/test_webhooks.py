@@ -26,7 +26,7 @@ REQUESTS, WEBHOOKS, DELIVERIES = "/api/v1/requests", "/api/v1/webhooks", "/api/v
 SOON = {
     "SAYSO_CALLBACK_NETWORKS": "127.0.0.0/8",
     "SAYSO_CALLBACK_RETRIES": "0.1",
-    "SAYSO_CALLBACK_TIMEOUT": "3",
+    "SAYSO_CALLBACK_TIMEOUT": "30",
 }
 
 
@@ -66,7 +66,7 @@ def subscribe(http: httpx2.Client, url: str, **more: Any) -> dict[str, Any]:
 
 def soon_dead(http: httpx2.Client, request_id: str) -> dict[str, Any]:
     """The request's delivery, as soon as it is given up."""
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         found = http.get(DELIVERIES, params={"state": "dead", "request_id": request_id}).json()
         if found["items"]:
@@ -281,7 +281,8 @@ def test_more_time_is_given_by_anybody_but_not_less_and_not_too_late(
 
 
 async def _over_the_socket(server: RunningServer, *frames: dict[str, Any]) -> list[dict[str, Any]]:
-    async with websockets.connect(f"ws://localhost:{server.port}/api/v1/stream") as socket:
+    url = f"ws://localhost:{server.port}/api/v1/stream"
+    async with websockets.connect(url, open_timeout=60) as socket:
         replies = []
         for frame in frames:
             await socket.send(json.dumps(frame))
@@ -385,7 +386,7 @@ def test_a_worker_of_what_is_not_shared_is_refused_with_the_way_out(
     server: RunningServer, memory: str
 ) -> None:
     refused = worker(server, SAYSO_MEMORY=memory)
-    out, err = refused.communicate(timeout=15)
+    out, err = refused.communicate(timeout=60)
     assert (refused.returncode, out) == (2, "")
     assert "--database-url" in err
 
@@ -409,7 +410,7 @@ def test_a_worker_by_itself_says_that_it_is_ready_and_delivers(
     (delivery,) = sink.meet("/late")
     assert (delivery.told["type"], delivery.told["data"]["request_id"]) == ("request.expired", late)
     working.send_signal(ending)
-    assert working.wait(10) == 0
+    assert working.wait(60) == 0
     assert working.communicate()[0].endswith("ready. Stop: Ctrl-C\nStopped.\n")
     server.stop()
 

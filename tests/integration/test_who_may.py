@@ -159,11 +159,12 @@ def hooked(verb: str = "") -> Maker:
 
 
 def delivered(all_: Everybody) -> Try:
-    all_.ask(callback_url="http://127.0.0.1:9/")
-    asked = all_.ask(callback_url="http://127.0.0.1:9/")
-    all_.did("POST", f"{REQUESTS}/{asked['id']}/cancel", all_.headers["agent"])
-    query = f"/api/v1/deliveries?request_id={asked['id']}"
-    job = all_.did("GET", query, all_.headers["admin"])["items"][0]
+    """To a subscription of the admin's, whatever others there are."""
+    admin = all_.headers["admin"]
+    hook = all_.did("POST", "/api/v1/webhooks", admin, url="http://127.0.0.1:9/")
+    asked = all_.ask()
+    query = f"/api/v1/deliveries?request_id={asked['id']}&webhook_id={hook['id']}"
+    (job,) = all_.did("GET", query, admin)["items"]
     return Try(f"/api/v1/deliveries/{job['id']}/replay")
 
 
@@ -341,7 +342,7 @@ HOW: dict[str, Maker] = {
 def everybody(tmp_path_factory: pytest.TempPathFactory) -> Generator[Everybody]:
     server = RunningServer(tmp_path_factory.mktemp("server"), environment=SETTINGS).start()
     all_ = Everybody(server)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not all_.call("admin", "GET", "/api/v1/audit/blocks").json()["items"]:
         assert time.monotonic() < until, "nothing was signed, so that there is nothing to export"
         time.sleep(0.05)

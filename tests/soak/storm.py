@@ -26,6 +26,8 @@ REST_SECONDS = 120.0
 LONG_REST_SECONDS = 600.0
 """The same after a long storm: a target that was away for long is left alone for five minutes."""
 TELL_SECONDS = 15.0
+LEAST_DONE, LEAST_WAITS = 25, 8
+"""Decisions and deliveries, and waits held at once: a storm of fewer would prove little."""
 
 LONG_SECONDS = 300.0
 """Of a storm in which what takes a minute is broken, too."""
@@ -40,8 +42,8 @@ _ENVIRONMENT = {
 class Storm(Struct, frozen=True, kw_only=True):
     """What to do.
 
-    It goes on until each kind of fault has been there, but not for longer than three times
-    `seconds` and a minute.
+    It goes on until each kind of fault has been there, and enough has been done that they could
+    spoil, but not for longer than three times `seconds` and a minute.
     """
 
     store: str
@@ -119,7 +121,7 @@ async def _time(
     began = told_at = time.monotonic()
     while not stop.is_set():
         now = time.monotonic()
-        enough = now - began > storm.seconds and faults.rounds > 0
+        enough = now - began > storm.seconds and faults.rounds > 0 and _is_enough(ledger)
         if enough or now - began > 3 * storm.seconds + 60:
             return
         if now - told_at > TELL_SECONDS:
@@ -131,6 +133,11 @@ async def _time(
             )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.2)
+
+
+def _is_enough(ledger: Ledger) -> bool:
+    done = min(len(ledger.decided), len(ledger.delivered))
+    return done >= LEAST_DONE and ledger.most_waiting >= LEAST_WAITS
 
 
 async def _rest(

@@ -13,7 +13,7 @@ from support.server import RunningServer
 from soak.ledger import Ledger, Paused, Unexpected
 
 T = TypeVar("T")
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 """Over all tries: a server does not start while its database is away."""
 STOP_SECONDS = 30.0
 

@@ -23,7 +23,7 @@ from sayso.settings import SETTINGS
 COMMAND = (sys.executable, "-m", "sayso.cli", "serve")
 _PYTHON = 2
 """How many of its words start Python."""
-START_SECONDS = 60
+START_SECONDS = 120
 SAYS_SECONDS = 60
 _LINK = re.compile(r"http://localhost:(?P<port>\d+)/login\?token=\S+")
 _WORKS = re.compile(r"worker: ready")
