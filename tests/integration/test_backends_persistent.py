@@ -37,11 +37,20 @@ from sayso.errors import (
 from sayso.gate import Gate
 from sayso.gate.ports import ApprovalError
 from sayso.policies import RiskBasedPolicy
+from sayso.stores import postgres_database
 from sayso.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
 Opener = Callable[[], Awaitable[ApprovalStore]]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds who want a connection at once wait for it as long as a busy machine takes."""
+    monkeypatch.setattr(postgres_database, "CONNECT_SECONDS", 60)
+
+
 WRONG: list[dict[str, Any]] = [
     {"decided_by": None},
     {"decided_by": True},
