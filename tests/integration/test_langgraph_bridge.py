@@ -362,6 +362,34 @@ async def test_what_broke_off_in_the_middle_is_not_begun_again_unless_one_says_s
     assert tries.count(breaks_in) == 2
 
 
+async def test_what_is_done_but_not_kept_as_a_step_is_not_the_end(
+    client: AsyncClient, person: Person, fields: dict[str, Any]
+) -> None:
+    """Who is killed between the two leaves a thread for which LangGraph names nothing as next."""
+    worked: list[str] = []
+
+    def ask(_: State) -> Any:
+        return {"out": interrupt("Go?")}
+
+    def work(state: State) -> Any:
+        worked.append(state["out"])
+        return {}
+
+    saver = InMemorySaver()
+    graph = gated(ask, work, saver=saver, state=State)
+    config: Any = {"configurable": {"thread_id": "t"}}
+    graph.invoke({"out": None}, config)
+    waits = graph.get_state(config)
+    saver.put_writes(waits.config, [("out", "go"), ("branch:to:execute", None)], waits.tasks[0].id)
+    assert (graph.get_state(config).next, graph.get_state(config).interrupts) == ((), ())
+
+    bridge = Bridge(graph, client, fields=fields)
+    assert (await bridge.run("t")).status == "broken_off"
+    assert worked == []
+    assert (await bridge.run("t", again=True)).status == "finished"
+    assert worked == ["go"]
+
+
 async def test_who_claimed_and_went_away_is_replaced_by_one_only(
     client: AsyncClient, person: Person, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,18 +45,6 @@ async def decide(line: Line, person: Person, request_id: str, kind: str = "appro
     assert status == 200, told
 
 
-async def gone(server: RunningServer, files: int) -> None:
-    """Until it has no more files open than this: it has noticed that clients have vanished."""
-    until = time.monotonic() + 60
-    while open_files(server) > files:
-        assert time.monotonic() < until, "It keeps connections whose clients are gone."
-        await asyncio.sleep(0.01)
-
-
-def open_files(server: RunningServer) -> int:
-    return len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
-
-
 async def test_a_wait_on_a_decided_request_returns_at_once(
     server: RunningServer, person: Person
 ) -> None:
@@ -242,7 +230,7 @@ async def _is_free(line: Line, request_id: str) -> None:
 async def test_vanished_clients_leave_no_memory_behind(server: RunningServer) -> None:
     async with line_to(server) as line:
         request_id = await ask(line)
-        files = open_files(server)
+        files = server.open_files()
 
         async def vanish(times: int) -> None:
             for _ in range(times):
@@ -252,7 +240,7 @@ async def test_vanished_clients_leave_no_memory_behind(server: RunningServer) ->
                     await line.until_read()
                     for each in waiting:
                         each.abort()
-                await gone(server, files + 5)
+                await server.until_gone(files + 5)
 
         await vanish(4)
         before = server.memory()

@@ -1,5 +1,6 @@
 """A real server process: started, killed, restarted, stopped."""
 
+import asyncio
 import json
 import os
 import re
@@ -202,6 +203,17 @@ class RunningServer:
         if self.process.poll() is None:
             self.kill9()
         return self.start()
+
+    def open_files(self) -> int:
+        """How many files and connections it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    async def until_gone(self, files: int) -> None:
+        """Wait until no more than these are open: it has noticed that clients have vanished."""
+        until = time.monotonic() + 60
+        while self.open_files() > files:
+            assert time.monotonic() < until, "It keeps connections whose clients are gone."
+            await asyncio.sleep(0.01)
 
     def memory(self) -> int:
         """The bytes of memory that it holds."""

@@ -121,7 +121,7 @@ class Bridge:
         while True:
             state = await self._state(config)
             values = cast("JsonObject", state.values)
-            if not state.next and not state.interrupts:
+            if not state.tasks:  # `next` leaves out those that are done, before the step is kept
                 return Ended(status="finished", values=values)
             try:
                 if state.interrupts:
@@ -129,7 +129,7 @@ class Bridge:
                 elif again:
                     await self._invoke(None, config)
                 else:
-                    at = ", ".join(state.next)
+                    at = ", ".join(task.name for task in state.tasks)
                     why = f"It is at {at}, and asks nothing: somebody is at it, or broke off."
                     return Ended(status="broken_off", values=values, why=why)
             except _Stop as stop:
