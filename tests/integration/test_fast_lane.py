@@ -730,6 +730,12 @@ async def test_the_offer_of_another_protocol_is_ignored_on_a_socket(server: Runn
         "garbage\r\n\r\n",
         f"GET {SUBMIT} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         f"POST {SUBMIT} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        # what is due would be written into the WebSocket
+        (
+            "GET /api/v1/stream HTTP/1.1\r\nHost: a\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ),
     ],
 )
 @pytest.mark.parametrize("way", [(), (ORDINARY,)])

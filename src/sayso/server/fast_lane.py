@@ -232,7 +232,10 @@ class FastLane(HttpToolsProtocol):
                 self._refuse()
             return rest
         if self._should_upgrade():
-            self.handle_websocket_upgrade()
+            if self.cycle is None or self.cycle.response_complete:
+                self.handle_websocket_upgrade()
+            else:  # the replies that are due would be written into the WebSocket
+                self.send_400_response("An upgrade comes after all replies that are due.")
         return _NOTHING
 
     def on_message_begin(self) -> None:
