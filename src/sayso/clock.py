@@ -46,8 +46,9 @@ class SharedClock:
     def set(self, now: datetime, *, asked_at: float, told_at: float) -> None:
         """The database was asked and answered `now`.
 
-        By `told_at` it was no earlier than that there, and no later by more than the look took. So
-        much an answer that took long tells, too: a clock that is outside is set, else left alone.
+        By `told_at` it was no earlier than that there, and no later by more than the look took. A
+        quick answer sets the clock to the middle. Of one that took long no more is believed than
+        that: a clock that is outside is set to the nearer end, else left alone.
 
         Args:
             now: what it told.
@@ -56,8 +57,12 @@ class SharedClock:
         """
         took = told_at - asked_at
         off = (self._then - now).total_seconds() + told_at - self._at
-        if took <= MAX_LOOK_SECONDS or not 0 <= off <= took:
+        if took <= MAX_LOOK_SECONDS:
             self._then, self._at = now, (asked_at + told_at) / 2
+        elif off < 0:
+            self._then, self._at = now, told_at
+        elif off > took:
+            self._then, self._at = now, asked_at
 
     def now(self) -> datetime:
         """The present moment."""

@@ -18,6 +18,7 @@ from sayso.backends.said import check_bool, checked
 from sayso.client.tracing import current_traceparent
 from sayso.domain.approvals import ApprovalRequest
 from sayso.domain.decisions import Channel, Decision, Reviewer
+from sayso.domain.traces import traceparent_of
 from sayso.errors import ConfigurationError
 from sayso.gate.ports import ApprovalBackend, ApprovalError
 from sayso.signatures import key_of, new_secret
@@ -204,9 +205,12 @@ def checked_timeout(seconds: float) -> float:
 
 
 def traced(request: ApprovalRequest) -> ApprovalRequest:
-    """It, with the current span as the one that asks, unless it names another."""
-    span = request.traceparent or current_traceparent()
-    return msgspec.structs.replace(request, traceparent=span) if span else request
+    """It, with the current span as the one that asks, unless it names another.
+
+    What cannot be read names none: a hint that no header or database could take stops no question.
+    """
+    span = traceparent_of(request.traceparent) or current_traceparent() or ""
+    return msgspec.structs.replace(request, traceparent=span)
 
 
 async def told(

@@ -279,7 +279,8 @@ def grant_in(record: Record) -> StandingGrant:
 def given(record: Record, by: Principal) -> tuple[EventType, Principal, JsonObject]:
     """What the event tells of a new one."""
     grant = grant_in(record)
-    data: JsonObject = {"standing_grant": grant.id} | msgspec.to_builtins(grant.limits)
+    data: JsonObject = {"standing_grant": grant.id, "strength": grant.strength}
+    data |= msgspec.to_builtins(grant.limits)
     return EventType.STANDING_GIVEN, by, data
 
 

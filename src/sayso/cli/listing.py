@@ -10,6 +10,8 @@ from sayso.cli.terminal import program, visible
 
 Cell = str | None
 _NONE = "-"
+_BLANK = r"\x20"
+"""A cell that holds blanks and nothing else: seen, and not taken for none."""
 _WIDEST = 40
 """Of a cell on a terminal, but for the last one, which widens no other row; an id has 36."""
 _BLANKS = re.compile("  +")
@@ -23,7 +25,7 @@ def print_list(columns: Sequence[str], rows: Sequence[Sequence[Cell]], empty: st
 
     Args:
         columns: the headings; separate words by one space.
-        rows: as many cells each; one without anything is shown as `-`.
+        rows: as many cells each; one without anything is shown as `-`, one of blanks as their code.
         empty: what to say, on stderr, if there are no rows: a sentence, and behind it, after a
             colon, the arguments of a command of ours to be tried next.
     """
@@ -57,7 +59,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _shown(cell: Cell) -> str:
-    return _BLANKS.sub(" ", visible(cell or "")) or _NONE
+    text = _BLANKS.sub(" ", visible(cell or "")) or _NONE
+    return _BLANK if text == " " else text
 
 
 def _cut(cell: str) -> str:

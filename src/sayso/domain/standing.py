@@ -107,9 +107,11 @@ class StandingGrant(Struct, frozen=True, kw_only=True):
         if self.budget is not None:
             assert request.action is not None  # noqa: S101  it matches
             amount: Any = request.action.tool_args.get(self.budget.argument)
-            if not is_number(amount) or amount < 0 or spent + amount > self.budget.limit:
+            if not is_number(amount) or not (spent >= 0 and amount >= 0):  # nor is NaN
                 return None
             spent += amount
+            if not spent <= self.budget.limit:
+                return None
         left = None if self.uses_left is None else self.uses_left - 1
         return msgspec.structs.replace(self, used=self.used + 1, uses_left=left, spent=spent)
 

@@ -107,12 +107,12 @@ def _run(run_id: str, start: JsonObject | None, end: TraceEvent | None) -> RunMe
     return RunMetadata(run_id=run_id, **told)
 
 
-def traceparent_of(text: str | None) -> str | msgspec.UnsetType:
+def traceparent_of(text: object) -> str | msgspec.UnsetType:
     """A W3C `traceparent` of version 00 as it was sent; UNSET for none, and for what is none.
 
     It is a hint, for whoever looks at traces: what cannot be read is left out, as W3C has it.
     """
-    if text is None or _TRACEPARENT.fullmatch(text) is None:
+    if not isinstance(text, str) or _TRACEPARENT.fullmatch(text) is None:
         return msgspec.UNSET
     return text
 

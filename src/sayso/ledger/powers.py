@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from sayso import codec
+from sayso.domain.accounts import Plane
 from sayso.domain.keys import ApiKey
 from sayso.domain.records import Record
 from sayso.domain.rules import ReviewRule
@@ -54,8 +55,15 @@ class Powers:
     def __init__(self) -> None:
         self._told: dict[tuple[str, str], Told] = {}
 
-    def hear(self, number: int, kind: str, tenant: str, raw: msgspec.Raw) -> None:
+    def hear(self, number: int, kind: str, tenant: str, actor: str, raw: msgspec.Raw) -> None:
         """The next event.
+
+        Args:
+            number: the event's.
+            kind: its type.
+            tenant: its tenant.
+            actor: whose doing it was, as `person:ID`.
+            raw: its data.
 
         Raises:
             MsgspecError: it cannot be read.
@@ -65,6 +73,8 @@ class Powers:
             return
         try:
             of, name, facts, is_gone = follow(_decode(raw), tenant)
+            if kind == "standing.given":
+                facts["given_by"] = actor
             told = self._told.get((of, name))
             if told is None or told.is_gone:
                 told = self._told[of, name] = Told(number)
@@ -127,6 +137,8 @@ def _compared(record: Record, told: Told | None, *, is_whole: bool) -> list[str]
         return [*found, f"it is there, though event {told.number} tells that it went"]
     now |= {"tenant": record.tenant, "is_revoked": now.get("revoked_at") is not None}
     facts = told.facts
+    if record.kind == "standing":
+        now["given_by"] = f"{Plane.PERSON}:{value.given_by.id}"
     if record.kind == "group":
         now["members"] = sorted(set(value.members))
         facts = facts | {"members": _members(told, now["members"], is_whole=is_whole)}
@@ -171,7 +183,8 @@ def _some(data: JsonObject, *names: str) -> JsonObject:
 def _limits(data: JsonObject) -> JsonObject:
     """How far a grant goes, as its record has it, whichever version has written the event."""
     told: JsonObject = msgspec.to_builtins(msgspec.convert(data, StandingLimits))
-    return {"uses_left": told.pop("uses")} | told
+    unspent: JsonObject = {} if told.get("budget") is None else {"spent": 0}
+    return {"uses_left": told.pop("uses")} | told | unspent
 
 
 _Follow = Callable[[JsonObject, str], tuple[str, str, JsonObject, bool]]
@@ -195,7 +208,8 @@ _FOLLOW: dict[str, _Follow] = {
         "rule", f"{t}/{d['rule']}", {}, bool(d.get("is_removed")),
     ),
     "standing.given": lambda d, _: (
-        "standing", d["standing_grant"], {"is_revoked": False} | _limits(d), False,
+        "standing", d["standing_grant"],
+        {"is_revoked": False} | _limits(d) | _some(d, "strength"), False,
     ),
     "standing.used": lambda d, _: (
         "standing", d["standing_grant"], {"uses_left": d["left"]} | _some(d, "spent"), False,

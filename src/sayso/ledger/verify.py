@@ -117,6 +117,7 @@ class _Told(Struct):
     request_id: str | None = None
     tenant: str = "default"
     at: datetime | None = None
+    actor: str = ""
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -414,7 +415,7 @@ class Check:
             event = _event(entry.record)
             if entry.tenant is not None and event.tenant != entry.tenant:
                 self.find("event", entry.number, "it is filed under another tenant")
-            self.powers.hear(entry.number, event.type, event.tenant, event.data)
+            self.powers.hear(entry.number, event.type, event.tenant, event.actor, event.data)
             if event.type == "ledger.rollback_accepted":
                 self.verdict.notes.append(
                     f"Event {entry.number} tells that somebody accepted a rollback of the ledger."

@@ -17,6 +17,8 @@ from sayso.gate.ports import ApprovalError, ApprovalTimeoutError
 
 pytestmark = pytest.mark.anyio
 
+SPAN = f"00-{'a' * 32}-{'b' * 16}-01"
+
 Backend = WebhookBackend | PersistentWebhookBackend
 
 
@@ -71,6 +73,23 @@ Make = Callable[..., Backend]
 
 def asking(backend: Backend, **fields: Any) -> "asyncio.Future[Decision]":
     return asyncio.ensure_future(backend.request_approval(asked(**fields)))
+
+
+@pytest.mark.parametrize(
+    "hint", [SPAN, "", "é", " ", f"{SPAN}\n", "x\r\nX-Evil: 1", "x\0y", "\ud800", 5]
+)
+async def test_a_span_that_cannot_be_read_is_left_out_and_stops_no_question(
+    make: Make, hint: Any
+) -> None:
+    async def answer(request: ApprovalRequest, callback_id: str, url: str) -> None:
+        sent.append(request)
+        await backend.handle_callback(callback_id, approved=True)
+
+    sent: list[ApprovalRequest] = []
+    backend = make(answer, timeout_seconds=60)
+    decision = await backend.request_approval(asked(traceparent=hint))
+    assert decision.approved
+    assert sent[0].traceparent == (SPAN if hint == SPAN else "")
 
 
 async def test_the_callback_answers_the_request(make: Make, outbox: Outbox) -> None:

@@ -1,8 +1,10 @@
 """Lists for people: headings, columns, and what to do where there is nothing to list."""
 
+import re
+
 import pytest
 
-from sayso.cli.listing import moment, print_list
+from sayso.cli.listing import moment, print_list, stream_line
 
 
 def test_columns_stand_below_their_headings_however_wide_their_characters_are(
@@ -33,6 +35,15 @@ def test_an_empty_list_says_what_to_do_next_and_nothing_to_a_pipe(
 def test_blanks_within_a_cell_part_no_columns(capsys: pytest.CaptureFixture[str]) -> None:
     print_list(("A", "B"), [("one   two", "x")])
     assert capsys.readouterr().out.splitlines()[1] == "one two  x"
+
+
+@pytest.mark.parametrize("blanks", [" ", "   "])
+def test_a_cell_of_blanks_keeps_its_column_and_is_not_taken_for_none(
+    capsys: pytest.CaptureFixture[str], blanks: str
+) -> None:
+    print_list(("A", "B", "C", "D"), [("x", blanks, None, blanks)])
+    assert capsys.readouterr().out.split("\n")[1].split("  ") == ["x", r"\x20", "-", r"\x20"]
+    assert re.split("  +", stream_line(("x", blanks, "y"), (4, 9, 1))) == ["x", r"\x20", "y"]
 
 
 def test_a_long_cell_is_cut_on_a_terminal_and_whole_in_a_pipe(

@@ -1,5 +1,6 @@
 """Remembered decisions let through what was meant, and nothing else."""
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -97,6 +98,15 @@ def test_a_budget_is_never_overspent(amounts: list[float]) -> None:
             spent += amount
             standing = used
     assert 0 <= spent <= 25
+
+
+@pytest.mark.parametrize("spent", [-1e6, -0.01, math.nan, -math.inf, math.inf])
+def test_a_budget_that_was_spoilt_lets_nothing_through(spent: float) -> None:
+    budget = Budget(argument="amount", limit=25.0)
+    assert grant(budget=budget).used_for(asked(to="Ann", amount=1), LATER) is not None
+    spoilt = grant(budget=budget, spent=spent)
+    for amount in (0, 1, 5):
+        assert spoilt.used_for(asked(to="Ann", amount=amount), LATER) is None
 
 
 def test_options_and_questions_are_never_answered_by_it() -> None:

@@ -85,9 +85,12 @@ TOLD: list[tuple[Record, EventType, JsonObject]] = [
     (
         record("standing", "sg", GRANT),
         EventType.STANDING_GIVEN,
-        {"standing_grant": "sg"} | msgspec.to_builtins(GRANT.limits) | {"uses": 3},
+        {"standing_grant": "sg", "strength": "login"}
+        | msgspec.to_builtins(GRANT.limits)
+        | {"uses": 3},
     ),
 ]
+UNUSED = msgspec.structs.replace(GRANT, id="sg2", uses_left=3, spent=0.0)
 
 
 @pytest.fixture
@@ -131,6 +134,16 @@ async def test_what_is_as_the_log_tells_fits(ledger: Path) -> None:
         ),
         ("standing", {"client_id": "ci"}, "standing sg: its client_id is 'ci'; event 7 left None"),
         ("standing", {"asked_by": "agent:x"}, "standing sg: its asked_by is 'agent:x'; event 7"),
+        (
+            "standing",
+            {"strength": Strength.PASSKEY},
+            "standing sg: its strength is 'passkey'; event 7 left 'login'",
+        ),
+        (
+            "standing",
+            {"given_by": Reviewer(id="u9", name="Ada")},
+            "standing sg: its given_by is 'person:u9'; event 7 left 'person:u1'",
+        ),
         ("standing", {"args": {}}, "standing sg: its args is {}; event 7 left {'amount'"),
         (
             "standing",
@@ -158,6 +171,22 @@ async def test_a_row_that_somebody_changed_past_the_log_is_named(
         assert done.rowcount == 1
     (finding,) = (await small.verified(ledger)).findings
     assert str(finding).startswith(f"record {named}")
+
+
+async def test_a_budget_of_which_nothing_was_used_is_not_below_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "sayso.db"
+    store = SqliteStore(path)
+    await store.open()
+    told = {"standing_grant": "sg2"} | msgspec.to_builtins(UNUSED.limits)  # without the strength
+    given = event(EventType.STANDING_GIVEN, told)
+    await store.put_records((record("standing", "sg2", UNUSED),), (given,))
+    await Sealer(store, small.KEYS, FakeClock(NOW)).seal()
+    await store.close()
+    assert (await small.verified(path)).findings == []
+    spoilt = msgspec.json.encode(msgspec.structs.replace(UNUSED, spent=-1e6))
+    small.execute(path, "UPDATE records SET body = ? WHERE kind = 'standing'", spoilt)
+    (finding,) = (await small.verified(path)).findings
+    assert str(finding) == "record standing sg2: its spent is -1000000.0; event 1 left 0"
 
 
 async def test_a_grant_whose_limits_an_older_log_does_not_tell_fits(tmp_path: Path) -> None:
