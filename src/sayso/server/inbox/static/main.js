@@ -27,7 +27,7 @@ function fetchDesk() {
   }, () => {
     coming = null
     missing = { title: 'The request could not be opened.', detail: 'A part of this page could not be loaded. Open it again when the server can be reached.' }
-    if (drawnByServer()) toast('A part of this page could not be loaded. The buttons decide all the same, the keys do not.', 'bad')
+    if (drawnByServer()) toast('A part of this page could not be loaded. Its buttons decide, its keys do not.', 'bad')
   }).then(changed)
 }
 
@@ -37,7 +37,7 @@ const styles = name => $(`link[rel=stylesheet][href^="/static/${name}.css"]`) ? 
   $('link[rel=stylesheet]').after(link)
 })
 
-/** Nothing decides for a while: neither a key nor a pointer was meant for what came up only now. */
+/** Nothing decides for a while: no press was meant for what came up only now. */
 function arm(milliseconds) {
   clearTimeout(arming)
   if (milliseconds) stage.dataset.armed = 'no'
@@ -178,7 +178,7 @@ function press(key) {
   return pressCard(key)
 }
 
-/** The only way of a key to a card: what is not in sight, or only just came up, takes none. A key that is being tapped starts the pause anew. */
+/** The only way of a key to a card: one out of sight, or that only just came up, takes none. Tapping starts the pause anew. */
 function pressCard(key) {
   if (!isDrawable() || !onScreen(cardOf(state.openId))) return false
   if (!stage.dataset.armed) return desk.press(key)
