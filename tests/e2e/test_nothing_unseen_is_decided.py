@@ -57,22 +57,6 @@ def test_no_key_decides_a_card_that_is_not_rendered(
     assert outcome(request)["status"] == "pending"
 
 
-def test_a_hold_that_ends_when_the_card_is_out_of_sight_decides_nothing(
-    open_inbox: OpenInbox, ask: Ask, outcome: Outcome
-) -> None:
-    request = ask("Deploy?", action={**DEPLOY, "risk_class": "high"})
-    page = open_inbox(f"/requests/{request['id']}")
-    page.keyboard.press("a")
-    page.get_by_role("button", name="Hold to approve").hover()
-    page.mouse.down()
-    page.evaluate(HIDE)
-    told = page.locator("#toasts").get_by_text("not on the screen")
-    still = page.locator(".hold:not(.holding)")
-    expect(told.or_(still).first).to_be_attached()
-    page.mouse.up()
-    assert outcome(request)["status"] == "pending"
-
-
 def test_a_card_that_opens_by_itself_takes_no_key_that_was_being_pressed(
     open_inbox: OpenInbox, ask: Ask, outcome: Outcome, agent: str
 ) -> None:
