@@ -287,6 +287,7 @@ PRECISE_CODES: dict[str, tuple[type[SaysoError], str]] = {
     "no_account": (NotPermittedError, "The provider knows them, but they may not come in here."),
     "registration_off": (NotPermittedError, "People cannot register themselves here."),
     "weak_password": (InvalidRequestError, "The password is too short, too long, or too common."),
+    "repeated_form": (ConflictError, "The form was sent before, or is too old."),
     "username_taken": (ConflictError, "The user name is taken."),
     "last_admin": (RefusedError, "Nobody would be left to manage users."),
     "key_ended": (RefusedError, "The key was revoked or has expired."),

@@ -18,9 +18,15 @@ LOST_PASSKEY = ("lost passkey",)
 _PURPOSE = b"sayso nonce v1\0"
 
 
-def make_nonce(secret: bytes, purpose: tuple[str, ...], now: datetime) -> str:
-    """A nonce that is good for this purpose, until `now` and `NONCE_LIFETIME`."""
-    expires = int((now + NONCE_LIFETIME).timestamp())
+def make_nonce(
+    secret: bytes,
+    purpose: tuple[str, ...],
+    now: datetime,
+    *,
+    lifetime: timedelta = NONCE_LIFETIME,
+) -> str:
+    """A nonce that is good for this purpose, until `now` and `lifetime`."""
+    expires = int((now + lifetime).timestamp())
     payload = expires.to_bytes(8, "big") + secrets.token_bytes(16)
     return base64.urlsafe_b64encode(payload + _mac(secret, purpose, payload)).decode()
 

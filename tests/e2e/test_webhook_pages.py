@@ -90,6 +90,22 @@ def test_a_webhook_is_added_shows_its_secret_once_and_is_removed(
     assert [w for w in listed(person) if w["url"].endswith(path)] == []
 
 
+def test_loading_the_page_of_a_secret_again_makes_no_other_one(
+    open_inbox: OpenInbox, person: Person, sink: Sink, path: str
+) -> None:
+    page = open_inbox("/webhooks", may_fail=True)
+    add(page, sink.url + path)
+    page.reload()
+    expect(page.get_by_text("was sent before")).to_be_visible()
+    expect(page.locator("#made")).to_have_count(0)
+    assert len([w for w in listed(person) if str(w["url"]).endswith(path)]) == 1
+    row_action(page, path, "New secret", "Make a new secret")
+    expect(page.locator("#made")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("was sent before")).to_be_visible()
+    expect(page.locator("#made")).to_have_count(0)
+
+
 def listed(person: Person) -> list[dict[str, object]]:
     return person.http.get("/api/v1/webhooks").json()["items"]
 

@@ -463,6 +463,15 @@ def test_an_unknown_path_is_refused(agent: httpx2.Client, path: str) -> None:
     told(agent.get(path), 404, "not_found")
 
 
+def test_a_list_in_two_header_lines_is_one_list(server: RunningServer) -> None:
+    with server.http() as http:
+        twice = [("accept-encoding", "gzip"), ("accept-encoding", "br")]
+        reply = http.get("/static/main.js", headers=twice)
+        assert reply.headers["content-encoding"] == "gzip"
+        known = [*twice, ("if-none-match", reply.headers["etag"]), ("if-none-match", '"x"')]
+        assert http.get("/static/main.js", headers=known).status_code == 304
+
+
 @pytest.mark.parametrize(
     "path", ["/static/../app.py", "/static/..%2f..%2fapp.py", "/static/%00", "/static//etc/passwd"]
 )

@@ -40,7 +40,7 @@ from sayso.errors import (
 )
 from sayso.ledger.stories import Story
 from sayso.server.access import Access, check
-from sayso.server.http import Call, Endpoint, HungUpError, Reply
+from sayso.server.http import Call, Endpoint, HungUpError, Reply, joined
 from sayso.server.inbox import pages as inbox_pages
 from sayso.server.openapi import (
     ALL,
@@ -340,7 +340,7 @@ class App:
             if found is not None:
                 road, params = found
                 return await road.take(params, scope, receive, send)
-            headers = dict(scope["headers"])
+            headers = joined(scope["headers"])
             try:
                 self._server.auth.check_origin(method, headers)
             except SaysoError as error:

@@ -16,8 +16,9 @@ from sayso.broker.lookups import MAX_REMEMBERED, LookUps
 from sayso.clock import Clock
 from sayso.domain.accounts import LOCAL_AGENT, Plane, Principal, Role, Strength
 from sayso.domain.users import LOCAL_PERSON, User
-from sayso.errors import NotPermittedError, SignInRequiredError
+from sayso.errors import ConflictError, NotPermittedError, SignInRequiredError
 from sayso.links import new_session_token, read_link_token, token_hash
+from sayso.nonces import make_nonce, read_nonce
 from sayso.server.tokens import Tokens, looks_like_one
 from sayso.settings import LOOPBACK
 from sayso.stores.base import Login, LoginStore
@@ -26,6 +27,8 @@ LOGIN_LIFETIME = timedelta(days=7)
 """Of a browser's session, and of one by a link."""
 TOKEN_LIFETIME = timedelta(hours=24)
 """Of a JSON Web Token."""
+FORM_LIFETIME = timedelta(hours=24)
+"""Of a form that may be sent only once: a page may stay open for a day."""
 _BROWSER = "web_"
 _HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<six>[0-9a-f:.]+)\])(?::\d{1,5})?")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -183,6 +186,24 @@ class Authenticator:
         token = _new_token(browser=browser)
         return await self._begin(token, _LOCAL_REVIEWER, method="link", agent=agent)
 
+    def form_nonce(self, by: Principal) -> str:
+        """What a form of this person's carries that may be sent only once."""
+        return make_nonce(self._secret, _form(by), self._clock.now(), lifetime=FORM_LIFETIME)
+
+    async def take_form(self, nonce: str, by: Principal) -> None:
+        """Take a form in, the only time.
+
+        Raises:
+            ConflictError: it was sent before, or it does not come from a page that this person was
+                given within `FORM_LIFETIME` (`repeated_form`).
+        """
+        try:
+            name, expires_at = read_nonce(self._secret, _form(by), nonce, self._clock.now())
+        except NotPermittedError:
+            raise _repeated("This form is too old, or was not made for you.") from None
+        if not await self._logins.use_link(name, expires_at):
+            raise _repeated("This form was sent before, and that counts.")
+
     async def begin(
         self,
         user: User,
@@ -311,6 +332,19 @@ class Authenticator:
     def is_bearer(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a program sent the credential, and not a browser its cookie."""
         return b"authorization" in headers or b"x-api-key" in headers
+
+
+def _form(by: Principal) -> tuple[str, ...]:
+    """The purpose of the nonce of a form that may be sent only once."""
+    return "form", by.tenant, by.id
+
+
+def _repeated(detail: str) -> ConflictError:
+    return ConflictError(
+        f"{detail} Nothing was done now.",
+        hint="If it is meant, send the form below: it is a new one.",
+        code="repeated_form",
+    )
 
 
 def _program_token(token: bytes) -> str:

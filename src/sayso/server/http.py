@@ -6,7 +6,7 @@ it and the WebSocket stream all make calls, so each operation is written once.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
@@ -259,6 +259,14 @@ class Reply:
 
 Endpoint: TypeAlias = Callable[[Call], Awaitable[Any]]
 """Takes a `Call`, returns a `Reply` or anything else with `send`."""
+
+
+def joined(lines: Iterable[Header]) -> dict[bytes, bytes]:
+    """Headers by name; what comes in several lines is one list (RFC 9110, 5.2)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in lines:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
 
 
 def json_reply(status: int, record: Any, *headers: Header) -> Reply:

@@ -117,9 +117,9 @@ def headline(request: Mapping[str, Any]) -> str:
             return "Say yes or no"
 
 
-def gist(action: Mapping[str, Any]) -> str:
+def gists(action: Mapping[str, Any]) -> list[str]:
     """What a line in a list says after the phrase."""
-    return " · ".join([fact.text for fact in facts(action) if fact.key.lower() not in _COUNT][:3])
+    return [fact.text for fact in facts(action) if fact.key.lower() not in _COUNT][:3]
 
 
 def summary(request: Mapping[str, Any]) -> str:
@@ -127,7 +127,7 @@ def summary(request: Mapping[str, Any]) -> str:
     action = request["action"]
     if not action:
         return str(request["message"])
-    return " · ".join(text for text in (phrase(action["tool_name"]), gist(action)) if text)
+    return " · ".join(text for text in (phrase(action["tool_name"]), *gists(action)) if text)
 
 
 def _words(text: str) -> list[str]:

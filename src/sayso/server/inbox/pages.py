@@ -339,7 +339,7 @@ def _environment() -> Environment:
         "facts": headline.facts,
         "summary": headline.summary,
         "phrase": headline.phrase,
-        "gist": headline.gist,
+        "gists": headline.gists,
         "demands": review.demands,
         "silence": review.silence,
         "counted": review.counted,

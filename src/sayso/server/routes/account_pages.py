@@ -157,6 +157,7 @@ async def keys(
         made=None if made is None else {"text": made.text, "label": made.key.label},
         scopes=[scope.value for scope in scopes],
         of_all=of_all,
+        once=call.server.auth.form_nonce(call.principal),
     )
 
 
@@ -164,6 +165,7 @@ async def create_key(call: Call) -> Reply:
     """Make a key, and show it this once."""
     fields = fields_of(call)
     try:
+        await call.server.auth.take_form(fields("once"), call.principal)
         days = fields.number("days")
         if days is not None and not 0 < days <= MAX_DAYS:
             raise InvalidRequestError(f"A key is good for at most {MAX_DAYS} days, or for ever.")
@@ -187,6 +189,7 @@ async def rotate_key(call: Call) -> Reply:
     """Make a key in another's place, and show it this once."""
     fields = fields_of(call)
     try:
+        await call.server.auth.take_form(fields("once"), call.principal)
         hours = fields.number("hours") or 0
         made = await call.server.accounts.keys.rotate(
             fields("id"),

@@ -54,6 +54,7 @@ async def subscriptions(
         tested=tested,
         types=tuple(EventType),
         given=given or _BLANK,
+        once=call.server.auth.form_nonce(call.principal),
     )
 
 
@@ -67,6 +68,7 @@ async def subscribe(call: Call) -> Reply:
     given["types"] = list(fields.lines("types"))
     asked = given | {name: given[name] or None for name in ("session_id", "client_id")}
     try:
+        await call.server.auth.take_form(fields("once"), call.principal)
         draft = msgspec.convert(asked, WebhookDraft)
         made = await call.server.broker.webhooks.register(draft, by=call.principal)
     except msgspec.ValidationError as error:
@@ -80,8 +82,10 @@ async def subscribe(call: Call) -> Reply:
 async def rotate(call: Call) -> Reply:
     """Make a new secret, and show it this once."""
     need(call, Power.SUBSCRIBE)
+    fields = fields_of(call)
     try:
-        made = await call.server.broker.webhooks.rotate(fields_of(call)("id"), by=call.principal)
+        await call.server.auth.take_form(fields("once"), call.principal)
+        made = await call.server.broker.webhooks.rotate(fields("id"), by=call.principal)
     except SaysoError as error:
         return await subscriptions(call, error)
     return await subscriptions(call, made=made)

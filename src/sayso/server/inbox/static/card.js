@@ -1,15 +1,16 @@
 // One request: what will happen, with what, in whose words, why a person is asked; then the ways to answer.
 
-import { h, $, icon, uid, phone } from './dom.js'
+import { h, $, icon, uid, phone, onScreen, apart } from './dom.js'
 import { argsView, rawView, valueView, shortView } from './args.js'
 import { diffView } from './diff.js'
-import { headline, facts, gist } from './headline.js'
+import { headline, facts, gists } from './headline.js'
 import { shortDigest, BARRED, barred, offers, demands, silence, shown, changer, myVote, votesView, proposedView, reopenedView, factsView, phase, runView, stopNote, asker, whoView } from './review.js'
 import { line, spelled, visible, warningNote } from './visible.js'
 import { time, span, exact } from './time.js'
 import { isObject } from './json.js'
 import { state, may } from './store.js'
 import { result, riskMark, priorityMark, voteMark } from './marks.js'
+import { toast } from './toast.js'
 
 const REASONS = ['Wrong target', 'Not now', 'Too risky', 'Not needed', 'Tell me more first']
 /** Whether a yes to this request takes a passkey. */
@@ -87,8 +88,8 @@ export function contextView(request, related) {
 }
 
 function past(request) {
-  const r = result(request)
-  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, visible(request.action ? gist(shown(request)) || headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
+  const r = result(request), told = request.action ? gists(shown(request)) : []
+  return h('li', null, h('a', { href: `/requests/${request.id}`, data: { open: request.id } }, h(`span.result.${r.tone}`, null, icon(r.icon), r.word), h('span.past-what', null, told.length ? apart(told, visible) : visible(request.action ? headline(request) : request.message)), h('span.quiet', null, time(request.closed_at || request.created_at))))
 }
 
 function holdButton(text, done) {
@@ -132,6 +133,7 @@ export function createCard(request, ctx) {
 
   async function send(body) {
     if (busy) return
+    if (!onScreen(el)) return toast('Not decided: its card is not on the screen.', 'bad')
     busy = true
     el.setAttribute('aria-busy', 'true')
     const held = [...el.querySelectorAll('.foot button, .panel button, .options button')].filter(b => !b.disabled)
@@ -181,10 +183,10 @@ export function createCard(request, ctx) {
 
   function confirm(body, text) {
     const hold = holdButton(`Hold to ${text.charAt(0).toLowerCase() + text.slice(1)}`, () => send(body))
-    const from = panel, told = facts(body.args ? { ...a, tool_args: body.args } : ran).map(f => f.text).join(' · ')
+    const from = panel, told = facts(body.args ? { ...a, tool_args: body.args } : ran).map(f => f.text)
     show('confirm', h('section.panel.confirm', { 'aria-label': 'Confirm a high-risk action' },
       h('h3', null, riskMark('high'), line(headline(request))),
-      told && h('p.confirm-facts', null, visible(told)),
+      told.length > 0 && h('p.confirm-facts', null, apart(told, visible)),
       body.args && diffView(ran.tool_args, body.args),
       h('p.quiet', null, body.args ? 'You sign for the edited arguments; the server computes their digest as you approve.' : ['You sign for ', h('span.mono', null, shortDigest(ran.digest)), '.'], ' Hold for one second.'),
       actions(hold, twoPresses(() => send(body)))), false, body.args && section('Arguments, as edited', argsView(body.args)))
@@ -196,12 +198,12 @@ export function createCard(request, ctx) {
   async function confirmSigned(body) {
     const { signing } = await ctx.load('signing')
     const changed = body.args || null
-    const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : ran).map(f => f.text).join(' · ')
+    const from = panel === 'confirm' ? behind : panel, told = facts(changed ? { ...a, tool_args: changed } : ran).map(f => f.text)
     const option = body.option != null && request.options.find(o => o.value === body.option)
     const signed = signing(request, body, { send, digest: body.args ? null : ran?.digest, short: shortDigest })
     show('confirm', h('section.panel.confirm.keyed', { 'aria-label': 'Approve with a passkey' },
       h('h3', null, riskMark(a?.risk_class) || icon('key'), line(headline(request))),
-      told && h('p.confirm-facts', null, visible(told)),
+      told.length > 0 && h('p.confirm-facts', null, apart(told, visible)),
       option && h('p', null, 'Your choice: ', h('b', null, visible(option.label))),
       changed && diffView(ran.tool_args, changed),
       signed.el, actions(signed.button)), false, changed && section('Arguments, as edited', argsView(changed)))
@@ -382,8 +384,6 @@ export function createCard(request, ctx) {
   function staleNote() {
     if (!ctx.stale?.has(request.id)) return null
     const by = changer(request), typed = ctx.stale.get(request.id)
-    setTimeout(() => { bar.inert = false }, 800)   // a press that was on its way is for what was there before
-    bar.inert = true
     return h('div.note.warn.stale', { role: 'alert' }, icon('warn'), h('div', null,
       h('p', null, h('b', null, by ? [visible(by.name || by.id), ' changed the arguments while you looked. '] : 'The arguments were changed while you looked. '), 'What you see now is what you would decide on. Read it again.'),
       typed && h('p', null, 'You had not sent: ', visible(spoken(typed, request)), '.')))

@@ -113,7 +113,8 @@ function draw(request) {
     const was = entry?.card
     if (was && request.status !== 'pending') tooLate(request, was)
     entry = { card: createCard(request, ctx), context: entry?.context || contextView(request, related) }
-    if (was && request.status === 'pending') { list.arm(800); announce('The arguments were changed. Read them again.') }
+    if (request.status === 'pending' && stale.has(request.id)) list.arm(800)   // a press that was on its way is for what was there before
+    if (was && request.status === 'pending') announce('The arguments were changed. Read them again.')
     if (was && request.status !== 'pending' && card === was) {
       const r = result(request)
       announce(`${r.word}${request.decision ? ` by ${request.decision.by.name || request.decision.by.id}` : ''}`)

@@ -35,4 +35,8 @@ export const $ = (selector, root = document) => root.querySelector(selector)
 export const phone = () => matchMedia('(max-width: 1023px)').matches
 let serial = 0
 export const uid = prefix => `${prefix}-${++serial}`
+/** Whether a card is rendered now; on a phone its heading has a box, not itself. */
+export const onScreen = card => !!card?.querySelector('h2').getClientRects().length
+/** Texts side by side, each in a direction of its own, so that none reorders another. */
+export const apart = (texts, show) => texts.map((text, at) => [at > 0 && ' · ', h('bdi', null, show(text))])
 export const plural = (n, one, many = one + 's') => `${n} ${n === 1 ? one : many}`

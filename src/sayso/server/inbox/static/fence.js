@@ -12,8 +12,14 @@ const BLANK = new RegExp(`[ \\t\\n]{${BLANKS},}`), PUNYCODE = /xn--/i, BREAK = /
 export const isPlain = (text, { line = false } = {}) => PLAIN.test(text) && !PUNYCODE.test(text) && !BLANK.test(text) && !(line && BREAK.test(text))
 
 let marks = null
-/** What marks all the other texts. */
-export const fetchMarks = () => import('./visible.js').then(module => { marks = module; return module })
+const waiting = new Map()   // what stands spelled out, with how it is to be marked
+/** What marks all the other texts; what stands spelled out is drawn anew by it, also if it came only now. */
+export const fetchMarks = () => import('./visible.js').then(module => {
+  marks = module
+  for (const [el, [text, options]] of waiting) el.replaceWith(module.visible(text, options))
+  waiting.clear()
+  return module
+})
 
 const spelledOut = text => JSON.stringify(text).slice(1, -1).replace(/[^\x20-\x7e]/g, c => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'))
 
@@ -22,7 +28,10 @@ export function visible(value, options) {
   if (isPlain(text, options)) return text
   if (marks) return marks.visible(text, options)
   const meanwhile = h('span', null, spelledOut(text))
-  fetchMarks().then(module => meanwhile.replaceWith(module.visible(text, options)), () => {})
+  waiting.set(meanwhile, [text, options])
+  fetchMarks().catch(() => { for (const el of waiting.keys()) if (!el.isConnected) waiting.delete(el) })
   return meanwhile
 }
+/** A text to be read out, in one line of plain characters. */
+export const spelled = async text => isPlain(text, { line: true }) ? text : fetchMarks().then(module => module.spelled(text), () => spelledOut(text))
 export const line = text => visible(text, { line: true })

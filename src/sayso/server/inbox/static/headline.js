@@ -62,10 +62,8 @@ export function headline(request) {
 }
 
 /** What a line in a list says after the phrase. */
-export const gist = action => facts(action).filter(f => !COUNT.test(f.key)).slice(0, 3).map(f => f.text).join(' · ')
+export const gists = action => facts(action).filter(f => !COUNT.test(f.key)).slice(0, 3).map(f => f.text)
 
-/** One line for the queue. */
-export function summary(request) {
-  if (!request.action) return request.message
-  return [phrase(request.action.tool_name), gist(request.action)].filter(Boolean).join(' · ')
-}
+/** What one line in a list is made of. */
+export const parts = ({ action, message }) => action ? [phrase(action.tool_name), ...gists(action)].filter(Boolean) : [message]
+export const summary = request => parts(request).join(' · ')

@@ -1,13 +1,13 @@
 // The inbox: binds the store, the stream and the list, and fetches the desk when a request is opened.
 
-import { $, h, icon, phone } from './dom.js'
+import { $, h, icon, phone, onScreen } from './dom.js'
 import * as api from './api.js'
 import { parse } from './json.js'
 import { state, watch, changed, put, restoreUnsent } from './store.js'
 import * as stream from './stream.js'
 import { drawQueue, reveal } from './queue.js'
-import { summary } from './headline.js'
-import { visible, isPlain, fetchMarks } from './fence.js'
+import { parts } from './headline.js'
+import { visible, spelled, fetchMarks } from './fence.js'
 import { STOPPED } from './marks.js'
 import { startKeys } from './keys.js'
 import { startClock, refreshTimes, span } from './time.js'
@@ -16,16 +16,18 @@ import { toast, announce } from './toast.js'
 const stage = $('#stage')
 const PANELS = ['editor', 'forms', 'remember', 'signing']
 let desk = null, coming = null, held = []
-let armedAt = 0, listScroll = 0, missing = null, revealed = false
+const PAUSE = 600   // milliseconds in which nothing decides what has come up by itself
+let arming = 0, byItself = false, listScroll = 0, missing = null, revealed = false
 
-/** Everything that an open card takes: its modules and its styles. What cannot be had is told on the stage. */
+/** Everything that an open card takes: its modules and its styles. What cannot be had is told on the stage; without styles a card decides all the same. */
 function fetchDesk() {
-  return coming ||= Promise.all([import('./desk.js'), styles('card'), fetchMarks()]).then(([module]) => {
-    desk = module.createDesk({ show, step, arm: milliseconds => { armedAt = performance.now() + milliseconds } })
+  return coming ||= Promise.all([import('./desk.js'), styles('card')?.catch(() => {}), fetchMarks()]).then(([module]) => {
+    desk = module.createDesk({ show, step, arm })
     setTimeout(release)   // after whoever waits for the desk has drawn the card and moved the focus
   }, () => {
     coming = null
     missing = { title: 'The request could not be opened.', detail: 'A part of this page could not be loaded. Open it again when the server can be reached.' }
+    if (drawnByServer()) toast('A part of this page could not be loaded. Its buttons decide, its keys do not.', 'bad')
   }).then(changed)
 }
 
@@ -34,6 +36,14 @@ const styles = name => $(`link[rel=stylesheet][href^="/static/${name}.css"]`) ? 
   const link = h('link', { rel: 'stylesheet', href, onload: resolve, onerror() { link.remove(); reject(new Error(href)) } })
   $('link[rel=stylesheet]').after(link)
 })
+
+/** Nothing decides for a while: no press was meant for what came up only now. */
+function arm(milliseconds) {
+  clearTimeout(arming)
+  if (milliseconds) stage.dataset.armed = 'no'
+  else delete stage.dataset.armed
+  arming = milliseconds && setTimeout(arm, milliseconds, 0)
+}
 
 function step(by, always) {
   const at = state.order.indexOf(state.openId)
@@ -44,14 +54,15 @@ function step(by, always) {
 
 const addressOf = id => (id ? `/requests/${id}` : '/') + (state.parked ? '?parked=true' : '')
 
-/** Open a request, or the list with null. */
+/** Open a request, or the list with null; `advance`: nobody asked for exactly this one. */
 async function show(id, { push = true, keep = false, advance = false, focus = true } = {}) {
   const before = state.openId
   if (!before && id) listScroll = scrollY
   state.openId = id
   missing = null
   held = []
-  armedAt = performance.now() + (advance ? 600 : 0)
+  byItself = advance
+  arm(0)
   if (id) state.fresh.delete(id)
   document.body.dataset.view = id ? 'card' : 'list'
   const path = addressOf(id)
@@ -79,27 +90,35 @@ async function show(id, { push = true, keep = false, advance = false, focus = tr
 }
 
 const isDrawable = () => desk && state.requests.has(state.openId)
+const cardOf = id => $(`article[data-id="${CSS.escape(id)}"]`, stage)
+/** The open card as the server drew it, with plain forms that decide without script. */
+const drawnByServer = () => !desk && state.openId && cardOf(state.openId)
 
 function drawStage() {
   const id = state.openId
-  if (isDrawable()) return desk.draw(state.requests.get(id))
+  if (isDrawable()) {
+    desk.draw(state.requests.get(id))
+    if (byItself) { byItself = false; arm(PAUSE) }
+    return
+  }
   desk?.clear()
   if (missing) held = []
-  if (id && !desk && !missing) {
-    fetchDesk()
-    if (stage.querySelector(`article[data-id="${CSS.escape(id)}"]`)) return   // the server has drawn it
-  }
+  if (id && !desk && !missing) fetchDesk()
+  if (drawnByServer()) return
   const sign = id ? missing ? h('div.blank', null, icon('info'), h('h2', { tabindex: '-1' }, missing.title), h('p.quiet', null, missing.detail || ''), h('button', { type: 'button', onclick: () => show(null) }, 'Back to the inbox'))
     : h('div.skeleton.card', { 'aria-hidden': 'true' }, h('i'), h('i'), h('i'), h('i'))
-    : h('div.blank', null, icon('check'), h('p', null, state.order.length ? 'Choose a request.' : 'All done. The next request opens from the list.'))
+    : h('div.blank', null, icon('check'), h('p', null, state.order.length ? 'Choose a request.' : state.parked || state.filter ? 'No request is open.' : 'All done. The next request opens from the list.'))
   stage.replaceChildren(sign)
 }
+
+const DECIDES = /^[a1-9]$/
+const tooSoon = (key, why) => toast(`Not decided: ${why}. Read the request, then press ${key} again.`, 'info')
 
 /** The keys that were pressed before the card was there. What would decide is not taken for a card that nobody had seen. */
 function release() {
   if (!isDrawable()) return
   for (const key of held.splice(0)) {
-    if (/^[a1-9]$/.test(key)) toast(`Not decided: the page was not ready. Read the request, then press ${key} again.`, 'info')
+    if (DECIDES.test(key)) tooSoon(key, 'the page was not ready')
     else press(key)
   }
 }
@@ -131,7 +150,9 @@ const age = () => { const el = $('#age'); if (el) el.textContent = span((Date.no
 function draw() {
   if (!state.openId && !phone() && state.order.length && !$('#filter').matches(':focus') && document.body.dataset.settled !== 'yes') {
     document.body.dataset.settled = 'yes'
+    document.body.dataset.view = 'card'
     state.openId = state.order[0]
+    byItself = true
   }
   drawQueue()
   if (!revealed && state.openId) revealed = !!reveal(state.openId) && state.loaded
@@ -154,7 +175,17 @@ function press(key) {
     if (phone() && state.openId) { show(null); return true }
     return false
   }
-  return performance.now() > armedAt && isDrawable() ? desk.press(key) : false
+  return pressCard(key)
+}
+
+/** The only way of a key to a card: one out of sight, or that only just came up, takes none. Tapping starts the pause anew. */
+function pressCard(key) {
+  if (!isDrawable() || !onScreen(cardOf(state.openId))) return false
+  if (!stage.dataset.armed) return desk.press(key)
+  if (!DECIDES.test(key)) return false
+  arm(PAUSE)
+  tooSoon(key, 'the request has only just come up')
+  return true
 }
 const show2list = () => { if (phone() && state.openId) show(null) }
 
@@ -188,7 +219,8 @@ function boot() {
   })
   $('#filter').addEventListener('input', event => { state.filter = event.target.value; changed() })
   addEventListener('popstate', () => { state.parked = isParked(); show(location.pathname.startsWith('/requests/') ? decodeURIComponent(location.pathname.slice(10)) : null, { push: false }) })
-  matchMedia('(max-width: 1023px)').addEventListener('change', changed)
+  // What was open beside the list is the view now, with an address of its own.
+  matchMedia('(max-width: 1023px)').addEventListener('change', () => { if (phone() && state.openId) show(state.openId, { keep: true, focus: false, advance: true }); else changed() })
   startKeys(press)
   let seconds = 0
   startClock(() => { age(); if (++seconds % 60 === 0) changed() })
@@ -198,9 +230,8 @@ function boot() {
 
 /** Read out, so spelled: that takes the marks, if it is not plain. */
 async function announceNew(request) {
-  const text = summary(request)
-  const spelled = isPlain(text, { line: true }) ? text : (await fetchMarks()).spelled(text)
-  announce(`New request: ${spelled}${request.action?.risk_class ? `, ${request.action.risk_class} risk` : ''}`)
+  const text = await Promise.all(parts(request).map(spelled))
+  announce(`New request: ${text.join(' · ')}${request.action?.risk_class ? `, ${request.action.risk_class} risk` : ''}`)
 }
 
 boot()

@@ -1,7 +1,7 @@
 // The list of what waits. A thousand rows are kept by id and moved, not drawn anew.
 
-import { h, $, plural } from './dom.js'
-import { phrase, gist } from './headline.js'
+import { h, $, plural, apart } from './dom.js'
+import { phrase, gists } from './headline.js'
 import { line, visible } from './fence.js'
 import { time } from './time.js'
 import { riskMark, priorityMark, voteMark } from './marks.js'
@@ -17,13 +17,13 @@ export function rowView(request) {
     h('span.row-marks', null, riskMark(request.action?.risk_class), priorityMark(request.priority), request.kind !== 'approval' && h('span.kind', null, request.kind === 'input' ? 'question' : request.kind),
       voteMark(request), request.reminders > 0 && h('span.kind', null, 'reminded'), request.escalated_at && h('span.kind', null, 'escalated'), request.parked_at && h('span.kind', null, 'parked'),
       state.unsent.has(request.id) && h('span.kind.kept', null, 'not sent'),
-      h('span.row-who', null, line([request.client_id || 'agent', request.session_id].filter(Boolean).join(' · '))))))
+      h('span.row-who', null, apart([request.client_id || 'agent', request.session_id].filter(Boolean), line)))))
 }
 
 function what(request) {
-  if (!request.action) return visible(`“${request.message}”`)
-  const text = gist(request.action)
-  return [h('b', null, line(phrase(request.action.tool_name))), text && [' · ', visible(text)]]
+  if (!request.action) return ['“', h('bdi', null, visible(request.message)), '”']
+  const told = gists(request.action)
+  return [h('b', null, h('bdi', null, line(phrase(request.action.tool_name)))), told.length > 0 && [' · ', apart(told, visible)]]
 }
 
 function row(request) {

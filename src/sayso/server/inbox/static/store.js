@@ -44,15 +44,17 @@ export function urgency(request) {
 }
 
 const texts = new WeakMap()
+const OPERATOR = /^(risk|kind|is):/   // told by the request itself: no text of an agent's passes for one
 function matches(request, words) {
   let text = texts.get(request)
   if (!text) {
     const a = request.action
     text = [summary(request), request.message, request.client_id, request.session_id, a?.tool_name,
-      a?.risk_class && `risk:${a.risk_class}`, `kind:${request.kind}`, request.parked_at && 'is:parked', request.priority].join('\n').toLowerCase()
+      request.priority].join('\n').toLowerCase()
     texts.set(request, text)
   }
-  return words.every(word => text.includes(word))
+  const told = [`risk:${request.action?.risk_class}`, `kind:${request.kind}`, request.parked_at && 'is:parked']
+  return words.every(word => OPERATOR.test(word) ? told.some(each => each && each.startsWith(word)) : text.includes(word))
 }
 
 function sort() {
