@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 Outcome = Callable[[dict[str, Any]], dict[str, Any]]
 DEPLOY = {"tool_name": "deploy_service", "tool_args": {"service": "checkout"}}
-MOST_BYTES = 30_000
+MOST_BYTES = 30 * 1024
 """Of the document, the styles and the scripts, as they are sent, with their headers."""
 OF_THE_CARD = re.compile(
     r"/static/(desk|card|args|diff|visible|tables|review|editor|forms|remember|signing|passkey)\."
