@@ -162,6 +162,16 @@ def test_a_cookie_and_a_bearer_token_tell_who_it_is(browser: httpx2.Client, pers
         assert (me["plane"], me["strength"]) == ("person", "link")
 
 
+def test_cookies_in_two_header_lines_are_one_list(
+    agent: httpx2.Client, browser: httpx2.Client
+) -> None:
+    """HTTP/2 sends them so, and not every proxy joins them."""
+    (cookie,) = browser.cookies.jar
+    lines = [("cookie", f"{cookie.name}={cookie.value}"), ("cookie", "theme=dark")]
+    for each in (lines, lines[::-1]):
+        assert agent.get("/api/auth/me", headers=each).status_code == 200
+
+
 def test_nobody_is_nobody(agent: httpx2.Client) -> None:
     told(agent.get("/api/auth/me"), 401, "sign_in_required")
 

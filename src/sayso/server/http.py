@@ -265,7 +265,8 @@ def joined(lines: Iterable[Header]) -> dict[bytes, bytes]:
     """Headers by name; what comes in several lines is one list (RFC 9110, 5.2)."""
     found: dict[bytes, bytes] = {}
     for name, value in lines:
-        found[name] = found[name] + b", " + value if name in found else value
+        between = b"; " if name == b"cookie" else b", "  # RFC 9113, 8.2.3
+        found[name] = found[name] + between + value if name in found else value
     return found
 
 
