@@ -388,7 +388,7 @@ class Road:
     ) -> None:
         """Answer one request that came by ASGI."""
         peer: str = (scope.get("client") or ("",))[0]
-        headers, query = dict(scope["headers"]), scope["query_string"]
+        headers, query = joined(scope["headers"]), scope["query_string"]
         call = self.call(params, headers, query, receive, peer=peer)
         reply = await self.answer(call)
         if reply is None:

@@ -24,7 +24,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from sayso.server.app import App, Road
-from sayso.server.http import Call, Header, Reply
+from sayso.server.http import Call, Header, Reply, joined
 
 log = logging.getLogger("sayso.server")
 
@@ -332,7 +332,7 @@ class FastLane(HttpToolsProtocol):
         if found is None or parser.get_http_version() != "1.1" or parser.should_upgrade():
             return None
         road, params = found
-        headers = dict(self.headers)
+        headers = joined(self.headers)
         if road.streams or b"transfer-encoding" in headers or b"expect" in headers:
             return None
         length = headers.get(b"content-length")

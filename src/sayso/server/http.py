@@ -6,7 +6,7 @@ it and the WebSocket stream all make calls, so each operation is written once.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import parse_qs
@@ -261,9 +261,12 @@ Endpoint: TypeAlias = Callable[[Call], Awaitable[Any]]
 """Takes a `Call`, returns a `Reply` or anything else with `send`."""
 
 
-def joined(lines: Iterable[Header]) -> dict[bytes, bytes]:
+def joined(lines: Collection[Header]) -> dict[bytes, bytes]:
     """Headers by name; what comes in several lines is one list (RFC 9110, 5.2)."""
-    found: dict[bytes, bytes] = {}
+    found = dict(lines)
+    if len(found) == len(lines):
+        return found
+    found.clear()
     for name, value in lines:
         between = b"; " if name == b"cookie" else b", "  # RFC 9113, 8.2.3
         found[name] = found[name] + between + value if name in found else value

@@ -15,7 +15,7 @@ from sayso import codec
 from sayso.domain.accounts import Principal
 from sayso.errors import BusyError, InvalidRequestError, RefusedError, SaysoError
 from sayso.server import problems
-from sayso.server.http import Call, Endpoint, Reply
+from sayso.server.http import Call, Endpoint, Reply, joined
 from sayso.server.routes import grants, requests
 from sayso.server.server import Server
 
@@ -152,7 +152,7 @@ class Stream:
 
 async def stream(socket: WebSocket) -> None:
     """Open a stream for whoever the headers say it is."""
-    headers = dict(socket.scope["headers"])
+    headers = joined(socket.scope["headers"])
     server: Server = socket.app.state.server
     try:
         server.auth.check_origin("WEBSOCKET", headers)
